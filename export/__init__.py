@@ -1,0 +1,1 @@
+"""From torch to ONNX: trace, fuse, quantize, and prove each step."""

@@ -1,0 +1,236 @@
+"""The artifact: a model folder that is also a link of a chain, written atomically and checked when read.
+
+A folder holds what transformers or Optimum would put there, a model card, and ``replank.json``, the manifest,
+which lists the sha256 of every other file, how the model was made and from what, and what was measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from replank.card import model_card
+from replank.errors import ArtifactError, UsageError
+from replank.tasks import Task
+
+MANIFEST = "replank.json"
+SCHEMA = 1
+MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
+# Facts of the run, not of the model: they do not enter the digest.
+_NOT_IDENTITY = ("machine", "seconds", "finished_at")
+
+ArtifactKind = Literal["torch", "onnx"]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``replank.json`` says.
+
+    :param kind: ``torch`` or ``onnx``.
+    :param precision: of the weights that do the work: ``fp32``, ``int8``.
+    :param task: what the model was made for.
+    :param made_by: stage, its full configuration, versions, machine, seconds.
+    :param parent: ``{"name", "digest", "manifest"}`` of the source; ``manifest`` is ``None`` for a plain model folder.
+    :param quality: ``{"split", "rows", "metrics", …}`` as measured on this very model; ``None`` if it was not.
+    :param verification: what was compared with what, and the worst differences; ``None`` if nothing was.
+    :param files: ``{name: {"sha256", "bytes"}}`` of every other file.
+    """
+
+    kind: ArtifactKind
+    precision: str
+    task: Task
+    made_by: dict[str, Any]
+    parent: dict[str, Any] | None
+    quality: dict[str, Any] | None = None
+    verification: dict[str, Any] | None = None
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The artifact's identity: sha256 of the manifest without what names time or machine."""
+        made_by = {key: value for key, value in self.made_by.items() if key not in _NOT_IDENTITY}
+        return _sha256(_canonical(self.to_json() | {"made_by": made_by}).encode())
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as plain JSON values."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {"schema": SCHEMA} | values | {"task": self.task.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Manifest:
+        """The manifest that :meth:`to_json` wrote."""
+        fields = {name: values[name] for name in cls.__dataclass_fields__}
+        return cls(**fields | {"task": Task.from_json(values["task"])})
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder whose manifest was read and whose files were found to be what it says."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def model_file(self) -> Path:
+        """The weights, or the graph to run."""
+        return self.path / MODEL_FILES[self.manifest.kind]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together."""
+        return sum(entry["bytes"] for entry in self.manifest.files.values())
+
+    def as_parent(self) -> dict[str, Any]:
+        """This artifact as the ``parent`` of another's manifest: the whole lineage travels."""
+        return {"name": self.path.name, "digest": self.manifest.digest, "manifest": self.manifest.to_json()}
+
+    @classmethod
+    def open(cls, path: Path) -> Artifact:
+        """Read an artifact and check every file of it.
+
+        :raises ArtifactError: no manifest, an unknown schema, a missing file, or any bit that is not as written.
+        """
+        manifest = _read_manifest(path)
+        for name, expected in manifest.files.items():
+            _check_file(path / name, expected)
+        return cls(path, manifest)
+
+
+@contextmanager
+def new_artifact(out: Path, *, force: bool) -> Iterator[Path]:
+    """A temporary sibling folder to fill and :func:`seal`; it becomes ``out`` when the block ends well.
+
+    When the block raises, the folder is deleted and ``out`` is as it was.
+
+    :param force: replace a non-empty ``out``, which is kept until the new one is whole.
+    :raises UsageError: ``out`` is not empty and ``force`` is off.
+    :raises ArtifactError: the block did not seal the folder.
+    """
+    require_free(out, force=force)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(out)
+    folder = _sibling(out, "partial")
+    folder.mkdir()
+    try:
+        yield folder
+        if not (folder / MANIFEST).exists():
+            raise ArtifactError(f"the artifact {out} was not sealed")
+        _sync(folder)
+        _replace(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_free(out: Path, *, force: bool) -> None:
+    """Refuse a non-empty output folder, early, before any work is done for it.
+
+    :raises UsageError: ``out`` is not empty and ``force`` is off, or is no folder.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; expected a new or empty folder")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise UsageError(f"{out} is not empty", hint="choose another folder, or replace it with --force")
+
+
+def seal(folder: Path, manifest: Manifest) -> None:
+    """Write the model card and the manifest, with the digests of all files that lie in the folder.
+
+    :raises ArtifactError: the folder does not hold exactly one model of the manifest's kind.
+    """
+    models = [name for name in MODEL_FILES.values() if (folder / name).exists()]
+    if models != [MODEL_FILES[manifest.kind]]:
+        raise ArtifactError(f"an artifact of kind {manifest.kind} cannot hold {models or 'no model'}")
+    (folder / "README.md").write_text(model_card(manifest.to_json()), encoding="utf-8")
+    names = sorted(path.name for path in folder.iterdir())
+    files = {name: {"sha256": _sha256_file(folder / name), "bytes": (folder / name).stat().st_size} for name in names}
+    sealed = Manifest(**{name: getattr(manifest, name) for name in manifest.__dataclass_fields__} | {"files": files})
+    (folder / MANIFEST).write_text(_manifest_text(sealed.to_json()), encoding="utf-8")
+
+
+def _manifest_text(values: dict[str, Any]) -> str:
+    """The exact bytes of a manifest: with its own checksum, so that a flipped bit in it is noticed too."""
+    checksum = _sha256(_canonical(values).encode())
+    return json.dumps(values | {"checksum": checksum}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _read_manifest(path: Path) -> Manifest:
+    file = path / MANIFEST
+    remake = "make the artifact again with the stage that wrote it"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is no replank artifact: it has no {MANIFEST}") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise ArtifactError(f"{file} is damaged: {error}", hint=remake) from None
+    try:
+        values = json.loads(text)
+        schema = values["schema"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ArtifactError(f"{file} is damaged: it is not a manifest", hint=remake) from None
+    if schema != SCHEMA:
+        raise ArtifactError(
+            f"{file} has schema {schema}; this replank reads schema {SCHEMA}", hint="use the replank that wrote it"
+        )
+    if text != _manifest_text({key: value for key, value in values.items() if key != "checksum"}):
+        raise ArtifactError(f"{file} is damaged or was edited: its checksum does not match", hint=remake)
+    return Manifest.from_json(values)
+
+
+def _check_file(file: Path, expected: dict[str, Any]) -> None:
+    if not file.is_file():
+        raise ArtifactError(f"{file} is missing", hint="copy the whole folder, or make the artifact again")
+    if file.stat().st_size != expected["bytes"] or _sha256_file(file) != expected["sha256"]:
+        raise ArtifactError(
+            f"{file} is damaged: its sha256 is not the manifest's", hint="copy it again, or make the artifact again"
+        )
+
+
+def _canonical(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sibling(out: Path, suffix: str) -> Path:
+    """A hidden name beside ``out`` that says whose it is."""
+    return out.absolute().parent / f".{out.absolute().name}.{os.getpid()}.{suffix}"
+
+
+def _sweep(out: Path) -> None:
+    """Delete what killed runs left beside ``out``; a run that still lives keeps its folder."""
+    for leftover in out.absolute().parent.glob(f".{out.absolute().name}.*.partial"):
+        pid = leftover.name.split(".")[-2]
+        if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _replace(folder: Path, out: Path) -> None:
+    """Rename into place; an old artifact steps aside first and is deleted last."""
+    old = _sibling(out, "partial-old")
+    if out.exists() and any(out.iterdir()):
+        out.rename(old)
+    folder.rename(out.absolute())
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,71 @@
+"""The model card: ``README.md`` of an artifact, generated from its manifest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def model_card(manifest: dict[str, Any]) -> str:
+    """Markdown with the task, the lineage, the quality and how to load the model.
+
+    :param manifest: the manifest as JSON values.
+    """
+    task = manifest["task"]
+    parts = [
+        _front_matter(manifest),
+        f"# {task['name']}: {manifest['kind']} {manifest['precision']}",
+        "Made by [replank](https://pypi.org/project/replank/). `replank.json` holds the full manifest.",
+        "## Task",
+        f"{task['kind']} of {' and '.join(f'`{column}`' for column in task['columns'])}, "
+        f"at most {task['max_length']} tokens"
+        + (f"; labels: {', '.join(f'`{label}`' for label in task['labels'])}." if task["labels"] else "."),
+        "## Lineage",
+        *(f"{number}. {step}" for number, step in enumerate(lineage(manifest), 1)),
+        "## Quality",
+        _quality(manifest["quality"]),
+        "## How to load it",
+        _usage(manifest),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def lineage(manifest: dict[str, Any]) -> list[str]:
+    """One line a step, the oldest first: where the chain began, then each stage with its settings."""
+    parent = manifest["parent"]
+    if parent is None:
+        before = []
+    elif parent["manifest"] is None:
+        before = [f"`{parent['name']}`, a plain model folder ({parent['digest'][:12]})"]
+    else:
+        before = lineage(parent["manifest"])
+    made_by = manifest["made_by"]
+    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in made_by["config"].items())
+    return [*before, f"{made_by['stage']}: {settings or 'defaults'}"]
+
+
+def _front_matter(manifest: dict[str, Any]) -> str:
+    """What the hub reads; a cross-encoder of pairs and a classifier have the same pipeline there."""
+    library = "transformers" if manifest["kind"] == "torch" else "onnx"
+    return f"---\npipeline_tag: text-classification\nlibrary_name: {library}\ntags: [replank]\n---"
+
+
+def _quality(quality: dict[str, Any] | None) -> str:
+    if quality is None:
+        return "Not measured."
+    metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in quality["metrics"].items())
+    return f"On the {quality['split']} split, {quality['rows']} rows:\n\n| metric | value |\n|---|---|\n{metrics}"
+
+
+def _usage(manifest: dict[str, Any]) -> str:
+    if manifest["kind"] == "torch":
+        code = (
+            "from transformers import AutoModelForSequenceClassification\n"
+            'model = AutoModelForSequenceClassification.from_pretrained("FOLDER")'
+        )
+    else:
+        code = (
+            "from optimum.onnxruntime import ORTModelForSequenceClassification\n"
+            'model = ORTModelForSequenceClassification.from_pretrained("FOLDER")'
+        )
+    return f"```python\n{code}\n```\n\nor, with replank: `replank predict FOLDER` and `replank serve FOLDER`."

@@ -1,0 +1,247 @@
+"""Labelled examples: from the hub's GLUE, from a folder of splits, or from single files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank import hub
+from replank.errors import DataError, UsageError
+from replank.tables import SUFFIXES, Table, read_table
+from replank.tasks import GLUE, Kind, Task, custom_metrics, glue_task
+
+SPLITS = ("train", "dev", "test")
+_TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",))
+_MANY_LABELS = 200
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The rows of one split.
+
+    :param first: the texts, or the first texts of pairs.
+    :param second: the second texts of pairs, else ``None``.
+    :param labels: shape ``(rows,)``: label indices (int64) or numbers (float32); ``None`` for an unlabelled split.
+    """
+
+    first: Sequence[str]
+    second: Sequence[str] | None
+    labels: NDArray[Any] | None
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def head(self, rows: int) -> Examples:
+        """The first rows."""
+        return Examples(
+            self.first[:rows],
+            None if self.second is None else self.second[:rows],
+            None if self.labels is None else self.labels[:rows],
+        )
+
+    @property
+    def digest(self) -> str:
+        """A sha256 over texts and labels: two runs that saw the same data have the same."""
+        labels = None if self.labels is None else self.labels.tolist()
+        content = json.dumps([list(self.first), self.second and list(self.second), labels])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A task and its splits."""
+
+    task: Task
+    splits: dict[str, Examples]
+
+    def split(self, name: str) -> Examples:
+        """One split.
+
+        :raises DataError: the data has no such split; the message says which it has.
+        """
+        if name not in self.splits:
+            raise DataError(f"the data has no {name!r} split; it has {', '.join(self.splits)}")
+        return self.splits[name]
+
+    @property
+    def held_out(self) -> str:
+        """The split that quality is reported on: ``test`` if it has labels, for no choice is made on it."""
+        test = self.splits.get("test")
+        return "test" if test is not None and test.labels is not None else "dev"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where examples come from. Field for field the data flags of the command line.
+
+    :param task: one of GLUE's names, or any name for the user's own data.
+    :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv or .jsonl.
+    :param train: file of the training split; ``dev`` and ``test`` likewise.
+    :param text: the text column, or the first of a pair.
+    :param text_pair: the second text column of a pair.
+    :param label: the label column.
+    :param kind: what the label is; ``None`` leaves it to the task (classification unless GLUE says otherwise).
+    :param max_length: tokens to truncate to; ``None`` leaves it to the task (128 unless GLUE says otherwise).
+    """
+
+    task: str | None = None
+    data: Path | None = None
+    train: Path | None = None
+    dev: Path | None = None
+    test: Path | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    label: str = "label"
+    kind: Kind | None = None
+    max_length: int | None = None
+
+    def __post_init__(self) -> None:
+        files = [self.train, self.dev, self.test]
+        if self.data is not None and any(files):
+            raise UsageError("--data FOLDER and single files (--train, --dev, --test) exclude each other")
+        if self.task is None and self.data is None and not any(files):
+            raise UsageError(
+                "no data given",
+                hint="--task NAME (GLUE), --task NAME --data FOLDER, or --train FILE --dev FILE --text COLUMN",
+            )
+        if self.task is not None and self.data is None and not any(files):
+            glue_task(self.task)
+        if self.text_pair is not None and self.text is None:
+            raise UsageError("--text-pair needs --text as well")
+        if self.max_length is not None and self.max_length < 4:
+            raise UsageError(f"--max-length is {self.max_length}; expected 4 or more")
+
+    def load(self, labels: Sequence[str] | None = None) -> Dataset:
+        """Read everything.
+
+        :param labels: the label names of an existing model, in its order; else the task's, else the training
+            split's, sorted.
+        :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
+        :raises HubError: the data set must come from the hub, which cannot be reached.
+        """
+        if self.data is None and not (self.train or self.dev or self.test):
+            return _assemble(self, hub.load_glue(str(self.task)), labels)
+        return _assemble(self, {split: read_table(path) for split, path in self._files().items()}, labels)
+
+    def _files(self) -> dict[str, Path]:
+        if self.data is None:
+            given = {"train": self.train, "dev": self.dev, "test": self.test}
+            return {split: path for split, path in given.items() if path is not None}
+        if not self.data.is_dir():
+            raise DataError(f"there is no folder {self.data}")
+        found = {
+            split: path
+            for split in SPLITS
+            for path in [self.data / f"{split}{suffix}" for suffix in SUFFIXES]
+            if path.is_file()
+        }
+        if not found:
+            raise DataError(
+                f"{self.data} holds no train, dev or test file",
+                hint=f"expected names such as train.tsv; the suffix is one of {', '.join(SUFFIXES)}",
+            )
+        return found
+
+
+def _assemble(config: DataConfig, tables: dict[str, Table], labels: Sequence[str] | None) -> Dataset:
+    columns = _text_columns(config, next(iter(tables.values())))
+    glue = GLUE.get(config.task or "")
+    kind: Kind = config.kind or (glue.kind if glue else "classification")
+    raw = {split: _raw_labels(config, table, split) for split, table in tables.items()}
+    names: tuple[str, ...] = ()
+    if kind == "classification":
+        names = tuple(labels or (glue.labels if glue else ()) or _label_names(raw, tables))
+    task = Task(
+        name=config.task or "custom",
+        kind=kind,
+        labels=names,
+        columns=columns,
+        label_column=config.label,
+        metrics=glue.metrics if glue and glue.kind == kind else custom_metrics(kind),
+        max_length=config.max_length or (glue.max_length if glue else 128),
+    )
+    splits = {}
+    for split, table in tables.items():
+        texts = [table.column(column) for column in columns]
+        values = _parse_labels(task, table, raw[split]) if raw[split] is not None else None
+        splits[split] = Examples(texts[0], texts[1] if task.is_pair else None, values)
+    return Dataset(task, splits)
+
+
+def _text_columns(config: DataConfig, table: Table) -> tuple[str, ...]:
+    if config.text is not None:
+        return (config.text, config.text_pair) if config.text_pair else (config.text,)
+    glue = GLUE.get(config.task or "")
+    guesses = ((glue.hub_columns, *_TEXT_GUESSES)) if glue else _TEXT_GUESSES
+    for guess in guesses:
+        if all(column in table.columns for column in guess):
+            return guess
+    raise DataError(
+        f"cannot tell the text column of {table.path}; its columns are {', '.join(map(repr, table.columns))}",
+        hint="name it with --text COLUMN (and --text-pair COLUMN for pairs)",
+    )
+
+
+def _raw_labels(config: DataConfig, table: Table, split: str) -> list[str] | None:
+    """The label column as text; ``None`` for a test split without labels (GLUE's has none, or -1)."""
+    if split == "test" and (config.label not in table.columns or set(table.column(config.label)) <= {"-1", ""}):
+        return None
+    return table.column(config.label)
+
+
+def _label_names(raw: dict[str, list[str] | None], tables: dict[str, Table]) -> tuple[str, ...]:
+    """The distinct labels of the training split: numbers by value, names by alphabet."""
+    values = raw.get("train")
+    if values is None:
+        raise DataError(
+            "the labels are not known: there is no training split and the model names none",
+            hint="add --train FILE, or evaluate a model that replank made",
+        )
+    names = set(values)
+    if len(names) < 2:
+        raise DataError(f"{tables['train'].path} has only one label, {values[0]!r}; there is nothing to learn")
+    if len(names) > _MANY_LABELS:
+        numbers = all(_is_number(name) for name in names)
+        raise DataError(
+            f"{tables['train'].path} has {len(names)} different labels; expected {_MANY_LABELS} at most",
+            hint="numbers are learnt with --kind regression" if numbers else "is --label the right column?",
+        )
+    return tuple(sorted(names, key=float) if all(map(_is_number, names)) else sorted(names))
+
+
+def _parse_labels(task: Task, table: Table, values: list[str]) -> NDArray[Any]:
+    if task.kind == "regression":
+        return np.array([_parse_number(table, row, value) for row, value in enumerate(values)], dtype=np.float32)
+    index = {name: number for number, name in enumerate(task.labels)}
+    if not set(values) <= index.keys() and set(values) <= {str(number) for number in index.values()}:
+        # GLUE's files write indices where the task has names.
+        index = {str(number): number for number in index.values()}
+    for row, value in enumerate(values):
+        if value not in index:
+            raise DataError(
+                f"{table.path}, line {table.lines[row]}: label {value!r} is not one of {', '.join(task.labels)}",
+                hint="every label must occur in the training split" if value else "the label is empty",
+            )
+    return np.array([index[value] for value in values], dtype=np.int64)
+
+
+def _parse_number(table: Table, row: int, value: str) -> float:
+    if not _is_number(value):
+        raise DataError(
+            f"{table.path}, line {table.lines[row]}: expected a finite number as label, found {value!r}"
+        )
+    return float(value)
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return bool(np.isfinite(float(value)))
+    except ValueError:
+        return False

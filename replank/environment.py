@@ -1,0 +1,174 @@
+"""Facts of the machine and its libraries: for manifests, for thread counts, and for `replank doctor`."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from replank.extras import installed_version
+
+_INSTRUCTION_SETS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "asimddp")
+_LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers", "numpy")
+
+
+def available_cores() -> int:
+    """How many cores this process may use: its affinity, bounded by the cgroup's quota, at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroup_quota()
+    return max(1, min(cores, math.ceil(quota))) if quota else cores
+
+
+def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """The cgroup's CPU quota in cores (version 2, then version 1), or ``None`` where there is no limit."""
+    try:
+        quota, period = (root / "cpu.max").read_text(encoding="ascii").split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        quota_v1 = int((root / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii"))
+        period_v1 = int((root / "cpu/cpu.cfs_period_us").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return quota_v1 / period_v1 if quota_v1 > 0 else None
+
+
+def instruction_sets() -> list[str]:
+    """The vector and matrix instruction sets of this CPU that decide how fast INT8 and bf16 are."""
+    flags = _cpuinfo("flags") or _cpuinfo("Features")
+    return [name for name in _INSTRUCTION_SETS if name in flags.split()]
+
+
+def has_fast_int8() -> bool:
+    """Whether the CPU multiplies INT8 without the saturation and the detours of plain AVX2."""
+    return bool({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp"} & set(instruction_sets()))
+
+
+def has_fast_bf16() -> bool:
+    """Whether the CPU multiplies bf16 in hardware."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(instruction_sets()))
+
+
+def machine() -> dict[str, Any]:
+    """What a number must be read with: CPU, cores, memory, system."""
+    return {
+        "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
+        "architecture": platform.machine(),
+        "cores": available_cores(),
+        "instruction_sets": instruction_sets(),
+        "memory_gib": _memory_gib(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of replank, Python and the libraries that make the numbers."""
+    found = {name: installed_version(name) for name in ("replank", *_LIBRARIES)}
+    return {"python": platform.python_version()} | {name: value for name, value in found.items() if value}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `replank doctor`."""
+
+    name: str
+    status: Literal["ok", "warning", "error"]
+    detail: str
+    hint: str | None = None
+
+
+def doctor() -> list[Check]:
+    """Look at everything that goes wrong in silence, with a hint for each thing that is wrong."""
+    return [_check_python(), _check_cores(), _check_instruction_sets(), _check_wheels(), *_check_cuda(), _check_torch()]
+
+
+def _check_python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} in {sys.prefix}")
+
+
+def _check_cores() -> Check:
+    host, ours, quota = os.cpu_count() or 1, available_cores(), cgroup_quota()
+    limit = f", cgroup quota {quota:g}" if quota else ", no cgroup quota"
+    return Check("cores", "ok", f"{ours} of the machine's {host} for this process{limit}")
+
+
+def _check_instruction_sets() -> Check:
+    found = ", ".join(instruction_sets()) or "none known"
+    if has_fast_int8():
+        return Check("instruction sets", "ok", found)
+    return Check(
+        "instruction sets", "warning", found, "INT8 gains little without VNNI, AMX or dot-product instructions; use fp32"
+    )
+
+
+def _check_wheels() -> Check:
+    cpu, gpu = installed_version("onnxruntime"), installed_version("onnxruntime-gpu")
+    if cpu and gpu:
+        return Check(
+            "onnxruntime",
+            "error",
+            f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and overwrite each other's files",
+            "pip uninstall -y onnxruntime onnxruntime-gpu, then install the one you need",
+        )
+    if not (cpu or gpu):
+        return Check("onnxruntime", "error", "not installed", 'pip install "replank[cpu]" or "replank[gpu]"')
+    try:
+        import onnxruntime
+
+        providers = ", ".join(onnxruntime.get_available_providers())
+    except ImportError as error:
+        return Check("onnxruntime", "error", f"cannot be imported: {error}", "reinstall it")
+    return Check("onnxruntime", "ok", f"{cpu or gpu} ({'CPU' if cpu else 'CUDA'} build): {providers}")
+
+
+def _check_cuda() -> list[Check]:
+    """The driver and the libraries that the CUDA provider loads; nothing to say of a CPU build."""
+    if not installed_version("onnxruntime-gpu"):
+        return []
+    import onnxruntime
+
+    onnxruntime.preload_dlls()
+    wanted = {
+        "CUDA driver": ("libcuda.so.1", "install the NVIDIA driver (580 or newer for CUDA 13)"),
+        "cuBLAS": ("libcublas.so.13", 'pip install "onnxruntime-gpu[cuda,cudnn]"'),
+        "CUDA runtime": ("libcudart.so.13", 'pip install "onnxruntime-gpu[cuda,cudnn]"'),
+        "cuRAND": ("libcurand.so.10", "pip install nvidia-curand"),
+    }
+    return [_check_library(name, file, hint) for name, (file, hint) in wanted.items()]
+
+
+def _check_library(name: str, file: str, hint: str) -> Check:
+    try:
+        ctypes.CDLL(file)
+    except OSError as error:
+        return Check(name, "error", str(error), hint)
+    return Check(name, "ok", file)
+
+
+def _check_torch() -> Check:
+    version = installed_version("torch")
+    if version is None:
+        return Check("torch", "ok", "not installed: fine for serving, needed by finetune, compress and export")
+    bf16 = "bf16 in hardware" if has_fast_bf16() else "no bf16 in hardware: training runs in fp32"
+    return Check("torch", "ok", f"{version}, {bf16}")
+
+
+def _cpuinfo(key: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":", 1)[0].strip() == key), "")
+
+
+def _memory_gib() -> float:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError):
+        return 0.0

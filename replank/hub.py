@@ -1,0 +1,84 @@
+"""The Hugging Face hub: reached at once or not at all, never after minutes of silent retries."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from replank.errors import HubError
+from replank.extras import require
+from replank.tables import Table
+from replank.tasks import glue_task
+
+_TIMEOUT_SECONDS = 5.0
+_OFFLINE_HINT = (
+    "offline: give a local model folder and --data FOLDER (or --train FILE --dev FILE), or try `replank quickstart`"
+)
+
+
+def require_hub(wanted: str) -> None:
+    """Make sure that the hub answers.
+
+    Behind a proxy only the proxy can tell, and offline only the cache matters: then nothing is tried here.
+
+    :param wanted: what would be fetched, for the message.
+    :raises HubError: the hub's host cannot be reached within seconds.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
+        return  # the library then looks into its cache and fails at once
+    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return
+    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+    try:
+        socket.create_connection((endpoint.hostname or "", port), timeout=_TIMEOUT_SECONDS).close()
+    except OSError as error:
+        raise HubError(
+            f"cannot reach {endpoint.hostname} to fetch {wanted}: {error.strerror or error}", hint=_OFFLINE_HINT
+        ) from None
+
+
+def load_glue(name: str) -> dict[str, Table]:
+    """A GLUE task's splits under replank's split names, labels as text.
+
+    :raises UsageError: GLUE has no such task.
+    :raises HubError: the hub cannot be reached.
+    """
+    task = glue_task(name)
+    require("datasets")
+    require_hub(f"the data set nyu-mll/glue ({name})")
+    from datasets import load_dataset
+
+    try:
+        loaded = load_dataset("nyu-mll/glue", name)
+    except Exception as error:  # datasets raises a dozen types here; all mean that the data did not come
+        raise HubError(f"cannot load nyu-mll/glue ({name}): {error}", hint=_OFFLINE_HINT) from error
+    columns = (*task.hub_columns, "label")
+    tables = {}
+    for ours, theirs in {"train": "train", "dev": task.dev_split}.items():
+        split = loaded[theirs]
+        rows = list(zip(*(map(str, split[column]) for column in columns), strict=True))
+        tables[ours] = Table(Path(f"nyu-mll/glue/{name}/{theirs}"), columns, rows, list(range(1, len(rows) + 1)))
+    return tables
+
+
+def fetch_model(name: str) -> Path:
+    """The local folder of a hub model: configuration, tokenizer and safetensors weights, no pickles, no code.
+
+    :param name: such as ``bert-base-uncased`` or ``owner/name``.
+    :raises HubError: the hub cannot be reached or has no such model.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    patterns = ["*.json", "*.txt", "*.model", "model*.safetensors"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+    except (HfHubHTTPError, OSError, ValueError):
+        require_hub(f"the model {name}")
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:  # a dozen types of three libraries; all mean that the model did not come
+        raise HubError(f"cannot fetch the model {name}: {error}", hint=_OFFLINE_HINT) from error

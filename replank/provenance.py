@@ -1,0 +1,59 @@
+"""How an artifact came to be: the part of the manifest that every stage fills in the same way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from replank.environment import machine, versions
+
+
+class Stopwatch:
+    """Started when a stage starts, read when its manifest is written."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return round(time.monotonic() - self._start, 2)
+
+
+def made_by(stage: str, config: Any, stopwatch: Stopwatch, **facts: Any) -> dict[str, Any]:
+    """The manifest's ``made_by``.
+
+    :param config: the stage's frozen dataclass, stored whole.
+    :param facts: what else the stage wants remembered.
+    """
+    return {
+        "stage": stage,
+        "config": config_json(config),
+        **facts,
+        "versions": versions(),
+        "machine": machine(),
+        "seconds": stopwatch.seconds,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def config_json(config: Any) -> dict[str, Any]:
+    """A configuration as plain JSON values.
+
+    Variants are told apart by their type's name; of a path only the name is kept, for the folders of the machine
+    that a model was made on mean nothing elsewhere.
+    """
+    return {key: _plain(value) for key, value in asdict(config).items()} if is_dataclass(config) else dict(config)  # type: ignore[arg-type]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,218 @@
+"""Running models: a batch of token ids to logits, with ONNX Runtime or with torch, behind one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank.environment import available_cores
+from replank.errors import MissingExtraError, ModelError, ProviderError
+from replank.extras import installed_version, require
+from replank.source import Source
+from replank.tasks import Task
+from replank.text import Batch, TextEncoder
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import torch
+
+Device = Literal["cpu", "cuda"]
+Logits = NDArray[np.float32]
+EVALUATION_BATCH = 32
+
+
+class Predictor(Protocol):
+    """A loaded model: called with a batch, it gives logits of shape ``(batch, outputs)``."""
+
+    def __call__(self, batch: Batch) -> Logits:
+        """Run one batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything that turns texts into logits.
+
+    :param device: where the predictor really runs, not where it was asked to.
+    """
+
+    source: Source
+    task: Task
+    text_encoder: TextEncoder
+    predictor: Predictor
+    device: Device
+
+    def logits(
+        self,
+        first: Sequence[str],
+        second: Sequence[str] | None = None,
+        *,
+        batch_size: int = EVALUATION_BATCH,
+        progress: Callable[[int], None] | None = None,
+    ) -> Logits:
+        """Logits of many texts or pairs, in their order.
+
+        Texts of like length are run together, because padding costs as much as tokens.
+
+        :param progress: called after each batch with the number of texts in it.
+        :returns: shape ``(texts, outputs)``.
+        """
+        tokens = self.text_encoder.tokenize(first, second)
+        order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
+        logits = np.zeros((len(tokens), self.task.outputs), dtype=np.float32)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            logits[rows] = self.predictor(self.text_encoder.pad([tokens[row] for row in rows]))
+            if progress:
+                progress(len(rows))
+        return logits
+
+
+def load_model(
+    source: Source, *, task: Task | None = None, device: Device = "cpu", threads: int | None = None
+) -> Model:
+    """Load a model to run it.
+
+    :param task: what it is used for; its own task where ``None``.
+    :param threads: threads of one operator; the cores that this process may use where ``None``.
+    :raises ModelError: the model has no head for the task, or cannot be loaded.
+    :raises ProviderError: the device cannot run it. Nothing is ever run elsewhere in silence.
+    """
+    task = task or source.task
+    load = _load_torch if source.kind == "torch" else _load_onnx
+    predictor = load(source, device, threads or available_cores())
+    return Model(source, task, source.text_encoder(task), predictor, device)
+
+
+class OnnxPredictor:
+    """An ONNX Runtime session."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._inputs = [node.name for node in session.get_inputs()]
+        self._output = session.get_outputs()[0].name
+
+    def __call__(self, batch: Batch) -> Logits:
+        """Run one batch."""
+        arrays = batch.inputs()
+        # A graph may take segments although the tokenizer makes none; they are all zero then.
+        feeds = {name: arrays.get(name, np.zeros_like(batch.input_ids)) for name in self._inputs}
+        (logits,) = self._session.run([self._output], feeds)
+        return np.asarray(logits, dtype=np.float32)
+
+
+class TorchPredictor:
+    """A transformers model for sequence classification, in eager mode."""
+
+    def __init__(self, model: torch.nn.Module, device: Device) -> None:
+        self._model = model.eval().to(device)
+        self._device = device
+
+    def __call__(self, batch: Batch) -> Logits:
+        """Run one batch."""
+        import torch
+
+        with torch.inference_mode():
+            inputs = {name: torch.from_numpy(value).to(self._device) for name, value in batch.inputs().items()}
+            logits: Logits = self._model(**inputs).logits.float().cpu().numpy()
+        return logits
+
+
+def open_session(path: Path, *, device: Device = "cpu", threads: int | None = None) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session that runs where it was asked to, or not at all.
+
+    :raises ProviderError: the execution provider is not in this build, or did not start.
+    :raises ModelError: the graph cannot be loaded.
+    """
+    require_onnxruntime()
+    import onnxruntime
+
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise ProviderError(
+            f"--device {device}: this onnxruntime has no {provider}",
+            hint="replank doctor tells what is installed; CUDA needs the replank[gpu] extra instead of replank[cpu]",
+        )
+    if device == "cuda":
+        onnxruntime.preload_dlls()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or available_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:  # onnxruntime's own exceptions share no base class but Exception
+        raise ModelError(f"onnxruntime cannot load {path}: {error}") from error
+    # Without this, a CUDA provider that fails to start leaves a session that runs on the CPU.
+    if session.get_providers()[0] != provider:
+        raise ProviderError(
+            f"--device {device}: {provider} did not start; onnxruntime fell back to {session.get_providers()[0]}",
+            hint="replank doctor shows which CUDA library or driver is missing",
+        )
+    return session
+
+
+def require_onnxruntime() -> None:
+    """Make sure that one of the two wheels of ONNX Runtime is installed.
+
+    :raises MissingExtraError: neither is.
+    """
+    if not (installed_version("onnxruntime") or installed_version("onnxruntime-gpu")):
+        raise MissingExtraError(
+            "onnxruntime is not installed", hint='pip install "replank[cpu]", or "replank[gpu]" for CUDA'
+        )
+
+
+def load_torch_model(source: Source, **arguments: Any) -> Any:
+    """A transformers model for sequence classification with the source's weights, in fp32.
+
+    :param arguments: passed on to ``from_pretrained``.
+    :returns: a ``PreTrainedModel``.
+    :raises ModelError: the weights cannot be loaded.
+    """
+    require("torch", "transformers")
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            source.folder, dtype=torch.float32, local_files_only=True, **arguments
+        )
+    except Exception as error:  # damaged weights surface as any of half a dozen types
+        raise ModelError(f"transformers cannot load {source.name}: {error}") from error
+
+
+def require_head(source: Source) -> None:
+    """Refuse a bare encoder where answers are wanted: its head would be random.
+
+    :raises ModelError: the model has no sequence classification head.
+    """
+    if source.kind == "torch" and not source.is_fine_tuned:
+        raise ModelError(
+            f"{source.name} is an encoder without a classification head; its answers would be random",
+            hint="make a predecessor of it first: replank finetune ENCODER OUT --task …",
+        )
+
+
+def _load_onnx(source: Source, device: Device, threads: int) -> Predictor:
+    if device == "cuda" and source.precision == "int8":
+        raise ProviderError(
+            f"{source.name} is INT8, which the CUDA provider cannot run", hint="INT8 is for --device cpu"
+        )
+    return OnnxPredictor(open_session(source.folder / "model.onnx", device=device, threads=threads))
+
+
+def _load_torch(source: Source, device: Device, threads: int) -> Predictor:
+    require_head(source)
+    require("torch", "transformers")
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ProviderError("--device cuda: torch finds no CUDA device", hint="replank doctor shows why")
+    torch.set_num_threads(threads)
+    return TorchPredictor(load_torch_model(source), device)

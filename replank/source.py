@@ -1,0 +1,139 @@
+"""The one door for models: an artifact, a local Hugging Face folder, or a hub name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from replank.artifact import MANIFEST, MODEL_FILES, Artifact, ArtifactKind
+from replank.encoders import encoder_of, position_limit
+from replank.errors import ModelError
+from replank.hub import fetch_model
+from replank.tasks import Task, custom_metrics
+from replank.text import TextEncoder, read_json
+
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that can be loaded.
+
+    :param name: as the user gave it.
+    :param folder: where its files lie.
+    :param kind: ``torch`` or ``onnx``.
+    :param config: its ``config.json``.
+    :param artifact: set if the folder is an artifact of replank.
+    """
+
+    name: str
+    folder: Path
+    kind: ArtifactKind
+    config: dict[str, Any]
+    artifact: Artifact | None
+
+    @property
+    def precision(self) -> str:
+        """Precision of the weights, as far as it is known."""
+        return self.artifact.manifest.precision if self.artifact else "fp32"
+
+    @property
+    def layers(self) -> int:
+        """Number of Transformer layers."""
+        return int(self.config.get("num_hidden_layers") or self.config["n_layers"])
+
+    @property
+    def task(self) -> Task:
+        """What the model answers: from the manifest, or as much as ``config.json`` tells."""
+        return self.artifact.manifest.task if self.artifact else _task_of(self.config, self.name)
+
+    @property
+    def is_fine_tuned(self) -> bool:
+        """Whether the model has a sequence classification head of its own."""
+        return any("SequenceClassification" in name for name in self.config.get("architectures") or [])
+
+    def text_encoder(self, task: Task) -> TextEncoder:
+        """The tokenizer, truncating to the task's length or to the model's limit, whichever is less."""
+        limit = position_limit(self.config, self.name)
+        return TextEncoder.from_folder(self.folder, min(task.max_length, limit))
+
+    def as_parent(self) -> dict[str, Any]:
+        """This source as the ``parent`` of a manifest."""
+        if self.artifact:
+            return self.artifact.as_parent()
+        weights = (self.folder / MODEL_FILES[self.kind]).read_bytes()
+        # The name only: a path of the machine it was made on means nothing elsewhere.
+        name = Path(self.name).resolve().name if Path(self.name).exists() else self.name
+        return {"name": name, "digest": hashlib.sha256(weights).hexdigest(), "manifest": None}
+
+
+def open_source(name: str | Path) -> Source:
+    """Find a model, and refuse early what cannot be one.
+
+    :param name: a folder, or the name of a model on the hub.
+    :raises ModelError: a folder that is no model, or a model that is no encoder.
+    :raises ArtifactError: a damaged artifact.
+    :raises HubError: not a local folder, and the hub cannot be reached or does not have it.
+    """
+    folder = Path(name)
+    artifact = None
+    if folder.is_dir():
+        artifact = Artifact.open(folder) if (folder / MANIFEST).exists() else None
+    elif _HUB_NAME.fullmatch(str(name)) and not folder.exists():
+        folder = fetch_model(str(name))
+    else:
+        raise ModelError(f"there is no folder {name}", hint="expected a model folder or the name of a hub model")
+    kind = artifact.manifest.kind if artifact else _kind_of(folder)
+    config = read_json(folder / "config.json")
+    encoder_of(config, str(name))
+    return Source(str(name), folder, kind, config, artifact)
+
+
+def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
+    """Refuse a model of the other kind.
+
+    :raises ModelError: with the way from the one to the other as hint.
+    """
+    if source.kind != kind:
+        raise ModelError(
+            f"{source.name} is a model of kind {source.kind}; {stage} needs one of kind {kind}",
+            hint="replank export MODEL OUT makes an ONNX model of a torch model" if kind == "onnx" else None,
+        )
+
+
+def _kind_of(folder: Path) -> ArtifactKind:
+    if not (folder / "config.json").exists():
+        here = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
+        raise ModelError(
+            f"{folder} is no model folder: it has no config.json; it holds {here}",
+            hint="expected config.json, tokenizer.json and model.safetensors (or model.onnx)",
+        )
+    for kind, file in MODEL_FILES.items():
+        if (folder / file).exists():
+            return "torch" if kind == "torch" else "onnx"
+    if (folder / "pytorch_model.bin").exists():
+        raise ModelError(
+            f"{folder} holds its weights as a pickle (pytorch_model.bin), which replank does not load",
+            hint="load it with transformers once and save it: model.save_pretrained(FOLDER) writes safetensors",
+        )
+    raise ModelError(f"{folder} has no weights: expected model.safetensors or model.onnx")
+
+
+def _task_of(config: dict[str, Any], name: str) -> Task:
+    id2label = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    labels = tuple(str(id2label[key]) for key in sorted(id2label, key=int))
+    if all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
+        labels = tuple(str(index) for index in range(len(labels)))
+    regression = len(labels) == 1 or config.get("problem_type") == "regression"
+    return Task(
+        name=Path(name).name,
+        kind="regression" if regression else "classification",
+        labels=() if regression else labels,
+        columns=("text",),
+        label_column="label",
+        metrics=custom_metrics("regression" if regression else "classification"),
+        max_length=min(512, position_limit(config, name)),
+    )

@@ -1,0 +1,116 @@
+"""What an encoder is asked to do: the columns, the labels, the metrics. GLUE's nine, and the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from replank.errors import UsageError
+
+Kind = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task, as it is stored in every manifest.
+
+    :param name: GLUE's name, or the user's.
+    :param kind: ``classification`` (one label of several) or ``regression`` (one number).
+    :param labels: label names in the order of the model's outputs; empty for regression.
+    :param columns: the text columns, one (single sentence) or two (sentence pair).
+    :param label_column: the column of the label.
+    :param metrics: names of metrics, the headline first; keys of :data:`replank.metrics.METRICS`.
+    :param max_length: tokens a text (or pair) is truncated to, special tokens included.
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    columns: tuple[str, ...]
+    label_column: str
+    metrics: tuple[str, ...]
+    max_length: int = 128
+
+    @property
+    def headline(self) -> str:
+        """The metric by which checkpoints are chosen and losses of quality are judged."""
+        return self.metrics[0]
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether an example is two texts."""
+        return len(self.columns) == 2
+
+    @property
+    def outputs(self) -> int:
+        """How many logits a model of this task has."""
+        return len(self.labels) if self.kind == "classification" else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """This task as plain JSON values."""
+        return asdict(self) | {key: list(getattr(self, key)) for key in ("labels", "columns", "metrics")}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Task:
+        """The task that :meth:`to_json` wrote."""
+        return cls(**values | {key: tuple(values[key]) for key in ("labels", "columns", "metrics")})
+
+
+@dataclass(frozen=True)
+class GlueTask:
+    """One of the nine tasks of the GLUE benchmark (Wang et al., 2018) as the hub's ``nyu-mll/glue`` has it."""
+
+    labels: tuple[str, ...]
+    hub_columns: tuple[str, ...]
+    metrics: tuple[str, ...] = ("accuracy",)
+    max_length: int = 128
+    dev_split: str = "validation"
+
+    @property
+    def kind(self) -> Kind:
+        """Classification, but for STS-B."""
+        return "classification" if self.labels else "regression"
+
+
+_PAIR = ("sentence1", "sentence2")
+_ENTAILMENT = ("entailment", "not_entailment")
+_TWO_CLASSES = ("accuracy", "macro_f1")
+
+GLUE: dict[str, GlueTask] = {
+    "cola": GlueTask(("unacceptable", "acceptable"), ("sentence",), ("matthews", "accuracy")),
+    "sst2": GlueTask(("negative", "positive"), ("sentence",), _TWO_CLASSES),
+    "mrpc": GlueTask(("not_equivalent", "equivalent"), _PAIR, ("f1", "accuracy")),
+    "stsb": GlueTask((), _PAIR, ("pearson", "spearman")),
+    "qqp": GlueTask(("not_duplicate", "duplicate"), ("question1", "question2"), ("f1", "accuracy")),
+    "mnli": GlueTask(
+        ("entailment", "neutral", "contradiction"),
+        ("premise", "hypothesis"),
+        _TWO_CLASSES,
+        dev_split="validation_matched",
+    ),
+    "qnli": GlueTask(_ENTAILMENT, ("question", "sentence"), _TWO_CLASSES, max_length=256),
+    "rte": GlueTask(_ENTAILMENT, _PAIR, _TWO_CLASSES),
+    "wnli": GlueTask(_ENTAILMENT[::-1], _PAIR, _TWO_CLASSES),
+}
+
+
+def glue_task(name: str) -> GlueTask:
+    """GLUE's task of that name.
+
+    :raises UsageError: there is none; the message names the nine and the nearest.
+    """
+    if name in GLUE:
+        return GLUE[name]
+    near = get_close_matches(name.lower(), GLUE, n=1)
+    raise UsageError(
+        f"unknown task {name!r}; the tasks known by name are {', '.join(GLUE)}",
+        hint=f"did you mean --task {near[0]}?"
+        if near
+        else "for your own data give --train FILE --dev FILE (or --data FOLDER) and the column names",
+    )
+
+
+def custom_metrics(kind: Kind) -> tuple[str, ...]:
+    """The metrics of a task of the user's own."""
+    return ("accuracy", "macro_f1") if kind == "classification" else ("pearson", "spearman")

@@ -1,0 +1,176 @@
+"""Texts to batches of token ids: the only place that decides padding and truncation."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from replank.errors import ModelError
+from replank.extras import require
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_log = logging.getLogger(__name__)
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded token ids, all of shape ``(batch, length)`` and type int64.
+
+    :param attention_mask: 1 for a token, 0 for padding, which may be anywhere.
+    :param token_type_ids: 0 for the first text and 1 for the second; ``None`` if the model has no such input.
+    """
+
+    input_ids: Ids
+    attention_mask: Ids
+    token_type_ids: Ids | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(batch, length)``."""
+        rows, length = self.input_ids.shape
+        return rows, length
+
+    def inputs(self) -> dict[str, Ids]:
+        """The arrays under the names of the model's inputs."""
+        return {name: value for name in INPUT_NAMES if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One example, tokenized and truncated, special tokens included."""
+
+    ids: list[int]
+    type_ids: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class TextEncoder:
+    """A tokenizer with the decisions that go with a model.
+
+    :param tokenizer: made its own: its padding and truncation settings are replaced.
+    :param pad_id: the token id of padding; it matters, as RoBERTa counts positions by it.
+    :param max_length: tokens to truncate to; of a pair, the longer text loses first.
+    :param segments: whether the model takes ``token_type_ids``.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, pad_id: int, max_length: int, segments: bool) -> None:
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length, strategy="longest_first")
+        self._tokenizer = tokenizer
+        self._pad_id = pad_id
+        self._segments = segments
+        self._told_of_truncation = False
+        self.max_length = max_length
+
+    @classmethod
+    def from_folder(cls, folder: Path, max_length: int) -> TextEncoder:
+        """The text encoder of a model folder.
+
+        :raises ModelError: the folder has no tokenizer.
+        """
+        config = read_json(folder / "config.json")
+        settings = read_json(folder / "tokenizer_config.json", optional=True)
+        tokenizer = _load_tokenizer(folder)
+        pad_token = settings.get("pad_token")
+        pad_id = tokenizer.token_to_id(pad_token) if isinstance(pad_token, str) else None
+        names = settings.get("model_input_names")
+        segments = "token_type_ids" in names if names else config.get("type_vocab_size", 0) > 1
+        return cls(
+            tokenizer,
+            pad_id=config.get("pad_token_id") or 0 if pad_id is None else pad_id,
+            max_length=max_length,
+            segments=segments,
+        )
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the model's inputs that :meth:`pad` fills."""
+        return INPUT_NAMES if self._segments else INPUT_NAMES[:2]
+
+    def tokenize(self, first: Sequence[str], second: Sequence[str] | None = None) -> list[Tokens]:
+        """Tokenize texts or pairs, in order.
+
+        Lone surrogates, which no tokenizer takes, become U+FFFD. That a text is truncated is logged once.
+        """
+        texts: list[Any] = [_clean(text) for text in first]
+        if second is not None:
+            texts = list(zip(texts, (_clean(text) for text in second), strict=True))
+        encodings = self._tokenizer.encode_batch(texts)
+        if not self._told_of_truncation and any(encoding.overflowing for encoding in encodings):
+            self._told_of_truncation = True
+            _log.warning("texts longer than %d tokens are truncated (said once)", self.max_length)
+        return [Tokens(encoding.ids, encoding.type_ids) for encoding in encodings]
+
+    def pad(self, examples: Sequence[Tokens]) -> Batch:
+        """One batch, padded on the right to its longest example."""
+        length = max(map(len, examples))
+        shape = (len(examples), length)
+        input_ids = np.full(shape, self._pad_id, dtype=np.int64)
+        attention_mask = np.zeros(shape, dtype=np.int64)
+        type_ids = np.zeros(shape, dtype=np.int64)
+        for row, example in enumerate(examples):
+            input_ids[row, : len(example)] = example.ids
+            attention_mask[row, : len(example)] = 1
+            type_ids[row, : len(example)] = example.type_ids
+        return Batch(input_ids, attention_mask, type_ids if self._segments else None)
+
+
+def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    """A JSON object from a model folder.
+
+    :param optional: an absent file reads as ``{}``.
+    :raises ModelError: the file is missing or is no JSON object.
+    """
+    if optional and not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent} has no {path.name}") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} holds no JSON object")
+    return values
+
+
+def _load_tokenizer(folder: Path) -> Tokenizer:
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        return _convert_tokenizer(folder)
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise ModelError(f"cannot read {path}: {error}") from None
+
+
+def _convert_tokenizer(folder: Path) -> Tokenizer:
+    """Older folders have a vocabulary only; transformers knows how to make a fast tokenizer of it."""
+    if not any((folder / name).exists() for name in ("vocab.txt", "vocab.json", "sentencepiece.bpe.model")):
+        raise ModelError(f"{folder} has no tokenizer.json", hint="save the tokenizer into the model's folder")
+    require("transformers")
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    except Exception as error:  # whatever a broken vocabulary makes transformers raise
+        raise ModelError(f"cannot load the tokenizer of {folder}: {error}") from error
+    return tokenizer
+
+
+def _clean(text: str) -> str:
+    return _LONE_SURROGATE.sub("\ufffd", text)

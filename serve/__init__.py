@@ -1,0 +1,1 @@
+"""Hosting ONNX artifacts over HTTP, and measuring them. Never imports torch or transformers."""
