@@ -9,6 +9,7 @@ from replank.data import Dataset
 from replank.errors import DataError
 from replank.metrics import score
 from replank.runtime import Model
+from replank.tasks import Task
 
 
 def evaluate(
@@ -21,25 +22,26 @@ def evaluate(
         numbers are compared only if they come from the same rows; metrics are fractions.
     :raises DataError: the data's labels are not the model's, or the split has none.
     """
-    require_same_labels(model, data)
+    require_same_task(model.source.name, model.task, data)
     examples = data.split(split)
     logits = model.logits(examples.first, examples.second, progress=progress)
     metrics = score(data.task, logits, examples.labels)
     return {"split": split, "rows": len(examples), "data": examples.digest, "metrics": metrics}
 
 
-def require_same_labels(model: Model, data: Dataset) -> None:
-    """Refuse data whose labels the model does not answer with.
+def require_same_task(name: str, task: Task, data: Dataset) -> None:
+    """Refuse data that a model does not answer.
 
-    :raises DataError: the names or their order differ.
+    :param name: the model's, for the message.
+    :param task: the model's.
+    :raises DataError: one classifies and the other measures, or the number of labels differs.
     """
-    if model.task.outputs != data.task.outputs or model.task.kind != data.task.kind:
+    if (task.kind, task.outputs) != (data.task.kind, data.task.outputs):
         raise DataError(
-            f"{model.source.name} answers with {_answers(model.task.kind, model.task.outputs)}; "
-            f"the data has {_answers(data.task.kind, data.task.outputs)}",
+            f"{name} answers with {_answers(task)}; the data has {_answers(data.task)}",
             hint="is this the data of the task that the model was made for?",
         )
 
 
-def _answers(kind: str, outputs: int) -> str:
-    return "a number" if kind == "regression" else f"{outputs} labels"
+def _answers(task: Task) -> str:
+    return "a number" if task.kind == "regression" else f"{task.outputs} labels ({', '.join(task.labels[:5])})"

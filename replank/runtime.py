@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.environment import available_cores
+from replank.encoders import encoder_of
 from replank.errors import MissingExtraError, ModelError, ProviderError
 from replank.extras import installed_version, require
+from replank.quiet import quiet_transformers
 from replank.source import Source
 from replank.tasks import Task
 from replank.text import Batch, TextEncoder
@@ -168,23 +170,47 @@ def require_onnxruntime() -> None:
         )
 
 
-def load_torch_model(source: Source, **arguments: Any) -> Any:
+def load_torch_model(source: Source, *, new_head: bool = False, **arguments: Any) -> Any:
     """A transformers model for sequence classification with the source's weights, in fp32.
 
+    transformers fills weights that a file lacks with random numbers and passes over weights that the model has no
+    place for. Here both are errors, but for the head of a model that is to be trained.
+
+    :param new_head: allow a missing or misfit pooler and head.
     :param arguments: passed on to ``from_pretrained``.
     :returns: a ``PreTrainedModel``.
-    :raises ModelError: the weights cannot be loaded.
+    :raises ModelError: the weights cannot be loaded or are not those of the configuration.
     """
     require("torch", "transformers")
     import torch
     from transformers import AutoModelForSequenceClassification
 
     try:
-        return AutoModelForSequenceClassification.from_pretrained(
-            source.folder, dtype=torch.float32, local_files_only=True, **arguments
-        )
+        with quiet_transformers():
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                source.folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=new_head,
+                **arguments,
+            )
     except Exception as error:  # damaged weights surface as any of half a dozen types
         raise ModelError(f"transformers cannot load {source.name}: {error}") from error
+    _require_all_weights(source, report, new_head=new_head)
+    return model
+
+
+def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None:
+    stack = f".{encoder_of(source.config, source.name).layers}."
+    missing = [key for key in report["missing_keys"] if not new_head or stack in key or ".embeddings." in key]
+    unplaced = [key for key in report["unexpected_keys"] if stack in f".{key}"]
+    for keys, problem in ((missing, "lack"), (unplaced, "hold, beyond what config.json describes,")):
+        if keys:
+            raise ModelError(
+                f"the weights of {source.name} {problem} {min(keys)} and {len(keys) - 1} others",
+                hint="config.json and model.safetensors are not of the same model",
+            )
 
 
 def require_head(source: Source) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,13 +88,11 @@ class TextEncoder:
         tokenizer = _load_tokenizer(folder)
         pad_token = settings.get("pad_token")
         pad_id = tokenizer.token_to_id(pad_token) if isinstance(pad_token, str) else None
-        names = settings.get("model_input_names")
-        segments = "token_type_ids" in names if names else config.get("type_vocab_size", 0) > 1
         return cls(
             tokenizer,
             pad_id=config.get("pad_token_id") or 0 if pad_id is None else pad_id,
             max_length=max_length,
-            segments=segments,
+            segments=_takes_segments(folder, settings),
         )
 
     @property
@@ -129,6 +128,21 @@ class TextEncoder:
         return Batch(input_ids, attention_mask, type_ids if self._segments else None)
 
 
+def save_tokenizer(source: Path, folder: Path) -> None:
+    """Put the tokenizer of one model folder into another, byte for byte where it has a ``tokenizer.json``.
+
+    The inputs that the model takes are written down, so that no reader has to guess them again.
+    """
+    for name in ("tokenizer.json", "special_tokens_map.json"):
+        if (source / name).exists():
+            shutil.copyfile(source / name, folder / name)
+    if not (folder / "tokenizer.json").exists():
+        _load_tokenizer(source).save(str(folder / "tokenizer.json"))
+    settings = read_json(source / "tokenizer_config.json", optional=True)
+    inputs = {"model_input_names": list(INPUT_NAMES if _takes_segments(source, settings) else INPUT_NAMES[:2])}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | inputs, indent=2), encoding="utf-8")
+
+
 def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     """A JSON object from a model folder.
 
@@ -146,6 +160,13 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ModelError(f"{path} holds no JSON object")
     return values
+
+
+def _takes_segments(folder: Path, settings: dict[str, Any]) -> bool:
+    """The tokenizer's word decides; where it says nothing, whether the model knows more than one segment."""
+    if names := settings.get("model_input_names"):
+        return "token_type_ids" in names
+    return int(read_json(folder / "config.json").get("type_vocab_size") or 0) > 1
 
 
 def _load_tokenizer(folder: Path) -> Tokenizer:

@@ -1,0 +1,100 @@
+"""From a trained model to an artifact: saved, loaded again as a stranger would, measured, sealed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.training import Trained, TrainingConfig
+from replank.artifact import Artifact, Manifest, new_artifact, seal
+from replank.data import Dataset
+from replank.errors import QualityGateError
+from replank.evaluate import evaluate
+from replank.progress import progress
+from replank.provenance import Stopwatch, config_json, made_by
+from replank.quiet import quiet_transformers
+from replank.runtime import TorchPredictor, load_model
+from replank.source import Source, open_source
+from replank.text import TextEncoder, save_tokenizer
+
+_EXTRACTION_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: what it starts from and how."""
+
+    stage: str
+    source: Source
+    data: Dataset
+    config: TrainingConfig
+    stopwatch: Stopwatch
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What makes this run this run; checkpoints of another are not resumed from."""
+        return {
+            "stage": self.stage,
+            "source": self.source.as_parent()["digest"],
+            "config": config_json(self.config),
+            "task": self.data.task.to_json(),
+            "data": {name: split.digest for name, split in self.data.splits.items()},
+        }
+
+
+def work_folder(out: Path) -> Path:
+    """Where checkpoints lie until the artifact is whole: beside it, in sight."""
+    return out.with_name(f"{out.name}.work")
+
+
+def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) -> Artifact:
+    """Save a model, load it again from the disk, measure that, and seal it. The checkpoints then go.
+
+    :param model: a plain ``PreTrainedModel``.
+    """
+    held_out = run.data.held_out
+    with new_artifact(out, force=force) as folder:
+        with quiet_transformers():
+            model.save_pretrained(folder)
+        save_tokenizer(run.source.folder, folder)
+        loaded = load_model(open_source(folder), task=run.data.task)
+        with progress(f"evaluate on {held_out}", len(run.data.split(held_out))) as advance:
+            quality = evaluate(loaded, run.data, held_out, progress=advance)
+        seal(
+            folder,
+            Manifest(
+                kind="torch",
+                precision="fp32",
+                task=run.data.task,
+                made_by=made_by(
+                    run.stage,
+                    run.config,
+                    run.stopwatch,
+                    steps=trained.steps,
+                    best_dev={run.data.task.headline: trained.best},
+                    curve=trained.curve,
+                ),
+                parent=run.source.as_parent(),
+                quality=quality,
+            ),
+        )
+    shutil.rmtree(work_folder(out), ignore_errors=True)
+    return Artifact.open(out)
+
+
+def require_equal_logits(mixed: Any, extracted: Any, text_encoder: TextEncoder, data: Dataset) -> None:
+    """Make sure that the extracted successor is what was trained and selected.
+
+    :param mixed: the model under replacement, in evaluation mode.
+    :raises QualityGateError: the logits differ by more than 1e-6.
+    """
+    examples = data.split("dev").head(8)
+    batch = text_encoder.pad(text_encoder.tokenize(examples.first, examples.second))
+    ours, theirs = (TorchPredictor(model, "cpu")(batch) for model in (mixed, extracted))
+    difference = float(np.abs(ours - theirs).max())
+    if not difference <= _EXTRACTION_TOLERANCE:
+        raise QualityGateError(f"the extracted successor's logits differ by {difference:.2e} from the trained one's")

@@ -1,0 +1,300 @@
+"""The one place that drives transformers.Trainer: for fine-tuning and for replacing alike."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from replank.data import Dataset, Examples
+from replank.environment import available_cores, has_fast_bf16
+from replank.errors import TrainingError, UsageError
+from replank.metrics import score
+from replank.progress import Advance, progress
+from replank.quiet import quiet_transformers
+from replank.text import TextEncoder, Tokens
+
+Precision = Literal["auto", "bf16", "fp32"]
+BeforeBatch = Callable[[int, int, int], bool]
+_RUN_FILE = "run.json"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What fine-tuning and replacing share.
+
+    :param epochs: passes over the training split.
+    :param batch_size: examples of one optimizer step.
+    :param learning_rate: peak of AdamW's learning rate.
+    :param warmup: part of the steps over which the learning rate rises linearly; then it falls linearly to 0.
+    :param weight_decay: AdamW's, on all but biases and layer norms.
+    :param seed: of initialisation, order of data, dropout and draws.
+    :param precision: ``bf16`` runs autocast; ``auto`` means bf16 where the hardware has it.
+    """
+
+    epochs: float = 3.0
+    batch_size: int = 32
+    learning_rate: float = 5e-5
+    warmup: float = 0.1
+    weight_decay: float = 0.0
+    seed: int = 42
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected more than 0")
+        if not 0 <= self.warmup < 1:
+            raise UsageError(f"--warmup is {self.warmup}; expected a part of the steps, 0 to less than 1")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--seed is {self.seed}; expected 0 to {2**32 - 1}")
+
+    def steps(self, rows: int) -> int:
+        """Optimizer steps of the whole training on that many rows."""
+        return max(1, int(self.epochs * -(-rows // self.batch_size)))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left behind, beside the weights in the model.
+
+    :param curve: Trainer's log: one entry a logged loss or an evaluation, with the step.
+    :param steps: optimizer steps done in all runs together.
+    :param best: the best headline metric on the dev split, whose weights the model now has.
+    """
+
+    curve: list[dict[str, Any]]
+    steps: int
+    best: float
+
+
+def train(
+    model: Any,
+    data: Dataset,
+    text_encoder: TextEncoder,
+    config: TrainingConfig,
+    *,
+    work: Path,
+    fingerprint: dict[str, Any],
+    title: str,
+    before_batch: BeforeBatch | None = None,
+) -> Trained:
+    """Train a model in place and leave the weights that did best on the dev split in it.
+
+    Checkpoints lie in ``work``, which a later call with the same fingerprint resumes from. Ctrl-C and SIGTERM
+    end the step, write a checkpoint and raise ``KeyboardInterrupt``; a second Ctrl-C stops at once.
+
+    :param fingerprint: what makes the run this run: source, configuration, data.
+    :param before_batch: called with the step, the micro-batch within it and the total of steps; ``False`` skips the
+        batch, which then counts as a step without a gradient.
+    :raises TrainingError: ``work`` holds checkpoints of another run, or the loss is not a number any more.
+    """
+    _claim(work, fingerprint)
+    train_set, dev_set = data.split("train"), data.split("dev")
+    total = config.steps(len(train_set))
+    arguments = _arguments(config, work, data, len(train_set), total)
+    checkpoint = _last_checkpoint(work)
+    watcher = _Watcher(title, total)
+    trainer = _ReplacingTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_Tokenized(train_set, text_encoder),
+        eval_dataset=_Tokenized(dev_set, text_encoder),
+        data_collator=_Collator(text_encoder),
+        compute_metrics=_metrics_of(data),
+        callbacks=[watcher],
+    )
+    trainer.before_batch = before_batch
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if checkpoint:
+        _log.warning("resuming from %s", checkpoint)
+    with quiet_transformers(), watcher:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    # Mixed precision wraps the model's forward; what leaves here computes in fp32 again.
+    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    return Trained(trainer.state.log_history, trainer.state.global_step, float(trainer.state.best_metric or 0.0))
+
+
+class _ReplacingTrainer(Trainer):  # type: ignore[misc]
+    """Trainer with a word to say before each batch, and an end to a loss that is no number."""
+
+    before_batch: BeforeBatch | None = None
+    _step = -1
+    _micro_batch = 0
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        step = self.state.global_step
+        self._micro_batch = self._micro_batch + 1 if step == self._step else 0
+        self._step = step
+        if self.before_batch and not self.before_batch(step, self._micro_batch, self.state.max_steps):
+            # Every module runs its frozen predecessor: there is no gradient, so nothing is worth computing.
+            return torch.zeros((), device=self.args.device)
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {step}",
+                hint="choose a smaller --learning-rate, or --precision fp32",
+            )
+        return loss
+
+
+class _Watcher(TrainerCallback):  # type: ignore[misc]
+    """Progress for the person, and a clean end on Ctrl-C."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self._title, self._total = title, total
+        self._stop = False
+        self._note = ""
+        self._context: Any = None
+        self._advance: Advance | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._context:
+            self._context.__exit__(None, None, None)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        if self._stop and kind is None:
+            raise KeyboardInterrupt
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True
+        _log.warning("stopping after this step, with a checkpoint; again to stop at once")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._context = progress(self._title, state.max_steps, state.global_step)
+        self._advance = self._context.__enter__()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if self._advance:
+            self._advance(1, self._note)
+        if self._stop:
+            control.should_save = True
+            control.should_evaluate = False
+            control.should_training_stop = True
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+        shown = {"loss": "loss", "eval_headline": "dev"}
+        known = [f"{short} {logs[key]:.4f}" for key, short in shown.items() if key in logs]
+        self._note = " ".join(known) or self._note
+
+
+class _Tokenized(torch.utils.data.Dataset[tuple[Tokens, Any]]):
+    """A split, tokenized once."""
+
+    def __init__(self, examples: Examples, text_encoder: TextEncoder) -> None:
+        self._tokens = text_encoder.tokenize(examples.first, examples.second)
+        self._labels = examples.labels
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __getitem__(self, index: int) -> tuple[Tokens, Any]:
+        return self._tokens[index], None if self._labels is None else self._labels[index]
+
+
+class _Collator:
+    """Rows to a padded batch of tensors."""
+
+    def __init__(self, text_encoder: TextEncoder) -> None:
+        self._text_encoder = text_encoder
+
+    def __call__(self, rows: list[tuple[Tokens, Any]]) -> dict[str, torch.Tensor]:
+        batch = self._text_encoder.pad([tokens for tokens, _ in rows])
+        tensors = {name: torch.from_numpy(value) for name, value in batch.inputs().items()}
+        return tensors | {"labels": torch.from_numpy(np.array([label for _, label in rows]))}
+
+
+def _arguments(config: TrainingConfig, work: Path, data: Dataset, rows: int, total: int) -> TrainingArguments:
+    cuda = torch.cuda.is_available()
+    bf16 = config.precision == "bf16" or (
+        config.precision == "auto" and (torch.cuda.is_bf16_supported() if cuda else has_fast_bf16())
+    )
+    if not cuda:
+        torch.set_num_threads(available_cores())
+    # An epoch, or 500 steps of a long one: what is lost when a machine dies, at most.
+    interval = max(1, min(-(-rows // config.batch_size), 500, total))
+    return TrainingArguments(
+        output_dir=str(work),
+        max_steps=total,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=2 * config.batch_size,
+        learning_rate=config.learning_rate,
+        warmup_steps=int(config.warmup * total),
+        weight_decay=config.weight_decay,
+        seed=config.seed,
+        bf16=bf16,
+        use_cpu=not cuda,
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="headline",
+        greater_is_better=True,
+        logging_steps=min(50, interval),
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        ddp_find_unused_parameters=True,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _metrics_of(data: Dataset) -> Callable[[EvalPrediction], dict[str, float]]:
+    def compute(prediction: EvalPrediction) -> dict[str, float]:
+        values = score(data.task, np.asarray(prediction.predictions, dtype=np.float32), prediction.label_ids)
+        return {"headline": values[data.task.headline]} | values
+
+    return compute
+
+
+def _claim(work: Path, fingerprint: dict[str, Any]) -> None:
+    """Make the folder of checkpoints ours, or find that it is."""
+    run = work / _RUN_FILE
+    if run.exists() and json.loads(run.read_text(encoding="utf-8")) != fingerprint:
+        raise TrainingError(
+            f"{work} holds checkpoints of a run with other data or settings",
+            hint=f"run it with the same ones to resume, or delete {work}",
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    run.write_text(json.dumps(fingerprint), encoding="utf-8")
+
+
+def _last_checkpoint(work: Path) -> Path | None:
+    """The newest checkpoint that is whole; what a kill left half written is deleted.
+
+    Trainer writes ``trainer_state.json`` last.
+    """
+    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for path in found:
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(path)
+        else:
+            return path
+    return None
