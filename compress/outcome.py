@@ -42,7 +42,7 @@ class Run:
             "source": self.source.as_parent()["digest"],
             "config": config_json(self.config),
             "task": self.data.task.to_json(),
-            "data": {name: split.digest for name, split in self.data.splits.items()},
+            "data": self.data.digests,
         }
 
 
@@ -74,6 +74,7 @@ def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: 
                     run.stage,
                     run.config,
                     run.stopwatch,
+                    data=run.data.digests,
                     steps=trained.steps,
                     best_dev={run.data.task.headline: trained.best},
                     curve=trained.curve,

@@ -55,7 +55,7 @@ def compress(
     require_free(out, force=force)
     layers = config.layers or source.layers // 2
     require_divisor(source.layers, layers)
-    data = data_config.load(source.task.labels or None)
+    data = data_config.load(source.task)
     require_same_task(source.name, source.task, data)
     set_seed(config.seed)
     theseus = Theseus(load_torch_model(source), layers)

@@ -18,13 +18,14 @@ import torch
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from replank.data import Dataset, Examples
+from compress.batches import Collator, LengthGrouped, TokenizedExamples
+from replank.data import Dataset
 from replank.environment import available_cores, has_fast_bf16
 from replank.errors import TrainingError, UsageError
 from replank.metrics import score
 from replank.progress import Advance, progress
 from replank.quiet import quiet_transformers
-from replank.text import TextEncoder, Tokens
+from replank.text import TextEncoder
 
 Precision = Literal["auto", "bf16", "fp32"]
 BeforeBatch = Callable[[int, int, int], bool]
@@ -111,9 +112,9 @@ def train(
     trainer = _ReplacingTrainer(
         model=model,
         args=arguments,
-        train_dataset=_Tokenized(train_set, text_encoder),
-        eval_dataset=_Tokenized(dev_set, text_encoder),
-        data_collator=_Collator(text_encoder),
+        train_dataset=TokenizedExamples(train_set, text_encoder),
+        eval_dataset=TokenizedExamples(dev_set, text_encoder),
+        data_collator=Collator(text_encoder),
         compute_metrics=_metrics_of(data),
         callbacks=[watcher],
     )
@@ -135,6 +136,10 @@ class _ReplacingTrainer(Trainer):  # type: ignore[misc]
     before_batch: BeforeBatch | None = None
     _step = -1
     _micro_batch = 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
+        dataset: TokenizedExamples = self.train_dataset
+        return LengthGrouped(self.args.per_device_train_batch_size, dataset.lengths, self.args.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         step = self.state.global_step
@@ -198,32 +203,6 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         shown = {"loss": "loss", "eval_headline": "dev"}
         known = [f"{short} {logs[key]:.4f}" for key, short in shown.items() if key in logs]
         self._note = " ".join(known) or self._note
-
-
-class _Tokenized(torch.utils.data.Dataset[tuple[Tokens, Any]]):
-    """A split, tokenized once."""
-
-    def __init__(self, examples: Examples, text_encoder: TextEncoder) -> None:
-        self._tokens = text_encoder.tokenize(examples.first, examples.second)
-        self._labels = examples.labels
-
-    def __len__(self) -> int:
-        return len(self._tokens)
-
-    def __getitem__(self, index: int) -> tuple[Tokens, Any]:
-        return self._tokens[index], None if self._labels is None else self._labels[index]
-
-
-class _Collator:
-    """Rows to a padded batch of tensors."""
-
-    def __init__(self, text_encoder: TextEncoder) -> None:
-        self._text_encoder = text_encoder
-
-    def __call__(self, rows: list[tuple[Tokens, Any]]) -> dict[str, torch.Tensor]:
-        batch = self._text_encoder.pad([tokens for tokens, _ in rows])
-        tensors = {name: torch.from_numpy(value) for name, value in batch.inputs().items()}
-        return tensors | {"labels": torch.from_numpy(np.array([label for _, label in rows]))}
 
 
 def _arguments(config: TrainingConfig, work: Path, data: Dataset, rows: int, total: int) -> TrainingArguments:

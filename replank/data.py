@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from replank import hub
 from replank.errors import DataError, UsageError
 from replank.tables import SUFFIXES, Table, read_table
-from replank.tasks import GLUE, Kind, Task, custom_metrics, glue_task
+from replank.tasks import GLUE, GlueTask, Kind, Task, custom_metrics, glue_task
 
 SPLITS = ("train", "dev", "test")
 _TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",))
@@ -46,7 +47,7 @@ class Examples:
             None if self.labels is None else self.labels[:rows],
         )
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A sha256 over texts and labels: two runs that saw the same data have the same."""
         labels = None if self.labels is None else self.labels.tolist()
@@ -71,6 +72,11 @@ class Dataset:
         return self.splits[name]
 
     @property
+    def digests(self) -> dict[str, str]:
+        """The digest of each split."""
+        return {name: split.digest for name, split in self.splits.items()}
+
+    @property
     def held_out(self) -> str:
         """The split that quality is reported on: ``test`` if it has labels, for no choice is made on it."""
         test = self.splits.get("test")
@@ -86,7 +92,7 @@ class DataConfig:
     :param train: file of the training split; ``dev`` and ``test`` likewise.
     :param text: the text column, or the first of a pair.
     :param text_pair: the second text column of a pair.
-    :param label: the label column.
+    :param label: the label column; ``None`` means ``label``.
     :param kind: what the label is; ``None`` leaves it to the task (classification unless GLUE says otherwise).
     :param max_length: tokens to truncate to; ``None`` leaves it to the task (128 unless GLUE says otherwise).
     """
@@ -98,7 +104,7 @@ class DataConfig:
     test: Path | None = None
     text: str | None = None
     text_pair: str | None = None
-    label: str = "label"
+    label: str | None = None
     kind: Kind | None = None
     max_length: int | None = None
 
@@ -118,17 +124,17 @@ class DataConfig:
         if self.max_length is not None and self.max_length < 4:
             raise UsageError(f"--max-length is {self.max_length}; expected 4 or more")
 
-    def load(self, labels: Sequence[str] | None = None) -> Dataset:
+    def load(self, model: Task | None = None) -> Dataset:
         """Read everything.
 
-        :param labels: the label names of an existing model, in its order; else the task's, else the training
-            split's, sorted.
+        :param model: the task of an existing model: its labels hold, and its name, columns, kind and length do
+            where this configuration says nothing. Without one, labels are the task's, else the training split's.
         :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
         :raises HubError: the data set must come from the hub, which cannot be reached.
         """
         if self.data is None and not (self.train or self.dev or self.test):
-            return _assemble(self, hub.load_glue(str(self.task)), labels)
-        return _assemble(self, {split: read_table(path) for split, path in self._files().items()}, labels)
+            return _assemble(self, hub.load_glue(str(self.task)), model)
+        return _assemble(self, {split: read_table(path) for split, path in self._files().items()}, model)
 
     def _files(self) -> dict[str, Path]:
         if self.data is None:
@@ -150,37 +156,52 @@ class DataConfig:
         return found
 
 
-def _assemble(config: DataConfig, tables: dict[str, Table], labels: Sequence[str] | None) -> Dataset:
-    columns = _text_columns(config, next(iter(tables.values())))
-    glue = GLUE.get(config.task or "")
-    kind: Kind = config.kind or (glue.kind if glue else "classification")
-    raw = {split: _raw_labels(config, table, split) for split, table in tables.items()}
-    names: tuple[str, ...] = ()
-    if kind == "classification":
-        names = tuple(labels or (glue.labels if glue else ()) or _label_names(raw, tables))
-    task = Task(
-        name=config.task or "custom",
-        kind=kind,
-        labels=names,
-        columns=columns,
-        label_column=config.label,
-        metrics=glue.metrics if glue and glue.kind == kind else custom_metrics(kind),
-        max_length=config.max_length or (glue.max_length if glue else 128),
-    )
+def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) -> Dataset:
+    label_column = config.label or (model.label_column if model else "label")
+    raw = {split: _raw_labels(table, label_column, split) for split, table in tables.items()}
+    task = _task(config, tables, raw, label_column, model)
     splits = {}
     for split, table in tables.items():
-        texts = [table.column(column) for column in columns]
-        values = _parse_labels(task, table, raw[split]) if raw[split] is not None else None
-        splits[split] = Examples(texts[0], texts[1] if task.is_pair else None, values)
+        texts = [table.column(column) for column in task.columns]
+        values = raw[split]
+        labels = None if values is None else _parse_labels(task, table, values)
+        splits[split] = Examples(texts[0], texts[1] if task.is_pair else None, labels)
     return Dataset(task, splits)
 
 
-def _text_columns(config: DataConfig, table: Table) -> tuple[str, ...]:
+def _task(
+    config: DataConfig,
+    tables: dict[str, Table],
+    raw: dict[str, list[str] | None],
+    label_column: str,
+    model: Task | None,
+) -> Task:
+    """Flags first, then the model, then GLUE, then what the data itself tells."""
+    glue = GLUE.get(config.task or "")
+    kind: Kind = config.kind or (model.kind if model else glue.kind if glue else "classification")
+    labels: tuple[str, ...] = ()
+    if kind == "classification":
+        labels = (model.labels if model else ()) or (glue.labels if glue else ()) or _label_names(raw, tables)
+    known_length = model.max_length if model else glue.max_length if glue else 128
+    return Task(
+        name=config.task or (model.name if model else "custom"),
+        kind=kind,
+        labels=labels,
+        columns=_text_columns(config, next(iter(tables.values())), glue, model),
+        label_column=label_column,
+        metrics=glue.metrics if glue and glue.kind == kind else custom_metrics(kind),
+        max_length=config.max_length or known_length,
+    )
+
+
+def _text_columns(
+    config: DataConfig, table: Table, glue: GlueTask | None, model: Task | None
+) -> tuple[str, ...]:
     if config.text is not None:
         return (config.text, config.text_pair) if config.text_pair else (config.text,)
-    glue = GLUE.get(config.task or "")
-    guesses = ((glue.hub_columns, *_TEXT_GUESSES)) if glue else _TEXT_GUESSES
-    for guess in guesses:
+    guesses = [model.columns] if model else []
+    guesses += [glue.hub_columns] if glue else []
+    for guess in (*guesses, *_TEXT_GUESSES):
         if all(column in table.columns for column in guess):
             return guess
     raise DataError(
@@ -189,11 +210,11 @@ def _text_columns(config: DataConfig, table: Table) -> tuple[str, ...]:
     )
 
 
-def _raw_labels(config: DataConfig, table: Table, split: str) -> list[str] | None:
+def _raw_labels(table: Table, column: str, split: str) -> list[str] | None:
     """The label column as text; ``None`` for a test split without labels (GLUE's has none, or -1)."""
-    if split == "test" and (config.label not in table.columns or set(table.column(config.label)) <= {"-1", ""}):
+    if split == "test" and (column not in table.columns or set(table.column(column)) <= {"-1", ""}):
         return None
-    return table.column(config.label)
+    return table.column(column)
 
 
 def _label_names(raw: dict[str, list[str] | None], tables: dict[str, Table]) -> tuple[str, ...]:

@@ -18,10 +18,12 @@ _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu",
 
 
 def available_cores() -> int:
-    """How many cores this process may use: its affinity, bounded by the cgroup's quota, at least 1."""
+    """How many cores this process may use: its affinity, within the cgroup's quota and OMP_NUM_THREADS."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cgroup_quota()
-    return max(1, min(cores, math.ceil(quota))) if quota else cores
+    if quota := cgroup_quota():
+        cores = min(cores, math.ceil(quota))
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(asked)) if asked.isdigit() else cores)
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:

@@ -41,6 +41,11 @@ class Source:
         return self.artifact.manifest.precision if self.artifact else "fp32"
 
     @property
+    def model_file(self) -> Path:
+        """The weights, or the graph to run."""
+        return self.folder / MODEL_FILES[self.kind]
+
+    @property
     def layers(self) -> int:
         """Number of Transformer layers."""
         return int(self.config.get("num_hidden_layers") or self.config["n_layers"])
@@ -64,7 +69,7 @@ class Source:
         """This source as the ``parent`` of a manifest."""
         if self.artifact:
             return self.artifact.as_parent()
-        weights = (self.folder / MODEL_FILES[self.kind]).read_bytes()
+        weights = self.model_file.read_bytes()
         # The name only: a path of the machine it was made on means nothing elsewhere.
         name = Path(self.name).resolve().name if Path(self.name).exists() else self.name
         return {"name": name, "digest": hashlib.sha256(weights).hexdigest(), "manifest": None}

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,6 @@ class TextEncoder:
         self._tokenizer = tokenizer
         self._pad_id = pad_id
         self._segments = segments
-        self._told_of_truncation = False
         self.max_length = max_length
 
     @classmethod
@@ -109,9 +109,8 @@ class TextEncoder:
         if second is not None:
             texts = list(zip(texts, (_clean(text) for text in second), strict=True))
         encodings = self._tokenizer.encode_batch(texts)
-        if not self._told_of_truncation and any(encoding.overflowing for encoding in encodings):
-            self._told_of_truncation = True
-            _log.warning("texts longer than %d tokens are truncated (said once)", self.max_length)
+        if any(encoding.overflowing for encoding in encodings):
+            _tell_of_truncation(self.max_length)
         return [Tokens(encoding.ids, encoding.type_ids) for encoding in encodings]
 
     def pad(self, examples: Sequence[Tokens]) -> Batch:
@@ -191,6 +190,12 @@ def _convert_tokenizer(folder: Path) -> Tokenizer:
     except Exception as error:  # whatever a broken vocabulary makes transformers raise
         raise ModelError(f"cannot load the tokenizer of {folder}: {error}") from error
     return tokenizer
+
+
+@cache
+def _tell_of_truncation(max_length: int) -> None:
+    """Said once a process: the cache swallows every further call."""
+    _log.warning("texts longer than %d tokens are truncated (said once)", max_length)
 
 
 def _clean(text: str) -> str:

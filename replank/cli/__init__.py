@@ -1,0 +1,1 @@
+"""The command line. A stage is imported only when its command runs."""

@@ -1,0 +1,210 @@
+"""The commands that look at models: evaluate, verify, benchmark, inspect, doctor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from replank.card import lineage
+from replank.cli.options import data_options, device_options, example, json_option, option, print_json, print_table
+from replank.cli.stages import required_data
+from replank.data import DataConfig
+from replank.errors import QualityGateError, UsageError
+from replank.source import open_source
+
+
+@click.command(epilog=example("replank evaluate int8 --task sst2 --split dev"))
+@click.argument("model")
+@data_options
+@option("--split", type=click.Choice(["train", "dev", "test"]), default="dev", help="The split to score.")
+@device_options
+@json_option
+def evaluate(
+    model: str, data: DataConfig | None, split: str, device: Any, threads: int | None, as_json: bool
+) -> None:
+    """Score MODEL (torch or ONNX: folder or hub name) on a task's data."""
+    from replank.evaluate import evaluate as score_model
+    from replank.evaluate import require_same_task
+    from replank.progress import progress
+    from replank.runtime import load_model
+
+    source = open_source(model)
+    dataset = required_data(data).load(source.task)
+    require_same_task(source.name, source.task, dataset)
+    loaded = load_model(source, task=dataset.task, device=device, threads=threads)
+    with progress(f"evaluate on {split}", len(dataset.split(split))) as advance:
+        quality = score_model(loaded, dataset, split, progress=advance)
+    if as_json:
+        print_json({"model": model} | quality)
+    else:
+        metrics = [(name, f"{value:.4f}") for name, value in quality["metrics"].items()]
+        print_table(f"{model} on {split}, {quality['rows']} rows", metrics)
+
+
+@click.command(epilog=example("replank verify successor onnx --task sst2"))
+@click.argument("reference")
+@click.argument("candidate")
+@data_options
+@option("--max-drop", type=float, default=0.005, help="INT8: loss of the headline metric allowed.")
+@json_option
+def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: float, as_json: bool) -> None:
+    """Compare CANDIDATE's answers with REFERENCE's: right, left and both-sided padding, holes, extreme lengths.
+
+    Exit code 3 outside the tolerance: 1e-4 on logits for fp32. INT8 is judged by the task metric, which takes the
+    task's data.
+    """
+    from export.convert import measure
+    from export.verify import verify as compare
+    from replank.evaluate import require_same_task
+    from replank.progress import progress
+    from replank.runtime import load_model
+
+    sources = [open_source(reference), open_source(candidate)]
+    dataset = data.load(sources[0].task) if data else None
+    task = dataset.task if dataset else sources[0].task
+    if sources[0].task.outputs != sources[1].task.outputs:
+        raise UsageError(
+            f"{reference} gives {sources[0].task.outputs} logits and {candidate} {sources[1].task.outputs}",
+            hint="compare models of the same task",
+        )
+    if dataset:
+        require_same_task(reference, sources[0].task, dataset)
+    ours, theirs = (load_model(source, task=task) for source in sources)
+    texts = dataset.split(dataset.held_out) if dataset else None
+    with progress("verify", 7 + (texts is not None)) as advance:
+        result = compare(ours, theirs, precision=sources[1].precision, examples=texts, progress=advance)
+    report = result.to_json() | {"candidate": candidate}
+    if dataset and result.tolerance is None:
+        report["metrics"] = {"reference": measure(ours, dataset), "candidate": measure(theirs, dataset)}
+    if as_json:
+        print_json(report)
+    else:
+        Console().print(_difference_table(report))
+        if result.tolerance is None and dataset is None:
+            click.echo("INT8 is judged by the task metric: give --task, --data or files", err=True)
+    result.require()
+    if "metrics" in report and dataset:
+        _require_metric(report["metrics"], dataset.task.headline, max_drop)
+
+
+@click.command(epilog=example("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128"))
+@click.argument("models", nargs=-1, required=True)
+@option("--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True, default=(1, 8), help="Repeatable.")
+@option("--length", "lengths", type=click.IntRange(1), multiple=True, default=(16, 128), help="Tokens; repeatable.")
+@option("--rounds", type=click.IntRange(1), default=5, help="Interleaved rounds over all models.")
+@device_options
+@json_option
+def benchmark(
+    models: tuple[str, ...],
+    batch_sizes: tuple[int, ...],
+    lengths: tuple[int, ...],
+    rounds: int,
+    device: Any,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Latency and throughput of MODELS, torch and ONNX, each in a fresh process, measured in turn.
+
+    The first one is the baseline of the ratios. --json keeps every sample.
+    """
+    from replank.progress import progress
+    from serve.benchmark import BenchmarkConfig, render
+    from serve.benchmark import benchmark as measure_speed
+
+    config = BenchmarkConfig(
+        models=models, batch_sizes=batch_sizes, lengths=lengths, rounds=rounds, device=device, threads=threads
+    )
+    with progress("benchmark", config.units) as advance:
+        result = measure_speed(config, advance)
+    if as_json:
+        print_json(result)
+    else:
+        Console().print(render(result))
+
+
+@click.command(epilog=example("replank inspect int8"))
+@click.argument("model")
+@json_option
+def inspect(model: str, as_json: bool) -> None:
+    """Show what MODEL is: kind, task, lineage, quality. Every file of an artifact is checked first."""
+    source = open_source(model)
+    manifest = source.artifact.manifest if source.artifact else None
+    facts = {
+        "name": model,
+        "kind": source.kind,
+        "precision": source.precision,
+        "architecture": source.config["model_type"],
+        "layers": source.layers,
+        "task": source.task.to_json(),
+    }
+    if as_json:
+        print_json(facts | {"digest": manifest.digest, "manifest": manifest.to_json()} if manifest else facts)
+        return
+    task = source.task
+    rows = [
+        ("model", f"{source.kind} {source.precision}, {facts['architecture']}, {source.layers} layers"),
+        ("task", f"{task.name}: {task.kind}" + (f" into {', '.join(task.labels)}" if task.labels else "")),
+        ("max length", f"{task.max_length} tokens"),
+    ]
+    if source.artifact and manifest:
+        rows += [("digest", manifest.digest), ("files", f"{len(manifest.files)} checked, {source.artifact.bytes / 1e6:.1f} MB")]
+        rows += [("lineage" if number == 0 else "", step) for number, step in enumerate(lineage(manifest.to_json()))]
+        if manifest.quality:
+            rows += [
+                (name, f"{value:.4f} on {manifest.quality['split']}")
+                for name, value in manifest.quality["metrics"].items()
+            ]
+    else:
+        rows.append(("manifest", "none: a plain model folder"))
+    print_table(model, rows)
+
+
+@click.command(epilog=example("replank doctor"))
+@json_option
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Look at everything that goes wrong in silence. Exit code 1 if something is an error."""
+    from replank.environment import doctor as examine
+
+    found = examine()
+    if as_json:
+        print_json([asdict(check) for check in found])
+    else:
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        for check in found:
+            table.add_row(check.status, check.name, check.detail + (f"\nhint: {check.hint}" if check.hint else ""))
+        Console().print(table, markup=False)
+    context.exit(1 if any(check.status == "error" for check in found) else 0)
+
+
+COMMANDS = (evaluate, verify, benchmark, inspect, doctor)
+
+
+def _difference_table(report: dict[str, Any]) -> Table:
+    bound = report["tolerance"]
+    title = f"{report['candidate']} against {report['reference']}" + (f", tolerance {bound:g}" if bound else "")
+    table = Table(title=title, title_justify="left")
+    for heading in ("case", "rows", "max |difference|", "mean", "SQNR dB", "same label"):
+        table.add_column(heading, justify="left" if heading == "case" else "right")
+    for case in report["cases"]:
+        agreement, ratio = case["label_agreement"], case["sqnr_db"]
+        table.add_row(
+            case["case"],
+            str(case["rows"]),
+            f"{case['max_abs']:.1e}",
+            f"{case['mean_abs']:.1e}",
+            "equal" if ratio is None else f"{ratio:.1f}",
+            "" if agreement is None else f"{agreement:.1%}",
+        )
+    return table
+
+
+def _require_metric(metrics: dict[str, Any], headline: str, max_drop: float) -> None:
+    before, after = (metrics[side]["metrics"][headline] for side in ("reference", "candidate"))
+    click.echo(f"{headline}: {before:.4f} reference, {after:.4f} candidate", err=True)
+    if before - after > max_drop:
+        raise QualityGateError(f"{headline} falls by {100 * (before - after):.2f} points; --max-drop allows {100 * max_drop:g}")

@@ -1,0 +1,122 @@
+"""Options that several commands share, and the objects that they become."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from replank.data import DataConfig
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Command = Callable[P, R]
+
+FOLDER = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path)
+_DATA = ("task", "data", "train", "dev", "test", "text", "text_pair", "label", "kind", "max_length")
+
+
+def option(*names: str, **settings: Any) -> Callable[[Command[P, R]], Command[P, R]]:
+    """An option whose default and environment variable are shown in ``--help``."""
+    return click.option(*names, **{"show_default": True, "show_envvar": True} | settings)
+
+
+def data_options(command: Command[P, R]) -> Command[P, R]:
+    """Where examples come from; the command gets them as ``data: DataConfig | None``."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **values: Any) -> R:
+        given = {name: values.pop(name) for name in _DATA}
+        asked = any(given[name] is not None for name in ("task", "data", "train", "dev", "test"))
+        return command(*args, **values, data=DataConfig(**given) if asked else None)  # type: ignore[call-arg]
+
+    for decorate in reversed(
+        [
+            option("--task", help="A GLUE task by name (from the hub, or from --data), or a name for your own."),
+            option("--data", type=FOLDER, help="Folder with train/dev/test as .tsv, .csv or .jsonl."),
+            option("--train", type=FILE, help="File of the training split (.tsv, .csv, .jsonl)."),
+            option("--dev", type=FILE, help="File of the dev split."),
+            option("--test", type=FILE, help="File of the held-out split."),
+            option("--text", help="Column of the text, or of a pair's first."),
+            option("--text-pair", help="Column of a pair's second text."),
+            option("--label", help="Column of the label. [default: label]"),
+            option("--kind", type=click.Choice(["classification", "regression"]), help="What the label is."),
+            option("--max-length", type=int, help="Tokens to truncate to."),
+        ]
+    ):
+        wrapped = decorate(wrapped)
+    return wrapped
+
+
+def training_options(epochs: float, learning_rate: float) -> Callable[[Command[P, R]], Command[P, R]]:
+    """The fields of ``compress.training.TrainingConfig``.
+
+    :param epochs: the command's default.
+    :param learning_rate: the command's default.
+    """
+    return _together(
+        option("--epochs", type=float, default=epochs, help="Passes over the training split."),
+        option("--batch-size", type=int, default=32, help="Examples of one step."),
+        option("--learning-rate", type=float, default=learning_rate, help="Peak learning rate."),
+        option("--seed", type=int, default=42, help="Of order, dropout, initialisation and draws."),
+        option(
+            "--precision",
+            type=click.Choice(["auto", "bf16", "fp32"]),
+            default="auto",
+            help="auto: bf16 where the hardware has it.",
+        ),
+    )
+
+
+def out_options(command: Command[P, R]) -> Command[P, R]:
+    """``--force`` and ``--json`` of the commands that write an artifact."""
+    force = option("--force", is_flag=True, help="Replace a non-empty OUT.")
+    return force(json_option(command))
+
+
+def json_option(command: Command[P, R]) -> Command[P, R]:
+    """``--json``; the command gets it as ``as_json``."""
+    return option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(command)
+
+
+def device_options(command: Command[P, R]) -> Command[P, R]:
+    """Where and how wide to run."""
+    return _together(
+        option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to run; never elsewhere."),
+        option("--threads", type=click.IntRange(1), help="Threads of an operator. [default: the cores at hand]"),
+    )(command)
+
+
+def example(text: str) -> str:
+    """An epilog that shows how the command is typed."""
+    return f"\b\nExample:\n  {text}"
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_table(title: str, rows: list[tuple[str, str]]) -> None:
+    """Two columns for a person."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(name, value)
+    Console().print(table, markup=False)
+
+
+def _together(*decorators: Callable[[Command[P, R]], Command[P, R]]) -> Callable[[Command[P, R]], Command[P, R]]:
+    def decorate(command: Command[P, R]) -> Command[P, R]:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate

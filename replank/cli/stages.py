@@ -1,0 +1,168 @@
+"""The commands that make artifacts, one a stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from replank.artifact import Artifact
+from replank.cli.options import (
+    FOLDER,
+    data_options,
+    example,
+    option,
+    out_options,
+    print_json,
+    print_table,
+    training_options,
+)
+from replank.data import DataConfig
+from replank.errors import UsageError
+from replank.source import open_source
+
+
+@click.command(epilog=example("replank finetune bert-base-uncased predecessor --task sst2"))
+@click.argument("encoder")
+@click.argument("out", type=FOLDER)
+@data_options
+@training_options(epochs=3.0, learning_rate=5e-5)
+@out_options
+def finetune(
+    encoder: str, out: Path, data: DataConfig | None, force: bool, as_json: bool, **training: Any
+) -> None:
+    """Make a predecessor: fine-tune ENCODER (hub name or folder) on a task, into the folder OUT.
+
+    Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.
+    """
+    from compress.finetune import FinetuneConfig
+    from compress.finetune import finetune as stage
+
+    config = FinetuneConfig(**training)
+    show(stage(open_source(encoder), out, config, required_data(data), force=force), as_json)
+
+
+@click.command(epilog=example("replank compress predecessor successor --layers 6 --task sst2"))
+@click.argument("predecessor")
+@click.argument("out", type=FOLDER)
+@option("--layers", type=click.IntRange(1), help="Layers of the successor. [default: half]")
+@option("--method", type=click.Choice(["theseus"]), default="theseus", help="Progressive module replacing.")
+@option("--base-rate", type=float, default=0.3, help="Replacing rate of the first batch.")
+@option("--ramp", type=float, default=0.5, help="Part of the training after which all modules are replaced.")
+@option(
+    "--second-phase",
+    type=click.Choice(["all", "layers"]),
+    default="all",
+    help="What learns from then on: everything, or the successor's layers alone.",
+)
+@data_options
+@training_options(epochs=5.0, learning_rate=1e-4)
+@out_options
+def compress(
+    predecessor: str,
+    out: Path,
+    method: str,
+    base_rate: float,
+    ramp: float,
+    data: DataConfig | None,
+    force: bool,
+    as_json: bool,
+    **training: Any,
+) -> None:
+    """Make a successor: replace the layers of PREDECESSOR, a fine-tuned model, by fewer, into the folder OUT.
+
+    Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.
+    """
+    from compress.replacing import TheseusConfig
+    from compress.replacing import compress as stage
+    from compress.schedule import LinearSchedule
+
+    config = TheseusConfig(**training, schedule=LinearSchedule(base_rate, ramp))
+    show(stage(open_source(predecessor), out, config, required_data(data), force=force), as_json)
+
+
+@click.command(epilog=example("replank export successor onnx --task sst2"))
+@click.argument("model")
+@click.argument("out", type=FOLDER)
+@option("--opset", type=int, default=18, help="Version of ONNX's operators, 17 to 20.")
+@data_options
+@out_options
+def export(model: str, out: Path, opset: int, data: DataConfig | None, force: bool, as_json: bool) -> None:
+    """Make an ONNX model: trace MODEL, fuse its attention, compare with torch under every padding, into OUT.
+
+    With the task's data, real texts are compared too and the quality is measured.
+    """
+    from export.convert import ExportConfig
+    from export.convert import export as stage
+
+    show(stage(open_source(model), out, ExportConfig(opset=opset), data, force=force), as_json)
+
+
+@click.command(epilog=example("replank quantize onnx int8 --task sst2"))
+@click.argument("model")
+@click.argument("out", type=FOLDER)
+@option("--scheme", type=click.Choice(["dynamic"]), default="dynamic", help="dynamic: no calibration data.")
+@option("--per-channel/--per-tensor", default=True, help="Scales of the weights.")
+@option("--max-drop", type=float, default=0.005, help="Loss of the headline metric allowed (0.005: half a point).")
+@data_options
+@out_options
+def quantize(
+    model: str,
+    out: Path,
+    scheme: str,
+    per_channel: bool,
+    max_drop: float,
+    data: DataConfig | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Make an INT8 model: quantize MODEL, a fused ONNX model, and measure what it costs, into OUT.
+
+    With the task's data the loss is measured; above --max-drop nothing is written and the exit code is 3.
+    """
+    from export.quantize import DynamicInt8
+    from export.quantize import quantize as stage
+
+    config = DynamicInt8(per_channel=per_channel, max_drop=max_drop)
+    show(stage(open_source(model), out, config, data, force=force), as_json)
+
+
+COMMANDS = (finetune, compress, export, quantize)
+
+
+def show(artifact: Artifact, as_json: bool) -> None:
+    """Tell what a stage made: a few lines for a person, the manifest for a program."""
+    manifest = artifact.manifest
+    if as_json:
+        print_json({"path": str(artifact.path), "digest": manifest.digest} | manifest.to_json())
+        return
+    rows = [
+        ("folder", str(artifact.path)),
+        ("model", f"{manifest.kind} {manifest.precision}, {artifact.model_file.stat().st_size / 1e6:.1f} MB"),
+        ("digest", manifest.digest[:12]),
+    ]
+    if manifest.quality:
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in manifest.quality["metrics"].items())
+        rows.append(("quality", f"{metrics} ({manifest.quality['split']}, {manifest.quality['rows']} rows)"))
+    if manifest.verification:
+        against = "fp32 source" if manifest.precision == "int8" else "torch"
+        rows.append(("verified", f"max difference of a logit to {against} {manifest.verification['max_abs']:.1e}"))
+    if "kept_in_float" in manifest.made_by:
+        kept = manifest.made_by["kept_in_float"]
+        names = ", ".join(entry["node"] for entry in kept) or "no weight matrix"
+        rows.append(("kept in float", names))
+    rows.append(("seconds", f"{manifest.made_by['seconds']:.0f}"))
+    print_table(manifest.made_by["stage"], rows)
+
+
+def required_data(data: DataConfig | None) -> DataConfig:
+    """Training needs data.
+
+    :raises UsageError: no data flag was given.
+    """
+    if data is None:
+        raise UsageError(
+            "no data given", hint="--task NAME (GLUE), --task NAME --data FOLDER, or --train FILE --dev FILE"
+        )
+    return data

@@ -1,0 +1,247 @@
+"""How fast models are, side by side: a fresh process for each, measured in turn, with every sample kept."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from rich.table import Table
+
+from replank.environment import machine, versions
+from replank.errors import UsageError
+from replank.provenance import config_json
+from replank.runtime import Device
+from serve.benchmark_process import WorkerProcess
+
+RESULT_SCHEMA = 1
+# Threads of ONNX Runtime and OpenMP go on spinning for some milliseconds after a run; the next would pay.
+_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What is measured.
+
+    A cell is one batch size with one length. In each round each model measures each cell, one model right
+    after the other, so that a machine that slows down slows all of them.
+
+    :param models: folders, or names on the hub; the first is the baseline of the others.
+    :param batch_sizes: texts that run together.
+    :param lengths: tokens of each text, special tokens included; there is no padding.
+    :param rounds: turns that each model has at each cell.
+    :param min_seconds: least time measured for each model and cell, over all rounds.
+    :param min_iterations: least samples of each model and cell in each round.
+    :param warmup: runs before the samples of each turn.
+    :param threads: threads of one operator; the cores that this process may use where ``None``.
+    :param device: ``cpu`` or ``cuda``; a model that cannot run there is an error.
+    :param seed: of the token ids.
+    :raises UsageError: a value out of range.
+    """
+
+    models: tuple[str, ...]
+    batch_sizes: tuple[int, ...] = (1, 8)
+    lengths: tuple[int, ...] = (16, 128)
+    rounds: int = 5
+    min_seconds: float = 2.0
+    min_iterations: int = 3
+    warmup: int = 2
+    threads: int | None = None
+    device: Device = "cpu"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise UsageError("no model to measure; expected at least one")
+        for name in ("models", "batch_sizes", "lengths"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise UsageError(f"{name}: {', '.join(map(str, values)) or 'none'}; expected some, each once")
+        least = {"rounds": 1, "min_iterations": 1, "warmup": 0}
+        numbers = [(name, getattr(self, name), bound) for name, bound in least.items()]
+        numbers += [("batch-size", value, 1) for value in self.batch_sizes]
+        numbers += [("length", value, 1) for value in self.lengths]
+        numbers += [("threads", self.threads, 1)] if self.threads is not None else []
+        for name, value, bound in numbers:
+            if value < bound:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: expected at least {bound}")
+        if not (self.min_seconds >= 0 and math.isfinite(self.min_seconds)):
+            raise UsageError(f"--min-seconds {self.min_seconds}: expected 0 or more")
+
+    @property
+    def cells(self) -> list[tuple[int, int]]:
+        """All pairs of batch size and length."""
+        return [(batch_size, length) for length in self.lengths for batch_size in self.batch_sizes]
+
+    @property
+    def turns(self) -> int:
+        """How often :func:`benchmark` calls its ``progress``."""
+        return self.rounds * len(self.cells) * len(self.models)
+
+
+class Progress(Protocol):
+    """Called after each turn."""
+
+    def __call__(self, amount: int = 1, note: str = "") -> None:
+        """Say that a turn is over, and which."""
+        ...
+
+
+def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict[str, Any]:
+    """Measure all models.
+
+    :returns: JSON values: ``config``, ``machine``, ``versions``, ``load_average`` before and after;
+        ``models`` with ``load_seconds``, ``peak_memory_bytes``, ``model_bytes``, the manifest's ``quality`` and
+        more facts; and ``cells``. A cell holds ``milliseconds``, a list of samples for each round; ``p50``,
+        ``p90``, ``p99`` and ``mean`` of them all; ``texts_per_second``, from the mean; and ``speedup`` over the
+        first model: the ratio of medians within each round, and these ratios' median and range.
+    :raises UsageError: a length above a model's limit.
+    :raises ReplankError: a model that cannot be loaded or run, or whose process died.
+    """
+    load_before = os.getloadavg()
+    names = _short_names(config.models)
+    samples: dict[tuple[int, int, int], list[list[float]]] = {}
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(WorkerProcess(model, config.device, config.threads))
+            for model in config.models
+        ]
+        _check_lengths(config, names, workers)
+        for round_number, cell, index in _turns(config):
+            time.sleep(_PAUSE_SECONDS)
+            samples.setdefault((index, *cell), []).append(workers[index].measure(_command(config, cell)))
+            if progress:
+                progress(
+                    1,
+                    f"{names[index]}, {cell[0]} x {cell[1]} tokens, round {round_number + 1}/{config.rounds}",
+                )
+        models = [
+            {"name": name} | worker.facts | {"peak_memory_bytes": worker.peak_memory_bytes}
+            for name, worker in zip(names, workers, strict=True)
+        ]
+    cells = [
+        {"model": names[index], "batch_size": batch_size, "length": length}
+        | _summary(rounds, samples[0, batch_size, length], batch_size)
+        for (index, batch_size, length), rounds in sorted(samples.items())
+    ]
+    return {
+        "schema": RESULT_SCHEMA,
+        "config": config_json(config) | {"models": names},
+        "machine": machine(),
+        "versions": versions(),
+        "load_average": {"before": list(load_before), "after": list(os.getloadavg())},
+        "models": models,
+        "cells": cells,
+    }
+
+
+def render(result: dict[str, Any]) -> Table:
+    """The result for a person: a line for each model and cell."""
+    columns, *rows = table_rows(result)
+    table = Table(
+        title=f"{result['machine']['cpu']}, {result['machine']['cores']} cores", title_justify="left"
+    )
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("model", "precision") else "right")
+    last = rows[0][0] if rows else ""
+    for row in rows:
+        if row[0] != last:
+            table.add_section()
+        last = row[0]
+        table.add_row(*row)
+    return table
+
+
+def table_rows(result: dict[str, Any]) -> list[list[str]]:
+    """The result as texts: the names of the columns, then a row for each model and cell."""
+    facts = {model["name"]: model for model in result["models"]}
+    header = ["model", "precision", "layers", "MB", "quality", "batch", "tokens"]
+    rows = [[*header, "p50 ms", "p90 ms", "p99 ms", "texts/s", "speedup"]]
+    for cell in result["cells"]:
+        model = facts[cell["model"]]
+        speedup = cell["speedup"]
+        rows.append(
+            [
+                model["name"],
+                f"{model['kind']} {model['precision']}",
+                str(model["layers"]),
+                f"{model['model_bytes'] / 1e6:.1f}",
+                _headline(model["quality"]),
+                str(cell["batch_size"]),
+                str(cell["length"]),
+                *(f"{cell[name]:.2f}" for name in ("p50", "p90", "p99")),
+                f"{cell['texts_per_second']:.1f}",
+                f"{speedup['median']:.2f} ({speedup['min']:.2f}-{speedup['max']:.2f})",
+            ]
+        )
+    return rows
+
+
+def _turns(config: BenchmarkConfig) -> Iterator[tuple[int, tuple[int, int], int]]:
+    """Round, cell and model of each turn. Who begins rotates, for who follows finds the cores warmer."""
+    count = len(config.models)
+    for round_number in range(config.rounds):
+        for cell in config.cells:
+            for offset in range(count):
+                yield round_number, cell, (round_number + offset) % count
+
+
+def _command(config: BenchmarkConfig, cell: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "batch_size": cell[0],
+        "length": cell[1],
+        "seed": config.seed,
+        "warmup": config.warmup,
+        "min_iterations": config.min_iterations,
+        "min_seconds": config.min_seconds / config.rounds,
+    }
+
+
+def _check_lengths(config: BenchmarkConfig, names: list[str], workers: list[WorkerProcess]) -> None:
+    """Before anything is measured, not minutes later."""
+    for name, worker in zip(names, workers, strict=True):
+        limit = worker.facts["length_limit"]
+        if max(config.lengths) > limit:
+            raise UsageError(f"--length {max(config.lengths)}: {name} takes at most {limit} tokens")
+
+
+def _summary(rounds: list[list[float]], baseline: list[list[float]], batch_size: int) -> dict[str, Any]:
+    every = np.concatenate(rounds)
+    p50, p90, p99 = (float(value) for value in np.percentile(every, (50, 90, 99)))
+    ratios = [
+        float(np.median(theirs) / np.median(ours)) for ours, theirs in zip(rounds, baseline, strict=True)
+    ]
+    return {
+        "p50": p50,
+        "p90": p90,
+        "p99": p99,
+        "mean": float(every.mean()),
+        "texts_per_second": 1e3 * batch_size / float(every.mean()),
+        "speedup": {
+            "median": float(np.median(ratios)),
+            "min": min(ratios),
+            "max": max(ratios),
+            "rounds": ratios,
+        },
+        "milliseconds": rounds,
+    }
+
+
+def _headline(quality: dict[str, Any] | None) -> str:
+    """The task's first metric; metrics are stored with the headline first."""
+    if not quality:
+        return "not measured"
+    name, value = next(iter(quality["metrics"].items()))
+    return f"{name} {value:.4f}"
+
+
+def _short_names(models: tuple[str, ...]) -> list[str]:
+    """The folders' own names where they tell the models apart: paths mean nothing on another machine."""
+    short = [Path(model).resolve().name if Path(model).exists() else model for model in models]
+    return short if len(set(short)) == len(short) else list(models)

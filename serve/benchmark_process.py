@@ -1,0 +1,112 @@
+"""The near end of a benchmark's worker process: starts it, asks it, and leaves no child behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import replank.errors
+from replank.errors import ReplankError
+
+_STDERR_LINES = 5
+_STDERR_BYTES = 4000
+# -P: a file in the working directory that is called serve.py must not be imported in place of ours.
+_COMMAND = (sys.executable, "-P", "-c", "from serve.benchmark_worker import main; main()")
+
+
+class WorkerProcess:
+    """A process that holds one loaded model. Entering starts it and waits until the model is loaded.
+
+    :param model: a folder, or a name on the hub.
+    """
+
+    def __init__(self, model: str, device: str, threads: int | None) -> None:
+        self.facts: dict[str, Any] = {}
+        self.peak_memory_bytes = 0
+        self._settings = {"model": model, "device": device, "threads": threads}
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        root = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        self._process = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | {"PYTHONPATH": path},
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self.facts = self._ask(self._settings)
+        except BaseException:  # Ctrl-C too: the block that would end the process is never entered
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def measure(self, command: dict[str, Any]) -> list[float]:
+        """Milliseconds of each run.
+
+        :raises ReplankError: the worker's own error, or the last it said before it died.
+        """
+        answer = self._ask(command)
+        self.peak_memory_bytes = answer["peak_memory_bytes"]
+        samples: list[float] = answer["samples"]
+        return samples
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin and self._process.stdout  # noqa: S101 - both were asked for
+        try:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise self._death()
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise _same_error(answer)
+        return answer
+
+    def _death(self) -> ReplankError:
+        code = self._process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - _STDERR_BYTES))
+        said = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-_STDERR_LINES:]
+        last = "\n".join(said) or "it said nothing"
+        return ReplankError(
+            f"the process that measured {self._settings['model']} died ({how}):\n{last}",
+            hint="signal 9 without a word often means too little memory" if code == -9 else None,
+        )
+
+    def _end(self) -> None:
+        """At once: there is nothing to save."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            try:
+                if stream:
+                    stream.close()
+            except BrokenPipeError:  # a question that a dead worker never read
+                pass
+
+
+def _same_error(answer: dict[str, Any]) -> ReplankError:
+    """The worker's error as one of the same class, with its exit code."""
+    kind = getattr(replank.errors, answer["error"], ReplankError)
+    error: ReplankError = kind(answer["message"], hint=answer["hint"])
+    return error

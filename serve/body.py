@@ -1,0 +1,75 @@
+"""Reading a request without trusting its client: its type, its size, and whether it is still there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from replank.errors import ReplankError, TooLargeError
+
+Result = TypeVar("Result")
+
+
+class MediaTypeError(ReplankError):
+    """A request body that does not say it is JSON."""
+
+    http_status = 415
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body, counted while it arrives: what it says of its length is not believed.
+
+    Only ``application/json`` is read. A form, which any web page may post to a server on this machine without
+    asking first, cannot have that type.
+
+    :raises MediaTypeError: another content type, or none.
+    :raises TooLargeError: more than ``max_bytes``.
+    :raises ClientDisconnect: the client went away.
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type.split(";")[0].strip().lower() != "application/json":
+        raise MediaTypeError(
+            f"expected a body of type application/json, got {content_type[:80] or 'none'}",
+            hint="send the header content-type: application/json",
+        )
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(body)
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of some work, which is cancelled when the client goes away.
+
+    :param request: its body must have been read.
+    :raises ClientDisconnect: it went away.
+    """
+    task = asyncio.ensure_future(work)
+    watcher = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for future in (task, watcher):
+            future.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _too_large(max_bytes: int) -> TooLargeError:
+    return TooLargeError(f"the body is larger than {max_bytes} bytes")

@@ -1,0 +1,170 @@
+"""The smallest things that tests need, built in code, each once a session."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+from replank.data import DataConfig
+
+# Tiny models gain nothing from a second thread, and the tests run side by side.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+GOOD = ("good", "great", "fine", "lovely", "superb", "warm")
+BAD = ("bad", "poor", "dull", "awful", "weak", "cold")
+FILLER = ("the", "film", "is", "a", "and", "very", "plot", "actor", "scene", "with", "music", "it")
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+VOCABULARY = (*SPECIAL, *FILLER, *GOOD, *BAD, *"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"))
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A WordPiece tokenizer of a few dozen words, as transformers would save it."""
+    tokenizer = Tokenizer(WordPiece({token: index for index, token in enumerate(VOCABULARY)}, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "BertTokenizer", "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
+    settings |= {"sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": 64}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def tiny_settings(**changes: Any) -> dict[str, Any]:
+    """A BERT that trains in a second: 4 layers, hidden size 32."""
+    return {
+        "vocab_size": len(VOCABULARY),
+        "hidden_size": 32,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "pad_token_id": 0,
+    } | changes
+
+
+def sentences(rows: int, seed: int) -> list[tuple[str, str]]:
+    """Sentences with their sentiment, which one word in each decides."""
+    generator = random.Random(seed)  # noqa: S311 - test data, no secret
+    made = []
+    for _ in range(rows):
+        label = generator.choice(("negative", "positive"))
+        words = generator.choices(FILLER, k=generator.randint(3, 12))
+        words.insert(generator.randrange(len(words)), generator.choice(GOOD if label == "positive" else BAD))
+        made.append((" ".join(words), label))
+    return made
+
+
+def write_sentences(folder: Path) -> None:
+    """A data folder: 192 training rows, 64 dev, 64 test, as TSV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, (split, rows) in enumerate({"train": 192, "dev": 64, "test": 64}.items()):
+        lines = ["sentence\tlabel", *("\t".join(row) for row in sentences(rows, seed))]
+        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_pairs(folder: Path) -> None:
+    """A data folder of pairs as JSONL: are two sentences of the same sentiment?"""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, (split, rows) in enumerate({"train": 96, "dev": 32}.items()):
+        left, right = sentences(rows, seed + 10), sentences(rows, seed + 20)
+        lines = [
+            json.dumps({"one": a, "two": b, "same": "yes" if x == y else "no"}) for (a, x), (b, y) in zip(left, right, strict=True)
+        ]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain Hugging Face folder: a tiny BERT without a head."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    BertModel(BertConfig(**tiny_settings())).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Single sentences with two labels."""
+    folder = tmp_path_factory.mktemp("sentences")
+    write_sentences(folder)
+    return DataConfig(task="sentiment", data=folder, text="sentence", max_length=32)
+
+
+@pytest.fixture(scope="session")
+def pair_data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Pairs of sentences with two labels."""
+    folder = tmp_path_factory.mktemp("pairs")
+    write_pairs(folder)
+    return DataConfig(task="same", data=folder, text="one", text_pair="two", label="same", max_length=48)
+
+
+@pytest.fixture(scope="session")
+def predecessor(encoder: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A torch artifact: the encoder, fine-tuned on the sentences."""
+    from compress.finetune import FinetuneConfig, finetune
+    from replank.source import open_source
+
+    out = tmp_path_factory.mktemp("artifacts") / "predecessor"
+    config = FinetuneConfig(epochs=8, learning_rate=2e-3, batch_size=16, precision="fp32")
+    return finetune(open_source(encoder), out, config, data).path
+
+
+@pytest.fixture(scope="session")
+def successor(predecessor: Path, data: DataConfig) -> Path:
+    """A torch artifact of 2 layers."""
+    from compress.replacing import TheseusConfig, compress
+    from replank.source import open_source
+
+    out = predecessor.with_name("successor")
+    config = TheseusConfig(epochs=6, learning_rate=2e-3, batch_size=16, precision="fp32", layers=2)
+    return compress(open_source(predecessor), out, config, data).path
+
+
+@pytest.fixture(scope="session")
+def onnx_artifact(successor: Path, data: DataConfig) -> Path:
+    """A fused ONNX artifact of the successor."""
+    from export.convert import ExportConfig, export
+    from replank.source import open_source
+
+    return export(open_source(successor), successor.with_name("onnx"), ExportConfig(), data).path
+
+
+@pytest.fixture(scope="session")
+def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
+    """The ONNX artifact in INT8."""
+    from export.quantize import DynamicInt8, quantize
+    from replank.source import open_source
+
+    config = DynamicInt8(max_drop=0.1)
+    return quantize(open_source(onnx_artifact), onnx_artifact.with_name("int8"), config, data).path
+
+
+@pytest.fixture(scope="session")
+def pair_onnx_artifact(
+    encoder: Path, pair_data: DataConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A fused ONNX artifact of a pair task."""
+    from compress.finetune import FinetuneConfig, finetune
+    from export.convert import ExportConfig, export
+    from replank.source import open_source
+
+    folder = tmp_path_factory.mktemp("pair")
+    config = FinetuneConfig(epochs=1, batch_size=32, precision="fp32")
+    tuned = finetune(open_source(encoder), folder / "predecessor", config, pair_data)
+    return export(open_source(tuned.path), folder / "onnx", ExportConfig()).path
