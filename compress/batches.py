@@ -47,7 +47,7 @@ class Collator:
         return tensors | {"labels": torch.from_numpy(np.array([label for _, label in rows]))}
 
 
-class LengthGrouped(LengthGroupedSampler):  # type: ignore[misc]
+class LengthGrouped(LengthGroupedSampler):
     """Random batches of examples of like length: a third less padding on tweets.
 
     The order is a function of seed and epoch alone. The parent class draws from torch's global generator, and a
@@ -64,4 +64,5 @@ class LengthGrouped(LengthGroupedSampler):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[int]:
         self.generator = torch.Generator().manual_seed(self._seed + self._epoch)
-        return iter(super().__iter__())
+        order: Iterator[int] = super().__iter__()  # type: ignore[no-untyped-call]
+        return order

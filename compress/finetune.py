@@ -52,7 +52,12 @@ def finetune(
 def _head(task: Task) -> dict[str, object]:
     """The configuration of the head that a task needs, as ``from_pretrained`` takes it."""
     if task.kind == "regression":
-        return {"num_labels": 1, "problem_type": "regression", "id2label": {0: "value"}, "label2id": {"value": 0}}
+        return {
+            "num_labels": 1,
+            "problem_type": "regression",
+            "id2label": {0: "value"},
+            "label2id": {"value": 0},
+        }
     return {
         "num_labels": len(task.labels),
         "problem_type": "single_label_classification",

@@ -59,7 +59,7 @@ class Theseus:
         share = len(stack) // layers
         successors = [copy.deepcopy(layer) for layer in stack[:layers]]
         self.model = model
-        self.modules = [ReplaceableModule(stack[i * share : (i + 1) * share]) for i in range(layers)]
+        self.modules = [ReplaceableModule(list(stack)[i * share : (i + 1) * share]) for i in range(layers)]
         for module, successor in zip(self.modules, successors, strict=True):
             module.successor = successor
         stack.requires_grad_(False)

@@ -130,7 +130,7 @@ def train(
     return Trained(trainer.state.log_history, trainer.state.global_step, float(trainer.state.best_metric or 0.0))
 
 
-class _ReplacingTrainer(Trainer):  # type: ignore[misc]
+class _ReplacingTrainer(Trainer):
     """Trainer with a word to say before each batch, and an end to a loss that is no number."""
 
     before_batch: BeforeBatch | None = None
@@ -138,7 +138,7 @@ class _ReplacingTrainer(Trainer):  # type: ignore[misc]
     _micro_batch = 0
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
-        dataset: TokenizedExamples = self.train_dataset
+        dataset: Any = self.train_dataset
         return LengthGrouped(self.args.per_device_train_batch_size, dataset.lengths, self.args.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
@@ -157,7 +157,7 @@ class _ReplacingTrainer(Trainer):  # type: ignore[misc]
         return loss
 
 
-class _Watcher(TrainerCallback):  # type: ignore[misc]
+class _Watcher(TrainerCallback):
     """Progress for the person, and a clean end on Ctrl-C."""
 
     def __init__(self, title: str, total: int) -> None:
@@ -199,7 +199,8 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
             control.should_training_stop = True
         return control
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        logs: dict[str, float] = kwargs.get("logs") or {}
         shown = {"loss": "loss", "eval_headline": "dev"}
         known = [f"{short} {logs[key]:.4f}" for key, short in shown.items() if key in logs]
         self._note = " ".join(known) or self._note
@@ -245,7 +246,9 @@ def _arguments(config: TrainingConfig, work: Path, data: Dataset, rows: int, tot
 
 def _metrics_of(data: Dataset) -> Callable[[EvalPrediction], dict[str, float]]:
     def compute(prediction: EvalPrediction) -> dict[str, float]:
-        values = score(data.task, np.asarray(prediction.predictions, dtype=np.float32), prediction.label_ids)
+        values = score(
+            data.task, np.asarray(prediction.predictions, dtype=np.float32), np.asarray(prediction.label_ids)
+        )
         return {"headline": values[data.task.headline]} | values
 
     return compute

@@ -41,7 +41,12 @@ class ExportConfig:
 
 
 def export(
-    source: Source, out: Path, config: ExportConfig, data_config: DataConfig | None = None, *, force: bool = False
+    source: Source,
+    out: Path,
+    config: ExportConfig,
+    data_config: DataConfig | None = None,
+    *,
+    force: bool = False,
 ) -> Artifact:
     """Trace, fuse, and compare with torch under every kind of padding before the artifact exists.
 
@@ -74,7 +79,12 @@ def export(
                 precision="fp32",
                 task=task,
                 made_by=made_by(
-                    "export", config, stopwatch, data=data.digests if data else None, exporter="torchscript", fused=fused
+                    "export",
+                    config,
+                    stopwatch,
+                    data=data.digests if data else None,
+                    exporter="torchscript",
+                    fused=fused,
                 ),
                 parent=source.as_parent(),
                 quality=measure(candidate, data),

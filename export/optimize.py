@@ -43,7 +43,7 @@ def fuse(raw: Path, fused: Path, traced: Traced, layers: int) -> dict[str, int]:
     for operator, number in expected.items():
         if counts.get(operator, 0) != number:
             raise ModelError(
-                f"fusion found {counts.get(operator, 0)} {operator} nodes in a graph of {layers} layers; expected {number}",
+                f"fusion found {counts.get(operator, 0)} {operator} nodes for {layers} layers; expected {number}",
                 hint="unfused, the model would be slow in silence; is its architecture altered?",
             )
     return counts

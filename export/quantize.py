@@ -45,7 +45,12 @@ class DynamicInt8:
 
 
 def quantize(
-    source: Source, out: Path, config: DynamicInt8, data_config: DataConfig | None = None, *, force: bool = False
+    source: Source,
+    out: Path,
+    config: DynamicInt8,
+    data_config: DataConfig | None = None,
+    *,
+    force: bool = False,
 ) -> Artifact:
     """Quantize a fused graph and measure what it costs.
 
@@ -122,7 +127,13 @@ def _require_fused_float(source: Source) -> dict[str, int]:
     """Refuse what would be quantized only in part, or twice."""
     path = source.folder / "model.onnx"
     operators = {node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node}
-    if operators & {"QAttention", "MatMulInteger", "DynamicQuantizeLinear", "QuantizeLinear", "QLinearMatMul"}:
+    if operators & {
+        "QAttention",
+        "MatMulInteger",
+        "DynamicQuantizeLinear",
+        "QuantizeLinear",
+        "QLinearMatMul",
+    }:
         raise ModelError(f"{source.name} is quantized already", hint="quantize the fp32 model that it was made of")
     fused = count_fused(path)
     if fused.get("Attention", 0) != source.layers:
@@ -161,12 +172,15 @@ def _judge(quality: dict[str, Any], before: dict[str, Any], data: Dataset, confi
     if drop > config.max_drop:
         raise QualityGateError(
             f"INT8 costs {100 * drop:.2f} points of {name} on {quality['split']}: "
-            f"{before['metrics'][name]:.4f} to {quality['metrics'][name]:.4f}; --max-drop allows {100 * config.max_drop:g}",
+            f"{before['metrics'][name]:.4f} to {quality['metrics'][name]:.4f}; "
+            f"--max-drop allows {100 * config.max_drop:g}",
             hint="serve the fp32 model, or allow more with --max-drop",
         )
     return quality | {"source_metrics": before["metrics"], "drop": drop}
 
 
 def _ort_config(folder: Path, config: DynamicInt8) -> str:
-    opset = max(entry.version for entry in onnx.load(str(folder / "model.onnx")).opset_import if entry.domain in ("", "ai.onnx"))
+    opset = max(
+        entry.version for entry in onnx.load(str(folder / "model.onnx")).opset_import if entry.domain in ("", "ai.onnx")
+    )
     return ort_config(opset, {"is_static": False, "format": "QOperator", "per_channel": config.per_channel})

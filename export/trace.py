@@ -41,7 +41,9 @@ def trace(source: Source, path: Path, *, segments: bool, opset: int) -> Traced:
     """
     model = load_torch_model(source, attn_implementation="eager").eval()
     names = INPUT_NAMES if segments else INPUT_NAMES[:2]
-    ids = torch.randint(10, min(1000, model.config.vocab_size), _TRACED_SHAPE, generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(
+        10, min(1000, model.config.vocab_size), _TRACED_SHAPE, generator=torch.Generator().manual_seed(0)
+    )
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
     axes = {name: {0: "batch_size", 1: "sequence_length"} for name in names} | {OUTPUT_NAME: {0: "batch_size"}}
     try:

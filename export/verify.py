@@ -203,5 +203,7 @@ def _random_batch(
 
 def _real_case(model: Model, examples: Examples) -> Case:
     tokens = model.text_encoder.tokenize(examples.first, examples.second)
-    batches = [model.text_encoder.pad(tokens[start : start + _REAL_BATCH]) for start in range(0, len(tokens), _REAL_BATCH)]
+    batches = [
+        model.text_encoder.pad(tokens[start : start + _REAL_BATCH]) for start in range(0, len(tokens), _REAL_BATCH)
+    ]
     return Case("real texts", batches)

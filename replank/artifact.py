@@ -176,7 +176,8 @@ def _read_manifest(path: Path) -> Manifest:
         raise ArtifactError(f"{file} is damaged: it is not a manifest", hint=remake) from None
     if schema != SCHEMA:
         raise ArtifactError(
-            f"{file} has schema {schema}; this replank reads schema {SCHEMA}", hint="use the replank that wrote it"
+            f"{file} has schema {schema}; this replank reads schema {SCHEMA}",
+            hint="use the replank that wrote it",
         )
     if text != _manifest_text({key: value for key, value in values.items() if key != "checksum"}):
         raise ArtifactError(f"{file} is damaged or was edited: its checksum does not match", hint=remake)
@@ -188,7 +189,8 @@ def _check_file(file: Path, expected: dict[str, Any]) -> None:
         raise ArtifactError(f"{file} is missing", hint="copy the whole folder, or make the artifact again")
     if file.stat().st_size != expected["bytes"] or _sha256_file(file) != expected["sha256"]:
         raise ArtifactError(
-            f"{file} is damaged: its sha256 is not the manifest's", hint="copy it again, or make the artifact again"
+            f"{file} is damaged: its sha256 is not the manifest's",
+            hint="copy it again, or make the artifact again",
         )
 
 

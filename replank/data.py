@@ -194,9 +194,7 @@ def _task(
     )
 
 
-def _text_columns(
-    config: DataConfig, table: Table, glue: GlueTask | None, model: Task | None
-) -> tuple[str, ...]:
+def _text_columns(config: DataConfig, table: Table, glue: GlueTask | None, model: Task | None) -> tuple[str, ...]:
     if config.text is not None:
         return (config.text, config.text_pair) if config.text_pair else (config.text,)
     guesses = [model.columns] if model else []
@@ -255,9 +253,7 @@ def _parse_labels(task: Task, table: Table, values: list[str]) -> NDArray[Any]:
 
 def _parse_number(table: Table, row: int, value: str) -> float:
     if not _is_number(value):
-        raise DataError(
-            f"{table.path}, line {table.lines[row]}: expected a finite number as label, found {value!r}"
-        )
+        raise DataError(f"{table.path}, line {table.lines[row]}: expected a finite number as label, found {value!r}")
     return float(value)
 
 

@@ -13,7 +13,17 @@ from typing import Any, Literal
 
 from replank.extras import installed_version
 
-_INSTRUCTION_SETS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "asimddp")
+_INSTRUCTION_SETS = (
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    "asimd",
+    "asimddp",
+)
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers", "numpy")
 
 
@@ -87,7 +97,14 @@ class Check:
 
 def doctor() -> list[Check]:
     """Look at everything that goes wrong in silence, with a hint for each thing that is wrong."""
-    return [_check_python(), _check_cores(), _check_instruction_sets(), _check_wheels(), *_check_cuda(), _check_torch()]
+    return [
+        _check_python(),
+        _check_cores(),
+        _check_instruction_sets(),
+        _check_wheels(),
+        *_check_cuda(),
+        _check_torch(),
+    ]
 
 
 def _check_python() -> Check:
@@ -105,7 +122,10 @@ def _check_instruction_sets() -> Check:
     if has_fast_int8():
         return Check("instruction sets", "ok", found)
     return Check(
-        "instruction sets", "warning", found, "INT8 gains little without VNNI, AMX or dot-product instructions; use fp32"
+        "instruction sets",
+        "warning",
+        found,
+        "INT8 gains little without VNNI, AMX or dot-product instructions; use fp32",
     )
 
 

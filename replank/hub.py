@@ -36,7 +36,8 @@ def require_hub(wanted: str) -> None:
         socket.create_connection((endpoint.hostname or "", port), timeout=_TIMEOUT_SECONDS).close()
     except OSError as error:
         raise HubError(
-            f"cannot reach {endpoint.hostname} to fetch {wanted}: {error.strerror or error}", hint=_OFFLINE_HINT
+            f"cannot reach {endpoint.hostname} to fetch {wanted}: {error.strerror or error}",
+            hint=_OFFLINE_HINT,
         ) from None
 
 

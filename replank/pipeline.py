@@ -17,8 +17,10 @@ from replank.data import DataConfig, Dataset
 from replank.demo import DEMO_ROWS, demo_encoder, write_demo_data
 from replank.environment import machine, versions
 from replank.errors import UsageError
+from replank.evaluate import evaluate
 from replank.progress import progress
 from replank.provenance import config_json
+from replank.runtime import load_model
 from replank.source import Source, open_source
 
 if TYPE_CHECKING:
@@ -178,7 +180,10 @@ def _compare(sources: list[Source], data: Dataset) -> dict[str, Any]:
     )
     with progress("compare", config.units) as advance:
         speed = benchmark(config, advance)
-    names = (f"predecessor ({sources[0].layers} layers, torch)", f"successor ({sources[1].layers} layers, torch)")
+    names = (
+        f"predecessor ({sources[0].layers} layers, torch)",
+        f"successor ({sources[1].layers} layers, torch)",
+    )
     return {
         "task": data.task.to_json(),
         "split": split,
@@ -196,7 +201,18 @@ def _compare(sources: list[Source], data: Dataset) -> dict[str, Any]:
                 "speed_up": cell["ratio"]["median"],
             }
             for name, source, cell in zip(
-                (*names, "successor, ONNX fp32", "successor, ONNX INT8"), sources, _only_cells(speed), strict=True
+                (*names, "successor, ONNX fp32", "successor, ONNX INT8"), sources, speed["cells"], strict=True
             )
         ],
     }
+
+
+def _metrics(source: Source, data: Dataset) -> dict[str, float]:
+    """From the manifest, if it was measured on these very rows; a model from elsewhere is measured here."""
+    split = data.held_out
+    quality = source.artifact.manifest.quality if source.artifact else None
+    if quality is None or quality["data"] != data.split(split).digest:
+        with progress(f"evaluate {source.name}", len(data.split(split))) as advance:
+            quality = evaluate(load_model(source, task=data.task), data, split, progress=advance)
+    metrics: dict[str, float] = quality["metrics"]
+    return metrics

@@ -48,8 +48,12 @@ def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, completed=done, note="")
 
+        shown = ""
+
         def advance(amount: int = 1, note: str = "") -> None:
-            bar.update(task, advance=amount, **({"note": note} if note else {}))
+            nonlocal shown
+            shown = note or shown
+            bar.update(task, advance=amount, note=shown)
 
         yield advance
 
@@ -65,5 +69,7 @@ class _PlainLines:
         if now - self._last < _SECONDS_BETWEEN_LINES and self._done < self._total:
             return
         self._last = now
-        sys.stderr.write(f"{self._title}: {self._done}/{self._total} after {now - self._start:.0f} s {note}".rstrip() + "\n")
+        sys.stderr.write(
+            f"{self._title}: {self._done}/{self._total} after {now - self._start:.0f} s {note}".rstrip() + "\n"
+        )
         sys.stderr.flush()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replank.environment import machine, versions
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 class Stopwatch:
@@ -23,7 +26,7 @@ class Stopwatch:
         return round(time.monotonic() - self._start, 2)
 
 
-def made_by(stage: str, config: Any, stopwatch: Stopwatch, **facts: Any) -> dict[str, Any]:
+def made_by(stage: str, config: DataclassInstance, stopwatch: Stopwatch, **facts: Any) -> dict[str, Any]:
     """The manifest's ``made_by``.
 
     :param config: the stage's frozen dataclass, stored whole.
@@ -40,13 +43,12 @@ def made_by(stage: str, config: Any, stopwatch: Stopwatch, **facts: Any) -> dict
     }
 
 
-def config_json(config: Any) -> dict[str, Any]:
+def config_json(config: DataclassInstance) -> dict[str, Any]:
     """A configuration as plain JSON values.
 
-    Variants are told apart by their type's name; of a path only the name is kept, for the folders of the machine
-    that a model was made on mean nothing elsewhere.
+    Of a path only the name is kept, for the folders of the machine that a model was made on mean nothing elsewhere.
     """
-    return {key: _plain(value) for key, value in asdict(config).items()} if is_dataclass(config) else dict(config)  # type: ignore[arg-type]
+    return {key: _plain(value) for key, value in asdict(config).items()}
 
 
 def _plain(value: Any) -> Any:

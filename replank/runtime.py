@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.environment import available_cores
 from replank.encoders import encoder_of
+from replank.environment import available_cores
 from replank.errors import MissingExtraError, ModelError, ProviderError
 from replank.extras import installed_version, require
 from replank.quiet import quiet_transformers

@@ -116,15 +116,10 @@ def _add_predict(app: FastAPI, model: Model, engine: Engine, config: ServeConfig
         description="One input is answered with its labels, the likeliest first; a list of inputs with a "
         "list of such answers. The headers x-tokenization-time, x-queue-time and x-inference-time "
         "(milliseconds) and x-batch-size tell where the time went.",
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": _request_schema(model.task)}}
-        },
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": _request_schema(model.task)}}},
         response_description="labels and scores",
         response_model=list[ScoreBody] | list[list[ScoreBody]],
-        responses={
-            status: {"model": ErrorBody, "description": text}
-            for status, text in (refusals | failures).items()
-        },
+        responses={status: {"model": ErrorBody, "description": text} for status, text in (refusals | failures).items()},
     )
     async def predict(request: Request) -> Response:
         deadline = time.monotonic() + config.timeout_seconds
@@ -132,9 +127,7 @@ def _add_predict(app: FastAPI, model: Model, engine: Engine, config: ServeConfig
             async with asyncio.timeout(config.timeout_seconds):
                 body = await read_body(request, config.max_body_bytes)
         except TimeoutError:
-            raise DeadlineError(
-                f"the body did not arrive within {config.timeout_seconds:g} seconds"
-            ) from None
+            raise DeadlineError(f"the body did not arrive within {config.timeout_seconds:g} seconds") from None
         question = read_question(body, model.task, config.max_texts)
         work = engine.infer(question.first, question.second, timeout=deadline - time.monotonic())
         inference = await while_connected(request, work)

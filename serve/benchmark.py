@@ -80,7 +80,7 @@ class BenchmarkConfig:
         return [(batch_size, length) for length in self.lengths for batch_size in self.batch_sizes]
 
     @property
-    def turns(self) -> int:
+    def units(self) -> int:
         """How often :func:`benchmark` calls its ``progress``."""
         return self.rounds * len(self.cells) * len(self.models)
 
@@ -97,10 +97,10 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
     """Measure all models.
 
     :returns: JSON values: ``config``, ``machine``, ``versions``, ``load_average`` before and after;
-        ``models`` with ``load_seconds``, ``peak_memory_bytes``, ``model_bytes``, the manifest's ``quality`` and
-        more facts; and ``cells``. A cell holds ``milliseconds``, a list of samples for each round; ``p50``,
-        ``p90``, ``p99`` and ``mean`` of them all; ``texts_per_second``, from the mean; and ``speedup`` over the
-        first model: the ratio of medians within each round, and these ratios' median and range.
+        ``models`` with ``load_seconds``, ``peak_memory_bytes``, ``model_bytes``, the manifest's ``quality``
+        and more facts; and ``cells``. A cell holds ``samples_ms``, a list for each round; ``p50_ms``,
+        ``p90_ms``, ``p99_ms`` and ``mean_ms`` of them all; ``texts_per_second``, by the mean; and ``ratio``,
+        how many times as fast as the first model: by the medians of each round, with their median and range.
     :raises UsageError: a length above a model's limit.
     :raises ReplankError: a model that cannot be loaded or run, or whose process died.
     """
@@ -108,10 +108,7 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
     names = _short_names(config.models)
     samples: dict[tuple[int, int, int], list[list[float]]] = {}
     with ExitStack() as stack:
-        workers = [
-            stack.enter_context(WorkerProcess(model, config.device, config.threads))
-            for model in config.models
-        ]
+        workers = [stack.enter_context(WorkerProcess(model, config.device, config.threads)) for model in config.models]
         _check_lengths(config, names, workers)
         for round_number, cell, index in _turns(config):
             time.sleep(_PAUSE_SECONDS)
@@ -144,9 +141,7 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
 def render(result: dict[str, Any]) -> Table:
     """The result for a person: a line for each model and cell."""
     columns, *rows = table_rows(result)
-    table = Table(
-        title=f"{result['machine']['cpu']}, {result['machine']['cores']} cores", title_justify="left"
-    )
+    table = Table(title=f"{result['machine']['cpu']}, {result['machine']['cores']} cores", title_justify="left")
     for name in columns:
         table.add_column(name, justify="left" if name in ("model", "precision") else "right")
     last = rows[0][0] if rows else ""
@@ -162,10 +157,10 @@ def table_rows(result: dict[str, Any]) -> list[list[str]]:
     """The result as texts: the names of the columns, then a row for each model and cell."""
     facts = {model["name"]: model for model in result["models"]}
     header = ["model", "precision", "layers", "MB", "quality", "batch", "tokens"]
-    rows = [[*header, "p50 ms", "p90 ms", "p99 ms", "texts/s", "speedup"]]
+    rows = [[*header, "p50 ms", "p90 ms", "p99 ms", "texts/s", "ratio"]]
     for cell in result["cells"]:
         model = facts[cell["model"]]
-        speedup = cell["speedup"]
+        ratio = cell["ratio"]
         rows.append(
             [
                 model["name"],
@@ -175,9 +170,9 @@ def table_rows(result: dict[str, Any]) -> list[list[str]]:
                 _headline(model["quality"]),
                 str(cell["batch_size"]),
                 str(cell["length"]),
-                *(f"{cell[name]:.2f}" for name in ("p50", "p90", "p99")),
+                *(f"{cell[name]:.2f}" for name in ("p50_ms", "p90_ms", "p99_ms")),
                 f"{cell['texts_per_second']:.1f}",
-                f"{speedup['median']:.2f} ({speedup['min']:.2f}-{speedup['max']:.2f})",
+                f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})",
             ]
         )
     return rows
@@ -214,22 +209,20 @@ def _check_lengths(config: BenchmarkConfig, names: list[str], workers: list[Work
 def _summary(rounds: list[list[float]], baseline: list[list[float]], batch_size: int) -> dict[str, Any]:
     every = np.concatenate(rounds)
     p50, p90, p99 = (float(value) for value in np.percentile(every, (50, 90, 99)))
-    ratios = [
-        float(np.median(theirs) / np.median(ours)) for ours, theirs in zip(rounds, baseline, strict=True)
-    ]
+    ratios = [float(np.median(theirs) / np.median(ours)) for ours, theirs in zip(rounds, baseline, strict=True)]
     return {
-        "p50": p50,
-        "p90": p90,
-        "p99": p99,
-        "mean": float(every.mean()),
+        "p50_ms": p50,
+        "p90_ms": p90,
+        "p99_ms": p99,
+        "mean_ms": float(every.mean()),
         "texts_per_second": 1e3 * batch_size / float(every.mean()),
-        "speedup": {
+        "ratio": {
             "median": float(np.median(ratios)),
             "min": min(ratios),
             "max": max(ratios),
             "rounds": ratios,
         },
-        "milliseconds": rounds,
+        "samples_ms": rounds,
     }
 
 

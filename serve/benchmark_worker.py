@@ -47,9 +47,7 @@ def main() -> None:
         sys.exit(1)  # the parent is gone, and nobody is left to tell
 
 
-def measure(
-    run: Callable[[], object], *, warmup: int, min_iterations: int, min_seconds: float
-) -> list[float]:
+def measure(run: Callable[[], object], *, warmup: int, min_iterations: int, min_seconds: float) -> list[float]:
     """Time calls one after another.
 
     :param warmup: calls before the first that is timed.

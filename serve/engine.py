@@ -98,9 +98,7 @@ class Engine:
         if self._failure:
             raise ReplankError(f"the model failed in its warm-up: {self._failure}") from self._failure
 
-    async def infer(
-        self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float
-    ) -> Inference:
+    async def infer(self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float) -> Inference:
         """The logits of one request's texts or pairs.
 
         When the caller is cancelled, what waits of the request is forgotten.
@@ -143,9 +141,7 @@ class Engine:
             async with asyncio.timeout(drain_seconds):
                 await self._idle.wait()
         except TimeoutError:
-            _log.warning(
-                "%d requests were not answered within %g s of draining", self._requests, drain_seconds
-            )
+            _log.warning("%d requests were not answered within %g s of draining", self._requests, drain_seconds)
         self.abort()
         self._queue.close()
         self._tokenizers.shutdown(wait=False, cancel_futures=True)

@@ -37,9 +37,7 @@ _SCOPE_KEY = "replank.request_id"
 _QUIET_PATHS = ("/health", "/ready")
 
 
-def error_response(
-    scope: Scope, status: int, message: str, headers: dict[str, str] | None = None
-) -> Response:
+def error_response(scope: Scope, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """An answer with the error body."""
     body = {
         "error": message,

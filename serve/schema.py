@@ -86,9 +86,7 @@ class Info(BaseModel):
     """The model, the task and the limits of this server."""
 
     model: str
-    digest: str | None = Field(
-        description="sha256 of the artifact's manifest; null for a plain model folder."
-    )
+    digest: str | None = Field(description="sha256 of the artifact's manifest; null for a plain model folder.")
     kind: Literal["torch", "onnx"]
     precision: str
     layers: int
@@ -191,8 +189,4 @@ def _reason(error: Exception) -> str:
     """Where the JSON breaks, without what stands there."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at line {error.lineno}, column {error.colno}"
-    return (
-        "it is nested too deeply"
-        if isinstance(error, RecursionError)
-        else "it is not UTF-8 or holds no JSON number"
-    )
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 or holds no JSON number"

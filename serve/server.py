@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import math
+import os
 import socket
 import sys
 from types import FrameType
@@ -28,8 +29,7 @@ def run_server(model: Model, config: ServeConfig) -> None:
 
     :raises ReplankError: the address cannot be listened on, or the model fails in its warm-up.
     """
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("serve").setLevel(logging.INFO)
+    _log_to_stderr()
     listener = _listen(config.host, config.port)
     app = build_app(model, config)
     settings = uvicorn.Config(
@@ -44,9 +44,7 @@ def run_server(model: Model, config: ServeConfig) -> None:
         # The engine answers everything within drain_seconds; this is for clients that do not finish asking.
         timeout_graceful_shutdown=math.ceil(config.drain_seconds) + 1,
     )
-    server = _Server(
-        settings, app.state.engine, config, f"{app.title.removeprefix('replank: ')} on {_url(listener)}"
-    )
+    server = _Server(settings, app.state.engine, config, f"{app.title.removeprefix('replank: ')} on {_url(listener)}")
     server.run(sockets=[listener])
     if server.failure:
         raise server.failure
@@ -83,27 +81,38 @@ class _Server(uvicorn.Server):
         except ReplankError as error:
             self.failure = error
             self.should_exit = True
-        else:
+        if not self.should_exit:
             sys.stderr.write(f"serving {self._name} (docs: /docs)\n")
             sys.stderr.flush()
+
+
+def _log_to_stderr() -> None:
+    """A line for each request, with the time, whatever the rest of the process logs."""
+    log = logging.getLogger("serve")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket, taken before anything slow is done."""
     try:
-        family, *_, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         hints = {
             errno.EADDRINUSE: "another program listens there; choose another --port, or 0 for a free one",
             errno.EACCES: "ports below 1024 are the system's; choose a higher --port",
         }
-        reason = error.strerror or str(error)
+        # Names that do not resolve have negative numbers, which os.strerror does not know.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise ReplankError(
             f"cannot listen on {host} port {port}: {reason}",
-            hint=hints.get(error.errno or 0, "is --host right?"),
+            hint=hints.get(number, "is --host right?"),
         ) from None
 
 

@@ -24,7 +24,14 @@ GOOD = ("good", "great", "fine", "lovely", "superb", "warm")
 BAD = ("bad", "poor", "dull", "awful", "weak", "cold")
 FILLER = ("the", "film", "is", "a", "and", "very", "plot", "actor", "scene", "with", "music", "it")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-VOCABULARY = (*SPECIAL, *FILLER, *GOOD, *BAD, *"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"))
+VOCABULARY = (
+    *SPECIAL,
+    *FILLER,
+    *GOOD,
+    *BAD,
+    *"abcdefghijklmnopqrstuvwxyz",
+    *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
+)
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -33,10 +40,17 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "BertTokenizer", "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
+    settings: dict[str, object] = {
+        "tokenizer_class": "BertTokenizer",
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+    }
     settings |= {"sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": 64}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
@@ -80,7 +94,8 @@ def write_pairs(folder: Path) -> None:
     for seed, (split, rows) in enumerate({"train": 96, "dev": 32}.items()):
         left, right = sentences(rows, seed + 10), sentences(rows, seed + 20)
         lines = [
-            json.dumps({"one": a, "two": b, "same": "yes" if x == y else "no"}) for (a, x), (b, y) in zip(left, right, strict=True)
+            json.dumps({"one": a, "two": b, "same": "yes" if x == y else "no"})
+            for (a, x), (b, y) in zip(left, right, strict=True)
         ]
         (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -156,9 +171,7 @@ def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pair_onnx_artifact(
-    encoder: Path, pair_data: DataConfig, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fused ONNX artifact of a pair task."""
     from compress.finetune import FinetuneConfig, finetune
     from export.convert import ExportConfig, export

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from replank.artifact import Artifact
-from replank.data import DataConfig
-from replank.runtime import load_model
-from replank.source import open_source
 
 
 def test_the_predecessor_learns_and_says_so(predecessor: Path) -> None:

@@ -10,7 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from replank.card import lineage
-from replank.cli.options import data_options, device_options, example, json_option, option, print_json, print_table
+from replank.cli.options import (
+    data_options,
+    device_options,
+    example,
+    json_option,
+    option,
+    print_json,
+    print_table,
+)
 from replank.cli.stages import required_data
 from replank.data import DataConfig
 from replank.errors import QualityGateError, UsageError
@@ -23,9 +31,7 @@ from replank.source import open_source
 @option("--split", type=click.Choice(["train", "dev", "test"]), default="dev", help="The split to score.")
 @device_options
 @json_option
-def evaluate(
-    model: str, data: DataConfig | None, split: str, device: Any, threads: int | None, as_json: bool
-) -> None:
+def evaluate(model: str, data: DataConfig | None, split: str, device: Any, threads: int | None, as_json: bool) -> None:
     """Score MODEL (torch or ONNX: folder or hub name) on a task's data."""
     from replank.evaluate import evaluate as score_model
     from replank.evaluate import require_same_task
@@ -94,7 +100,14 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
 @click.command(epilog=example("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128"))
 @click.argument("models", nargs=-1, required=True)
 @option("--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True, default=(1, 8), help="Repeatable.")
-@option("--length", "lengths", type=click.IntRange(1), multiple=True, default=(16, 128), help="Tokens; repeatable.")
+@option(
+    "--length",
+    "lengths",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(16, 128),
+    help="Tokens; repeatable.",
+)
 @option("--rounds", type=click.IntRange(1), default=5, help="Interleaved rounds over all models.")
 @device_options
 @json_option
@@ -151,7 +164,10 @@ def inspect(model: str, as_json: bool) -> None:
         ("max length", f"{task.max_length} tokens"),
     ]
     if source.artifact and manifest:
-        rows += [("digest", manifest.digest), ("files", f"{len(manifest.files)} checked, {source.artifact.bytes / 1e6:.1f} MB")]
+        rows += [
+            ("digest", manifest.digest),
+            ("files", f"{len(manifest.files)} checked, {source.artifact.bytes / 1e6:.1f} MB"),
+        ]
         rows += [("lineage" if number == 0 else "", step) for number, step in enumerate(lineage(manifest.to_json()))]
         if manifest.quality:
             rows += [
@@ -207,4 +223,6 @@ def _require_metric(metrics: dict[str, Any], headline: str, max_drop: float) -> 
     before, after = (metrics[side]["metrics"][headline] for side in ("reference", "candidate"))
     click.echo(f"{headline}: {before:.4f} reference, {after:.4f} candidate", err=True)
     if before - after > max_drop:
-        raise QualityGateError(f"{headline} falls by {100 * (before - after):.2f} points; --max-drop allows {100 * max_drop:g}")
+        raise QualityGateError(
+            f"{headline} falls by {100 * (before - after):.2f} points; --max-drop allows {100 * max_drop:g}"
+        )

@@ -33,7 +33,11 @@ class _Group(click.Group):
 @click.group(
     cls=_Group,
     commands=_COMMANDS,
-    context_settings={"auto_envvar_prefix": "REPLANK", "help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "auto_envvar_prefix": "REPLANK",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
     epilog=EXAMPLE,
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")

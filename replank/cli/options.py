@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,48 +15,42 @@ from rich.table import Table
 
 from replank.data import DataConfig
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Command = Callable[P, R]
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
 _DATA = ("task", "data", "train", "dev", "test", "text", "text_pair", "label", "kind", "max_length")
 
 
-def option(*names: str, **settings: Any) -> Callable[[Command[P, R]], Command[P, R]]:
+def option(*names: str, **settings: Any) -> Decorator:
     """An option whose default and environment variable are shown in ``--help``."""
     return click.option(*names, **{"show_default": True, "show_envvar": True} | settings)
 
 
-def data_options(command: Command[P, R]) -> Command[P, R]:
+def data_options(command: Callable[..., None]) -> Callable[..., None]:
     """Where examples come from; the command gets them as ``data: DataConfig | None``."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, **values: Any) -> R:
+    def wrapped(*args: Any, **values: Any) -> None:
         given = {name: values.pop(name) for name in _DATA}
         asked = any(given[name] is not None for name in ("task", "data", "train", "dev", "test"))
-        return command(*args, **values, data=DataConfig(**given) if asked else None)  # type: ignore[call-arg]
+        command(*args, **values, data=DataConfig(**given) if asked else None)
 
-    for decorate in reversed(
-        [
-            option("--task", help="A GLUE task by name (from the hub, or from --data), or a name for your own."),
-            option("--data", type=FOLDER, help="Folder with train/dev/test as .tsv, .csv or .jsonl."),
-            option("--train", type=FILE, help="File of the training split (.tsv, .csv, .jsonl)."),
-            option("--dev", type=FILE, help="File of the dev split."),
-            option("--test", type=FILE, help="File of the held-out split."),
-            option("--text", help="Column of the text, or of a pair's first."),
-            option("--text-pair", help="Column of a pair's second text."),
-            option("--label", help="Column of the label. [default: label]"),
-            option("--kind", type=click.Choice(["classification", "regression"]), help="What the label is."),
-            option("--max-length", type=int, help="Tokens to truncate to."),
-        ]
-    ):
-        wrapped = decorate(wrapped)
-    return wrapped
+    return _together(
+        option("--task", help="A GLUE task by name (from the hub, or from --data), or a name for your own."),
+        option("--data", type=FOLDER, help="Folder with train/dev/test as .tsv, .csv or .jsonl."),
+        option("--train", type=FILE, help="File of the training split (.tsv, .csv, .jsonl)."),
+        option("--dev", type=FILE, help="File of the dev split."),
+        option("--test", type=FILE, help="File of the held-out split."),
+        option("--text", help="Column of the text, or of a pair's first."),
+        option("--text-pair", help="Column of a pair's second text."),
+        option("--label", help="Column of the label. [default: label]"),
+        option("--kind", type=click.Choice(["classification", "regression"]), help="What the label is."),
+        option("--max-length", type=int, help="Tokens to truncate to."),
+    )(wrapped)
 
 
-def training_options(epochs: float, learning_rate: float) -> Callable[[Command[P, R]], Command[P, R]]:
+def training_options(epochs: float, learning_rate: float) -> Decorator:
     """The fields of ``compress.training.TrainingConfig``.
 
     :param epochs: the command's default.
@@ -76,21 +70,26 @@ def training_options(epochs: float, learning_rate: float) -> Callable[[Command[P
     )
 
 
-def out_options(command: Command[P, R]) -> Command[P, R]:
+def out_options(command: Callable[..., None]) -> Callable[..., None]:
     """``--force`` and ``--json`` of the commands that write an artifact."""
     force = option("--force", is_flag=True, help="Replace a non-empty OUT.")
     return force(json_option(command))
 
 
-def json_option(command: Command[P, R]) -> Command[P, R]:
+def json_option(command: Callable[..., None]) -> Callable[..., None]:
     """``--json``; the command gets it as ``as_json``."""
     return option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(command)
 
 
-def device_options(command: Command[P, R]) -> Command[P, R]:
+def device_options(command: Callable[..., None]) -> Callable[..., None]:
     """Where and how wide to run."""
     return _together(
-        option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where to run; never elsewhere."),
+        option(
+            "--device",
+            type=click.Choice(["cpu", "cuda"]),
+            default="cpu",
+            help="Where to run; never elsewhere.",
+        ),
         option("--threads", type=click.IntRange(1), help="Threads of an operator. [default: the cores at hand]"),
     )(command)
 
@@ -113,8 +112,10 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     Console().print(table, markup=False)
 
 
-def _together(*decorators: Callable[[Command[P, R]], Command[P, R]]) -> Callable[[Command[P, R]], Command[P, R]]:
-    def decorate(command: Command[P, R]) -> Command[P, R]:
+def _together(
+    *decorators: Decorator,
+) -> Decorator:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for decorator in reversed(decorators):
             command = decorator(command)
         return command

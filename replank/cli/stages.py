@@ -29,9 +29,7 @@ from replank.source import open_source
 @data_options
 @training_options(epochs=3.0, learning_rate=5e-5)
 @out_options
-def finetune(
-    encoder: str, out: Path, data: DataConfig | None, force: bool, as_json: bool, **training: Any
-) -> None:
+def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_json: bool, **training: Any) -> None:
     """Make a predecessor: fine-tune ENCODER (hub name or folder) on a task, into the folder OUT.
 
     Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.

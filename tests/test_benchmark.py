@@ -1,0 +1,248 @@
+"""The benchmark: its clock against known truth, its turns, its numbers, and its child processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from replank.artifact import Artifact
+from replank.errors import ModelError, ReplankError, UsageError
+from replank.runtime import load_model
+from replank.source import open_source
+from serve import benchmark_process
+from serve.benchmark import BenchmarkConfig, _summary, _turns, benchmark, render, table_rows
+from serve.benchmark_process import WorkerProcess
+from serve.benchmark_worker import measure, random_batch
+
+CELL = {"batch_size": 1, "length": 8, "seed": 0, "warmup": 1, "min_iterations": 3, "min_seconds": 0.0}
+
+
+def test_the_clock_reads_milliseconds() -> None:
+    samples = measure(lambda: time.sleep(0.03), warmup=1, min_iterations=7, min_seconds=0)
+    assert len(samples) == 7
+    assert min(samples) >= 30
+    assert np.median(samples) < 40
+
+
+def test_the_stop_rule_wants_iterations_and_seconds() -> None:
+    calls: list[float] = []
+    samples = measure(lambda: calls.append(0.0), warmup=4, min_iterations=5, min_seconds=0)
+    assert (len(samples), len(calls)) == (5, 9)
+    samples = measure(lambda: time.sleep(0.01), warmup=0, min_iterations=1, min_seconds=0.055)
+    assert 4 <= len(samples) <= 6
+    assert sum(samples) >= 55
+
+
+def test_turns_are_interleaved_and_who_begins_rotates() -> None:
+    config = BenchmarkConfig(("a", "b", "c"), batch_sizes=(1, 8), lengths=(16,), rounds=2)
+    turns = list(_turns(config))
+    assert len(turns) == config.units == 12
+    assert [(round_number, cell[0], index) for round_number, cell, index in turns] == [
+        (0, 1, 0), (0, 1, 1), (0, 1, 2), (0, 8, 0), (0, 8, 1), (0, 8, 2),
+        (1, 1, 1), (1, 1, 2), (1, 1, 0), (1, 8, 1), (1, 8, 2), (1, 8, 0),
+    ]  # fmt: skip
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    """A machine that is ten times slower in the second round changes no ratio."""
+    baseline = [[40.0, 42.0, 44.0], [400.0, 420.0, 440.0], [30.0, 30.0, 30.0]]
+    ours = [[20.0, 21.0, 22.0], [200.0, 210.0, 220.0], [10.0, 10.0, 10.0]]
+    summary = _summary(ours, baseline, batch_size=4)
+    assert summary["ratio"] == {"median": 2.0, "min": 2.0, "max": 3.0, "rounds": [2.0, 2.0, 3.0]}
+    assert summary["samples_ms"] == ours
+    assert summary["p50_ms"] == 21.0
+    assert summary["mean_ms"] == pytest.approx(723 / 9)
+    assert summary["texts_per_second"] == pytest.approx(4000 * 9 / 723)
+    assert summary["p99_ms"] == pytest.approx(np.percentile(np.concatenate(ours), 99))
+
+
+def test_inputs_are_full_seeded_and_within_the_model(onnx_artifact: Path) -> None:
+    model = load_model(open_source(onnx_artifact), threads=1)
+    batch = random_batch(model, 3, 20, seed=1)
+    assert batch.shape == (3, 20)
+    assert batch.attention_mask.all()
+    assert 0 <= batch.input_ids.min() <= batch.input_ids.max() < model.source.config["vocab_size"]
+    assert (batch.input_ids == random_batch(model, 3, 20, seed=1).input_ids).all()
+    assert (batch.input_ids != random_batch(model, 3, 20, seed=2).input_ids).any()
+    with pytest.raises(UsageError, match=r"--length 65: .* takes at most 64 tokens"):
+        random_batch(model, 1, 65, seed=1)
+
+
+def test_torch_and_onnx_side_by_side(successor: Path, onnx_artifact: Path) -> None:
+    config = BenchmarkConfig(
+        (str(successor), str(onnx_artifact)),
+        batch_sizes=(1, 4),
+        lengths=(8,),
+        rounds=3,
+        min_seconds=0.03,
+        threads=1,
+    )
+    notes: list[str] = []
+
+    def progress(amount: int = 1, note: str = "") -> None:
+        assert amount == 1
+        notes.append(note)
+
+    result = benchmark(config, progress)
+    assert json.loads(json.dumps(result)) == result
+    assert len(notes) == config.units
+    assert notes[0] == "successor, 1 x 8 tokens, round 1/3"
+    assert str(onnx_artifact.parent) not in json.dumps(result)
+
+    torch_model, onnx_model = result["models"]
+    artifact = Artifact.open(onnx_artifact)
+    assert (torch_model["name"], torch_model["kind"]) == ("successor", "torch")
+    assert (onnx_model["name"], onnx_model["kind"], onnx_model["layers"]) == ("onnx", "onnx", 2)
+    assert (onnx_model["device"], onnx_model["threads"]) == ("cpu", 1)
+    assert onnx_model["digest"] == artifact.manifest.digest
+    assert onnx_model["quality"] == artifact.manifest.quality
+    assert onnx_model["model_bytes"] == (onnx_artifact / "model.onnx").stat().st_size
+    # The worker without torch must not show the memory of this process, which has it.
+    assert 20e6 < onnx_model["peak_memory_bytes"] < torch_model["peak_memory_bytes"]
+    assert 0 < onnx_model["load_seconds"] < 30
+
+    cells = {(cell["model"], cell["batch_size"]): cell for cell in result["cells"]}
+    assert set(cells) == {(name, size) for name in ("successor", "onnx") for size in (1, 4)}
+    for (name, size), cell in cells.items():
+        rounds = cell["samples_ms"]
+        assert len(rounds) == 3
+        assert all(len(samples) >= 3 and sum(samples) >= 10 for samples in rounds)
+        every = [sample for samples in rounds for sample in samples]
+        assert cell["p50_ms"] == pytest.approx(np.median(every))
+        assert min(every) <= cell["p50_ms"] <= cell["p90_ms"] <= cell["p99_ms"] <= max(every)
+        assert cell["texts_per_second"] == pytest.approx(1e3 * size / np.mean(every))
+        if name == "successor":
+            assert cell["ratio"]["rounds"] == [1.0, 1.0, 1.0]
+        else:
+            medians = zip(cells["successor", size]["samples_ms"], rounds, strict=True)
+            assert cell["ratio"]["rounds"] == pytest.approx([np.median(a) / np.median(b) for a, b in medians])
+
+    header, *rows = table_rows(result)
+    assert (header[0], header[-1]) == ("model", "ratio")
+    assert [row[0] for row in rows] == ["successor", "successor", "onnx", "onnx"]
+    assert rows[0][-1] == "1.00 (1.00-1.00)"
+    console = Console(width=200, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    console.print(render(result))
+    console.file.close()
+    text = console.export_text()
+    assert all(cell in text for row in rows for cell in row)
+
+
+def test_a_length_beyond_a_model_is_refused_before_anything_is_measured(onnx_artifact: Path) -> None:
+    turns: list[str] = []
+    config = BenchmarkConfig((str(onnx_artifact),), lengths=(16, 65))
+    with pytest.raises(UsageError, match="--length 65: onnx takes at most 64 tokens"):
+        benchmark(config, lambda amount=1, note="": turns.append(note))
+    assert turns == []
+
+
+def test_a_model_that_is_not_there_is_the_same_error_as_everywhere(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"is no model folder: it has no config\.json") as info:
+        benchmark(BenchmarkConfig((str(tmp_path),)))
+    assert info.value.hint == "expected config.json, tokenizer.json and model.safetensors (or model.onnx)"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        (
+            "sys.stdin.readline(); sys.exit('cannot open the pod bay doors')",
+            r"\(exit code 1\):\ncannot open",
+            None,
+        ),
+        ("print('early'); raise SystemExit(7)", r"\(exit code 7\)", None),
+        (
+            "sys.stdin.readline(); os.kill(os.getpid(), 9)",
+            r"\(signal 9\):\nit said nothing",
+            "too little memory",
+        ),
+        (
+            "[print(n, file=sys.stderr) for n in range(99)]; os._exit(1)",
+            r"died \(exit code 1\):\n94\n95\n96\n97\n98$",
+            None,
+        ),
+    ],
+)
+def test_a_worker_that_dies_is_quoted(
+    monkeypatch: pytest.MonkeyPatch, code: str, message: str, hint: str | None
+) -> None:
+    code = f"import os, sys; sys.stdout = sys.stderr; {code}"
+    monkeypatch.setattr(benchmark_process, "_COMMAND", (sys.executable, "-c", code))
+    with pytest.raises(ReplankError, match=message) as info:
+        benchmark(BenchmarkConfig(("a/model",)))
+    assert "the process that measured a/model died" in info.value.message
+    assert (hint is None and info.value.hint is None) or (hint and hint in str(info.value.hint))
+
+
+def test_a_worker_that_dies_in_the_middle_is_noticed(onnx_artifact: Path) -> None:
+    with WorkerProcess(str(onnx_artifact), "cpu", 1) as worker:
+        assert len(worker.measure(CELL)) >= 3
+        worker._process.kill()
+        with pytest.raises(ReplankError, match=r"died \(signal 9\)"):
+            worker.measure(CELL)
+
+
+def test_an_interrupt_leaves_no_child(onnx_artifact: Path) -> None:
+    children: list[int] = []
+
+    def interrupt(amount: int = 1, note: str = "") -> None:
+        children.extend(_children())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(BenchmarkConfig((str(onnx_artifact),), lengths=(8,), min_seconds=0.01, threads=1), interrupt)
+    assert len(children) == 1
+    assert not Path(f"/proc/{children[0]}").exists()
+
+
+def _children() -> list[int]:
+    lists = (path.read_text(encoding="ascii") for path in Path("/proc/self/task").glob("*/children"))
+    return [int(number) for line in lists for number in line.split()]
+
+
+def test_a_folder_of_the_same_name_is_not_imported_in_its_place(
+    onnx_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "serve.py").write_text("raise SystemExit('wrong serve')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with WorkerProcess(str(onnx_artifact), "cpu", 1) as worker:
+        assert worker.facts["kind"] == "onnx"
+
+
+def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    from serve.benchmark import _short_names
+
+    (tmp_path / "a" / "int8").mkdir(parents=True)
+    (tmp_path / "b" / "int8").mkdir(parents=True)
+    one, other = str(tmp_path / "a" / "int8"), str(tmp_path / "b" / "int8")
+    assert _short_names((one, str(tmp_path / "b"))) == ["int8", "b"]
+    assert _short_names((one, other)) == [one, other]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"models": ()}, "no model to measure"),
+        ({"models": ("a", "a")}, "models: a, a; expected some, each once"),
+        ({"batch_sizes": ()}, "batch_sizes: none; expected some"),
+        ({"batch_sizes": (1, 0)}, "--batch-size 0: expected at least 1"),
+        ({"lengths": (-4,)}, "--length -4: expected at least 1"),
+        ({"rounds": 0}, "--rounds 0: expected at least 1"),
+        ({"min_iterations": 0}, "--min-iterations 0"),
+        ({"warmup": -1}, "--warmup -1: expected at least 0"),
+        ({"threads": 0}, "--threads 0"),
+        ({"min_seconds": float("inf")}, "--min-seconds inf: expected 0 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        BenchmarkConfig(**{"models": ("a",)} | values)

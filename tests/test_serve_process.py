@@ -1,0 +1,228 @@
+"""The real server process: signals, ports, clients that go away, and what it imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from replank.answers import answers
+from replank.errors import ProviderError, ReplankError
+from replank.runtime import load_model
+from replank.source import open_source
+from serve.app import ServeConfig
+from serve.server import run_server
+
+# A model whose answer to the word "superb" takes as many seconds as the second argument says.
+RUNNER = """
+import sys, time
+from dataclasses import replace
+from replank.runtime import load_model
+from replank.source import open_source
+from serve.app import ServeConfig
+from serve.server import run_server
+
+model = load_model(open_source(sys.argv[1]), threads=1)
+slow_id = model.text_encoder.tokenize(["superb"])[0].ids[1]
+
+def predictor(batch):
+    if slow_id in batch.input_ids:
+        time.sleep(float(sys.argv[2]))
+    return model.predictor(batch)
+
+config = ServeConfig(port=0, max_queue=8, max_texts=4, drain_seconds=1.5)
+run_server(replace(model, predictor=predictor), config)
+"""
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[str]
+    url: str
+    log: list[str]
+
+    def post(self, inputs: object, timeout: float = 10) -> httpx.Response:
+        return httpx.post(f"{self.url}/predict", json={"inputs": inputs}, timeout=timeout)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+@contextmanager
+def served(artifact: Path, slow_seconds: float = 0.0) -> Iterator[Server]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUNNER, str(artifact), str(slow_seconds)], stderr=subprocess.PIPE, text=True
+    )
+    log: list[str] = []
+    ready = threading.Event()
+
+    def read() -> None:
+        assert process.stderr
+        for line in process.stderr:
+            log.append(line)
+            ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert ready.wait(30)
+        match = re.fullmatch(r"serving onnx on (http://127\.0\.0\.1:\d+) \(docs: /docs\)\n", log[0])
+        assert match, log
+        yield Server(process, match[1], log)
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        if process.stderr:
+            process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def server(onnx_artifact: Path) -> Iterator[Server]:
+    with served(onnx_artifact) as running:
+        yield running
+
+
+def test_a_served_answer_is_the_models(server: Server, onnx_artifact: Path) -> None:
+    texts = ["the film is superb", "a dull scene"]
+    model = load_model(open_source(onnx_artifact), threads=1)
+    scores = answers(model.task, model.logits(texts))
+    body = server.post(texts).json()
+    assert [[score["label"] for score in row] for row in body] == [[score.label for score in row] for row in scores]
+    assert body[0][0]["score"] == pytest.approx(scores[0][0].score, abs=1e-5)
+
+
+def test_clients_that_go_away_leave_no_trace(server: Server) -> None:
+    """A chaos of half sent, unread and broken requests; then the server answers as if nothing had been."""
+    generator = random.Random(0)  # noqa: S311 - chaos, no secret
+    host, port = server.url.removeprefix("http://").split(":")
+    body = json.dumps({"inputs": ["the film is good"] * 4})
+    headers = f"host: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    request = f"POST /predict HTTP/1.1\r\n{headers}\r\n"
+    whole = (request + body).encode()
+
+    def vanish(_: int) -> None:
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            connection.sendall(whole[: generator.choice((5, len(request), len(whole) - 9, len(whole), len(whole)))])
+            time.sleep(generator.choice((0, 0, 0.002)))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(vanish, range(300)))
+        assert [response.status_code for response in pool.map(server.post, ["good film"] * 40)].count(200) >= 8
+    responses = [server.post(["good film"] * 4) for _ in range(10)]
+    assert [response.status_code for response in responses] == [200] * 10
+    assert not [line for line in server.log if "ERROR" in line or "Traceback" in line]
+
+
+def test_bursts_are_shed_never_broken(onnx_artifact: Path) -> None:
+    """text-embeddings-inference #470 panicked and TorchServe #3342 answered 500 when its queue was full."""
+    with served(onnx_artifact, slow_seconds=0.2) as server, ThreadPoolExecutor(24) as pool:
+        responses = list(pool.map(server.post, ["the film is superb"] * 72))
+        codes = [response.status_code for response in responses]
+        assert set(codes) == {200, 429}
+        assert all(response.headers["retry-after"] == "1" for response in responses if response.status_code == 429)
+        assert server.post("good film").status_code == 200
+
+
+def test_an_upload_beyond_the_limit_is_answered(server: Server) -> None:
+    def zeros() -> Iterator[bytes]:
+        for _ in range(80):
+            yield b"0" * 100_000
+
+    response = httpx.post(
+        f"{server.url}/predict", content=zeros(), headers={"content-type": "application/json"}, timeout=10
+    )
+    assert (response.status_code, response.json()["error_type"]) == (413, "too_large")
+    assert server.post("good film").status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_requests_end_and_exits_0(onnx_artifact: Path, number: int) -> None:
+    with served(onnx_artifact, slow_seconds=0.8) as server, ThreadPoolExecutor(2) as pool:
+        assert server.post("good film").status_code == 200
+        slow = pool.submit(server.post, "the film is superb")
+        time.sleep(0.3)
+        assert server.stop(number) == 0
+        assert slow.result().status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            server.post("good film")
+        assert not [line for line in server.log if "Traceback" in line]
+
+
+def test_a_request_that_does_not_end_is_answered_503_at_the_drain_deadline(onnx_artifact: Path) -> None:
+    with served(onnx_artifact, slow_seconds=60) as server, ThreadPoolExecutor(2) as pool:
+        hung = pool.submit(server.post, "the film is superb")
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert 1.4 < time.monotonic() - started < 6
+        assert (hung.result().status_code, hung.result().json()["error_type"]) == (503, "unhealthy")
+
+
+def test_an_idle_server_costs_no_cpu(server: Server) -> None:
+    """LitServe's batch loop polls its queue every millisecond."""
+
+    def cpu_seconds() -> float:
+        fields = Path(f"/proc/{server.process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    server.post("good film")
+    time.sleep(0.3)
+    before = cpu_seconds()
+    time.sleep(2)
+    assert cpu_seconds() - before <= 0.05
+
+
+def test_a_port_in_use_is_said_before_anything_is_loaded(onnx_artifact: Path) -> None:
+    model = load_model(open_source(onnx_artifact), threads=1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            ReplankError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"
+        ) as info:
+            run_server(model, ServeConfig(port=port))
+    assert info.value.exit_code == 1
+    assert info.value.hint == "another program listens there; choose another --port, or 0 for a free one"
+
+
+def test_an_address_of_another_machine_is_said(onnx_artifact: Path) -> None:
+    model = load_model(open_source(onnx_artifact), threads=1)
+    with pytest.raises(ReplankError, match=r"192\.0\.2\.1 port 0: Cannot assign"):
+        run_server(model, ServeConfig(host="192.0.2.1", port=0))
+
+
+def test_cuda_that_is_not_there_is_refused_at_start(onnx_artifact: Path) -> None:
+    """ONNX Runtime itself would run on the CPU in silence."""
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(ProviderError, match="this onnxruntime has no CUDAExecutionProvider"):
+        load_model(open_source(onnx_artifact), device="cuda")
+
+
+def test_serving_imports_neither_torch_nor_transformers() -> None:
+    code = (
+        "import sys, serve.app, serve.server, serve.benchmark, serve.benchmark_worker; "
+        "print({'torch', 'transformers', 'compress', 'export'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    # `compress` and `export` are only looked for, never run: replank checks that they lie beside it.
+    assert (done.stdout, done.stderr) == ("set()\n", "")
