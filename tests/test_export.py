@@ -96,9 +96,7 @@ def test_difference_is_what_its_fields_say() -> None:
     assert Verification("r", 1e-4, (found,)).failures == [found]
 
 
-def test_quantization_keeps_no_weight_in_float_and_says_what_it_costs(
-    onnx_artifact: Path, int8_artifact: Path
-) -> None:
+def test_quantization_keeps_no_weight_in_float_and_says_what_it_costs(onnx_artifact: Path, int8_artifact: Path) -> None:
     manifest = Artifact.open(int8_artifact).manifest
     operators = [node.op_type for node in onnx.load(str(int8_artifact / "model.onnx")).graph.node]
     assert operators.count("QAttention") == 2

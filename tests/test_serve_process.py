@@ -226,3 +226,13 @@ def test_serving_imports_neither_torch_nor_transformers() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     # `compress` and `export` are only looked for, never run: replank checks that they lie beside it.
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_a_model_that_fails_in_its_warm_up_ends_the_server(onnx_artifact: Path) -> None:
+    code = RUNNER.replace("    return model.predictor(batch)", "    raise RuntimeError('no kernel')")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(onnx_artifact), "0"], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("ReplankError: the model failed in its warm-up: no kernel\n")
+    assert "serving" not in done.stderr

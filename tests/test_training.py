@@ -1,0 +1,186 @@
+"""Training through Trainer: what moves, what does not, and that an interrupted run is the run."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
+
+from compress import training
+from compress.batches import LengthGrouped
+from compress.finetune import FinetuneConfig, finetune
+from compress.replacing import TheseusConfig, compress
+from compress.schedule import LinearSchedule
+from compress.training import TrainingConfig
+from replank.artifact import Artifact
+from replank.data import DataConfig
+from replank.errors import TrainingError, UsageError
+from replank.runtime import load_model
+from replank.source import open_source
+
+SHORT = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Send this process SIGINT, as Ctrl-C does, in the midst of a training."""
+    original = training._ReplacingTrainer.training_step
+
+    def training_step(self: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.state.global_step == step:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(training._ReplacingTrainer, "training_step", training_step)
+
+
+def test_the_successor_is_a_plain_model_with_the_same_answers(successor: Path, data: DataConfig) -> None:
+    model, report = AutoModelForSequenceClassification.from_pretrained(successor, output_loading_info=True)
+    assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == 2
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    source = open_source(successor)
+    loaded = load_model(source)
+    texts = data.load().split("dev").first[:8]
+    batch = loaded.text_encoder.pad(loaded.text_encoder.tokenize(texts))
+    with torch.inference_mode():
+        inputs = {name: torch.from_numpy(value) for name, value in batch.inputs().items()}
+        expected = model.eval()(**inputs).logits.numpy()
+    assert np.abs(loaded.predictor(batch) - expected).max() <= 1e-6
+
+
+def test_replacing_moves_only_the_successors_layers(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = TheseusConfig(**SHORT, weight_decay=0.1, layers=2, second_phase="layers")
+    out = compress(open_source(predecessor), tmp_path / "successor", config, data).path
+    before, after = weights(predecessor), weights(out)
+    layers = {name for name in after if ".encoder.layer." in name}
+    assert layers < set(after)
+    assert all(torch.equal(before[name], after[name]) for name in set(after) - layers)
+    # Key biases have no gradient but rounding: softmax does not see them.
+    moved = {name for name in layers if not torch.equal(before[name], after[name])}
+    assert moved >= {name for name in layers if "key.bias" not in name}
+
+
+def test_the_second_phase_moves_everything(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = TheseusConfig(**SHORT, layers=2, schedule=LinearSchedule(0.3, 0.3))
+    out = compress(open_source(predecessor), tmp_path / "successor", config, data).path
+    before, after = weights(predecessor), weights(out)
+    assert not torch.equal(before["classifier.weight"], after["classifier.weight"])
+    assert not torch.equal(
+        before["bert.embeddings.word_embeddings.weight"], after["bert.embeddings.word_embeddings.weight"]
+    )
+
+
+@pytest.mark.parametrize("step", [3, 8, 10])
+def test_an_interrupted_run_ends_with_the_same_weights(
+    predecessor: Path, successor: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    source, config = open_source(predecessor), TheseusConfig(**SHORT, layers=2)
+    undisturbed = compress(source, tmp_path / "undisturbed", config, data)
+    with monkeypatch.context() as patch:
+        stop_after(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            compress(source, tmp_path / "interrupted", config, data)
+    assert not (tmp_path / "interrupted").exists()
+    assert (tmp_path / "interrupted.work").is_dir()
+    resumed = compress(source, tmp_path / "interrupted", config, data)
+    assert not (tmp_path / "interrupted.work").exists()
+    ours, theirs = weights(resumed.path), weights(undisturbed.path)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert resumed.manifest.quality == undisturbed.manifest.quality
+
+
+def test_the_same_seed_gives_the_same_artifact(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    first, second = (
+        finetune(open_source(encoder), tmp_path / name, FinetuneConfig(**SHORT), data) for name in ("a", "b")
+    )
+    assert first.manifest.files["model.safetensors"] == second.manifest.files["model.safetensors"]
+    other = finetune(open_source(encoder), tmp_path / "c", FinetuneConfig(**SHORT, seed=7), data)
+    assert first.manifest.files["model.safetensors"] != other.manifest.files["model.safetensors"]
+
+
+def test_checkpoints_of_another_run_are_not_resumed_from(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    with pytest.raises(TrainingError, match="checkpoints of a run with other data or settings"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT, seed=7), data)
+
+
+def test_a_half_written_checkpoint_is_passed_over(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    newest = tmp_path / "out.work" / "checkpoint-9"
+    (newest / "trainer_state.json").write_text('{"best', encoding="utf-8")
+    resumed = finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    undisturbed = finetune(open_source(encoder), tmp_path / "undisturbed", FinetuneConfig(**SHORT), data)
+    assert resumed.manifest.files["model.safetensors"] == undisturbed.manifest.files["model.safetensors"]
+
+
+def test_a_loss_that_is_no_number_ends_the_run(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = FinetuneConfig(**SHORT | {"learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"the loss is .* at step"):
+        finetune(open_source(encoder), tmp_path / "out", config, data)
+    assert not (tmp_path / "out").exists()
+
+
+def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Path) -> None:
+    rows = [
+        f'{{"a": "good film", "b": "{word} film", "score": {score}}}' for word, score in (("good", 5), ("bad", 0.5))
+    ]
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(rows * 20), encoding="utf-8")
+    data = DataConfig(data=tmp_path, text="a", text_pair="b", label="score", kind="regression")
+    config = FinetuneConfig(**SHORT | {"epochs": 20, "batch_size": 8})
+    artifact = finetune(open_source(encoder), tmp_path / "out", config, data)
+    assert artifact.manifest.task.kind == "regression"
+    assert artifact.manifest.task.columns == ("a", "b")
+    assert artifact.manifest.quality is not None
+    assert artifact.manifest.quality["metrics"]["pearson"] >= 0.99
+    loaded = load_model(open_source(artifact.path))
+    good, bad = loaded.logits(["good film"] * 2, ["good film", "bad film"])[:, 0]
+    assert good > bad
+
+
+def test_every_epoch_has_its_own_order_and_every_example_once() -> None:
+    lengths = [index % 7 + 1 for index in range(50)]
+    sampler = LengthGrouped(8, lengths, seed=1)
+    first, again = list(sampler), list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert first == again
+    assert first != second
+    assert sorted(first) == sorted(second) == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("epochs", 0), ("batch_size", -1), ("learning_rate", 0.0), ("warmup", 1.0), ("seed", -1)]
+)
+def test_settings_that_cannot_work_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"--{field.replace('_', '-')} is {value}"):
+        TrainingConfig(**{field: value})
+
+
+def test_the_manifest_tells_the_curve_and_the_best(successor: Path) -> None:
+    made_by = Artifact.open(successor).manifest.made_by
+    assert made_by["steps"] == 72
+    evaluated = [entry["eval_headline"] for entry in made_by["curve"] if "eval_headline" in entry]
+    assert len(evaluated) == 6
+    assert made_by["best_dev"] == {"accuracy": max(evaluated)}
