@@ -108,7 +108,7 @@ class TextEncoder:
         texts: list[Any] = [_clean(text) for text in first]
         if second is not None:
             texts = list(zip(texts, (_clean(text) for text in second), strict=True))
-        encodings = self._tokenizer.encode_batch(texts)
+        encodings = self._tokenizer.encode_batch_fast(texts)
         if any(encoding.overflowing for encoding in encodings):
             _tell_of_truncation(self.max_length)
         return [Tokens(encoding.ids, encoding.type_ids) for encoding in encodings]

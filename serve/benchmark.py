@@ -59,7 +59,7 @@ class BenchmarkConfig:
     def __post_init__(self) -> None:
         if not self.models:
             raise UsageError("no model to measure; expected at least one")
-        for name in ("models", "batch_sizes", "lengths"):
+        for name in ("batch_sizes", "lengths"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
                 raise UsageError(f"{name}: {', '.join(map(str, values)) or 'none'}; expected some, each once")
@@ -235,6 +235,11 @@ def _headline(quality: dict[str, Any] | None) -> str:
 
 
 def _short_names(models: tuple[str, ...]) -> list[str]:
-    """The folders' own names where they tell the models apart: paths mean nothing on another machine."""
+    """The folders' own names where they tell the models apart: paths mean nothing on another machine.
+
+    A model that is listed twice, to see how far equal things measure apart, is numbered.
+    """
     short = [Path(model).resolve().name if Path(model).exists() else model for model in models]
-    return short if len(set(short)) == len(short) else list(models)
+    names = short if len(set(short)) == len(set(models)) else list(models)
+    seen = [names[: index + 1].count(name) for index, name in enumerate(names)]
+    return [name if number == 1 else f"{name} ({number})" for name, number in zip(names, seen, strict=True)]

@@ -226,13 +226,14 @@ def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     one, other = str(tmp_path / "a" / "int8"), str(tmp_path / "b" / "int8")
     assert _short_names((one, str(tmp_path / "b"))) == ["int8", "b"]
     assert _short_names((one, other)) == [one, other]
+    assert _short_names((one, one)) == ["int8", "int8 (2)"]
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"models": ()}, "no model to measure"),
-        ({"models": ("a", "a")}, "models: a, a; expected some, each once"),
+        ({"lengths": (8, 8)}, "lengths: 8, 8; expected some, each once"),
         ({"batch_sizes": ()}, "batch_sizes: none; expected some"),
         ({"batch_sizes": (1, 0)}, "--batch-size 0: expected at least 1"),
         ({"lengths": (-4,)}, "--length -4: expected at least 1"),

@@ -144,7 +144,7 @@ def test_a_loss_of_quality_is_refused_and_nothing_written(
         scale_part(model, product.input[1], np.s_[0, :], 1e-4)
     onnx.save(model, str(graph / "model.onnx"))
     spoilt = dataclasses.replace(source, folder=graph, artifact=None)
-    with pytest.raises(QualityGateError, match="INT8 costs .* points of accuracy on test"):
+    with pytest.raises(QualityGateError, match=r"INT8 costs .* points of accuracy on test"):
         quantize(spoilt, tmp_path / "int8", DynamicInt8(max_drop=0.0), data)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["spoilt"]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from replank.source import open_source
 from replank.tables import read_table
 
 STAGES = ("predecessor", "successor", "onnx", "int8")
-TINY = {"batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
+TINY: dict[str, Any] = {"batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
 
 
 def tiny_plan(epochs: float = 6.0) -> Plan:
@@ -56,7 +58,7 @@ def test_the_four_models_are_compared_on_the_same_rows(chain: Path) -> None:
 
 def test_each_stage_names_its_parent(chain: Path) -> None:
     artifacts = [Artifact.open(chain / name) for name in STAGES]
-    for parent, child in zip(artifacts, artifacts[1:], strict=False):
+    for parent, child in pairwise(artifacts):
         assert child.manifest.parent is not None
         assert child.manifest.parent["digest"] == parent.manifest.digest
 

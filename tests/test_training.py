@@ -24,7 +24,7 @@ from replank.errors import TrainingError, UsageError
 from replank.runtime import load_model
 from replank.source import open_source
 
-SHORT = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
+SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -106,7 +106,10 @@ def predict(model: str, texts: tuple[str, ...], device: Any, threads: int | None
 @option("--port", type=int, default=8080, help="0 takes a free one.")
 @option("--max-batch", type=int, default=16, help="Texts that run together.")
 @option("--max-queue", type=int, default=512, help="Texts that may wait; beyond it requests get 429.")
+@option("--max-texts", type=int, default=32, help="Texts of one request.")
+@option("--max-body-bytes", type=int, default=2_000_000, help="Size of one request.")
 @option("--timeout-seconds", type=float, default=30.0, help="Until a request is answered with 504.")
+@option("--drain-seconds", type=float, default=10.0, help="For requests to end after SIGTERM.")
 @device_options
 def serve(model: str, device: Any, threads: int | None, **settings: Any) -> None:
     """Serve MODEL over HTTP: POST /predict, GET /info /health /ready, docs at /docs, a page to try it at /."""

@@ -1,0 +1,65 @@
+"""What the whole chain brings on the shape of BERT-base, as ratios of one interleaved run.
+
+The predecessor has 12 layers in torch (eager, fp32), the others 6: in torch, in ONNX fp32, in INT8. Weights are random
+with a seed, for only the shape decides the speed; quality is measured elsewhere.
+
+    python benchmarks/bert_base_speed.py
+
+The result, with every sample and the machine, is written to benchmarks/results/bert_base_speed.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from transformers import BertConfig, BertForSequenceClassification
+
+from export.convert import ExportConfig, export
+from export.quantize import DynamicInt8, quantize
+from replank.demo import demo_encoder
+from replank.progress import progress
+from replank.source import open_source
+from replank.text import save_tokenizer
+from serve.benchmark import BenchmarkConfig, benchmark, render
+
+RESULT = Path(__file__).parent / "results" / "bert_base_speed.json"
+
+
+def make_bert_base(folder: Path, layers: int) -> None:
+    """A folder with BERT-base's shape and bert-base-uncased's vocabulary, which MiniLM shares."""
+    torch.manual_seed(0)
+    BertForSequenceClassification(BertConfig(num_hidden_layers=layers)).save_pretrained(folder)
+    save_tokenizer(demo_encoder(), folder)
+
+
+def main() -> None:
+    """Make the four models, measure them, write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=10, help="interleaved rounds (default 10)")
+    parser.add_argument("--out", type=Path, default=RESULT, help="where the JSON goes")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        make_bert_base(folder / "torch-12", 12)
+        make_bert_base(folder / "torch-6", 6)
+        export(open_source(folder / "torch-6"), folder / "onnx-6", ExportConfig())
+        quantize(open_source(folder / "onnx-6"), folder / "int8-6", DynamicInt8())
+        models = tuple(str(folder / name) for name in ("torch-12", "torch-6", "onnx-6", "int8-6"))
+        config = BenchmarkConfig(
+            models=models, batch_sizes=(1, 8), lengths=(16, 128), rounds=arguments.rounds, min_seconds=4.0
+        )
+        with progress("benchmark", config.units) as advance:
+            result = benchmark(config, advance)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    Console().print(render(result))
+    sys.stdout.write(f"written to {arguments.out}\n")
+
+
+if __name__ == "__main__":
+    main()
