@@ -21,7 +21,8 @@ from rich.console import Console
 from transformers import BertConfig, BertForSequenceClassification
 
 from export.convert import ExportConfig, export
-from export.quantize import DynamicInt8, quantize
+from export.int8 import DynamicInt8
+from export.quantize import quantize
 from replank.demo import demo_encoder
 from replank.progress import progress
 from replank.source import open_source

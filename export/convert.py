@@ -87,7 +87,7 @@ def export(
                     fused=fused,
                 ),
                 parent=source.as_parent(),
-                quality=measure(candidate, data),
+                quality=measure(candidate, data) if data else None,
                 verification=verification.to_json(),
             ),
         )
@@ -110,10 +110,8 @@ def compare(reference: Model, candidate: Model, data: Dataset | None, precision:
         return verify(reference, candidate, precision=precision, examples=texts, progress=advance)
 
 
-def measure(model: Model, data: Dataset | None) -> dict[str, Any] | None:
+def measure(model: Model, data: Dataset) -> dict[str, Any]:
     """Quality on the held-out split, with progress."""
-    if data is None:
-        return None
     split = data.held_out
     with progress(f"evaluate on {split}", len(data.split(split))) as advance:
         return evaluate(model, data, split, progress=advance)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from compress.finetune import FinetuneConfig
     from compress.replacing import TheseusConfig
     from export.convert import ExportConfig
-    from export.quantize import DynamicInt8
+    from export.int8 import DynamicInt8
 
 SUMMARY = "summary.json"
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Plan:
         from compress.finetune import FinetuneConfig
         from compress.replacing import TheseusConfig
         from export.convert import ExportConfig
-        from export.quantize import DynamicInt8
+        from export.int8 import DynamicInt8
 
         return cls(
             FinetuneConfig(epochs=finetune_epochs, seed=seed),

@@ -163,7 +163,8 @@ def onnx_artifact(successor: Path, data: DataConfig) -> Path:
 @pytest.fixture(scope="session")
 def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
     """The ONNX artifact in INT8."""
-    from export.quantize import DynamicInt8, quantize
+    from export.int8 import DynamicInt8
+    from export.quantize import quantize
     from replank.source import open_source
 
     config = DynamicInt8(max_drop=0.1)

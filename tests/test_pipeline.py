@@ -12,7 +12,7 @@ import pytest
 from compress.finetune import FinetuneConfig
 from compress.replacing import TheseusConfig
 from export.convert import ExportConfig
-from export.quantize import DynamicInt8
+from export.int8 import DynamicInt8
 from replank.artifact import Artifact
 from replank.cli.main import main
 from replank.data import DataConfig

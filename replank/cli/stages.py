@@ -119,7 +119,7 @@ def quantize(
 
     With the task's data the loss is measured; above --max-drop nothing is written and the exit code is 3.
     """
-    from export.quantize import DynamicInt8
+    from export.int8 import DynamicInt8
     from export.quantize import quantize as stage
 
     config = DynamicInt8(per_channel=per_channel, max_drop=max_drop)
