@@ -13,14 +13,14 @@
 FROM python:3.12-slim AS build
 ARG RUNTIME=cpu
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY replank replank
 COPY compress compress
 COPY export export
 COPY serve serve
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/replank \
- && pip --python /opt/replank/bin/python install --no-cache-dir "$(echo /wheels/replank-*.whl)[serve,${RUNTIME}]"
+ && pip --python /opt/replank/bin/python install --no-cache-dir -c constraints.txt "$(echo /wheels/replank-*.whl)[serve,${RUNTIME}]"
 
 FROM python:3.12-slim
 # The two NVIDIA variables are what CUDA base images would set; without a GPU they mean nothing.

@@ -1,0 +1,93 @@
+"""Writes the measured parts of README.md from benchmarks/results, so that no number in it is typed by hand.
+
+python benchmarks/readme.py            rewrite README.md
+python benchmarks/readme.py --check    exit 1 if it is not what the results say
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from replank.pipeline import comparison_table
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+
+
+def fill(readme: str) -> str:
+    """The README with every block between ``<!-- name -->`` and ``<!-- /name -->`` made anew."""
+    for name, render in BLOCKS.items():
+        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if not (readme.count(opening) == readme.count(closing) == 1):
+            raise ValueError(f"README.md must have one block named {name}")
+        before, rest = readme.split(opening)
+        readme = f"{before}{opening}\n{render(read_result(name))}\n{closing}{rest.split(closing)[1]}"
+    return readme
+
+
+def read_result(name: str) -> dict[str, Any]:
+    """A result by its name."""
+    values: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return values
+
+
+def chain_block(summary: dict[str, Any]) -> str:
+    """The table that a chain ends with, as the terminal shows it, and the machine."""
+    console = Console(file=io.StringIO(), width=110)
+    console.print(comparison_table(summary))
+    text = console.file.getvalue().rstrip()  # type: ignore[attr-defined]
+    return f"```text\n{text}\n```\n\n{machine_line(summary)}"
+
+
+def speed_block(result: dict[str, Any]) -> str:
+    """Latency and ratio of each model at each shape."""
+    names = [model["name"] for model in result["models"]]
+    shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in result["cells"]))
+    cells = {(cell["model"], cell["batch_size"], cell["length"]): cell for cell in result["cells"]}
+    lines = [
+        "| batch x tokens | " + " | ".join(f"{SPEED_NAMES[name]}, ms" for name in names) + " | whole chain |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    for shape in shapes:
+        latencies = [f"{cells[name, *shape]['p50_ms']:.1f}" for name in names]
+        ratio = cells[names[-1], *shape]["ratio"]
+        gain = f"**{ratio['median']:.1f}x** ({ratio['min']:.1f}-{ratio['max']:.1f})"
+        lines.append(f"| {shape[0]} x {shape[1]} | " + " | ".join([*latencies, gain]) + " |")
+    return "\n".join(lines) + f"\n\n{machine_line(result)}"
+
+
+def machine_line(result: dict[str, Any]) -> str:
+    """What the numbers must be read with."""
+    machine, versions = result["machine"], result["versions"]
+    vector = ", ".join(name for name in machine["instruction_sets"] if "vnni" in name or "amx" in name)
+    libraries = ", ".join(f"{name} {versions[name]}" for name in ("torch", "transformers", "onnxruntime"))
+    return f"Measured on {machine['cores']} cores of an {machine['cpu']} ({vector}); {libraries}."
+
+
+SPEED_NAMES = {
+    "torch-12": "12 layers, torch",
+    "torch-6": "6 layers, torch",
+    "onnx-6": "6 layers, ONNX fp32",
+    "int8-6": "6 layers, INT8",
+}
+BLOCKS = {"quickstart": chain_block, "sst2_e5_small": chain_block, "bert_base_speed": speed_block}
+
+
+def main() -> None:
+    """Rewrite README.md, or check it."""
+    path = ROOT / "README.md"
+    before = path.read_text(encoding="utf-8")
+    after = fill(before)
+    if "--check" in sys.argv:
+        sys.exit(before != after)
+    path.write_text(after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
