@@ -6,9 +6,11 @@ which lists the sha256 of every other file, how the model was made and from what
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,34 +111,47 @@ def new_artifact(out: Path, *, force: bool) -> Iterator[Path]:
 
     When the block raises, the folder is deleted and ``out`` is as it was.
 
-    :param force: replace a non-empty ``out``, which is kept until the new one is whole.
-    :raises UsageError: ``out`` is not empty and ``force`` is off.
-    :raises ArtifactError: the block did not seal the folder.
+    :param force: replace an artifact that is there, which is kept until the new one is whole.
+    :raises UsageError: see :func:`require_free`.
+    :raises ArtifactError: the block did not seal the folder, or no folder can be made there.
     """
+    target = out.resolve()  # of a link, what it points to
+    _sweep(target)
     require_free(out, force=force)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(out)
-    folder = _sibling(out, "partial")
-    folder.mkdir()
+    folder = _sibling(target, "partial")
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {out}: {error.strerror}", hint="choose another OUT") from error
     try:
         yield folder
         if not (folder / MANIFEST).exists():
             raise ArtifactError(f"the artifact {out} was not sealed")
         _sync(folder)
-        _replace(folder, out)
+        _replace(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def require_free(out: Path, *, force: bool) -> None:
-    """Refuse a non-empty output folder, early, before any work is done for it.
+def require_free(out: Path, *, force: bool, source: Path | None = None) -> None:
+    """Refuse an output folder that cannot be written, early, before any work is done for it.
 
-    :raises UsageError: ``out`` is not empty and ``force`` is off, or is no folder.
+    :param force: allow an artifact to be replaced; nothing else is ever deleted.
+    :param source: the folder of the model that ``out`` is made of.
+    :raises UsageError: ``out`` is not empty, is no folder, is the source, or cannot be made where it is asked for.
     """
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; expected a new or empty folder")
-    if out.is_dir() and any(out.iterdir()) and not force:
+    if source is not None and out.resolve() == source.resolve():
+        raise UsageError(f"{out} is the model itself", hint="choose another folder for what is made of it")
+    _require_writable(out)
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not force:
         raise UsageError(f"{out} is not empty", hint="choose another folder, or replace it with --force")
+    if not (out / MANIFEST).is_file() or any(path.is_dir() for path in out.iterdir()):
+        raise UsageError(
+            f"{out} holds more than an artifact, and --force replaces nothing else",
+            hint="choose another folder, or delete this one yourself",
+        )
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
@@ -207,16 +222,39 @@ def _sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sibling(out: Path, suffix: str) -> Path:
-    """A hidden name beside ``out`` that says whose it is."""
-    return out.absolute().parent / f".{out.absolute().name}.{os.getpid()}.{suffix}"
+def _require_writable(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; expected a new or empty folder")
+    if out.is_mount():
+        raise UsageError(
+            f"{out} is a mount point, which cannot be renamed onto", hint=f"choose a folder in it: {out / 'model'}"
+        )
+    above = next(parent for parent in out.resolve().parents if parent.exists())
+    if not above.is_dir():
+        raise UsageError(f"cannot make {out}: {above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot make {out}: {above} is not writable")
 
 
-def _sweep(out: Path) -> None:
-    """Delete what killed runs left beside ``out``; a run that still lives keeps its folder."""
-    for leftover in out.absolute().parent.glob(f".{out.absolute().name}.*.partial"):
-        pid = leftover.name.split(".")[-2]
-        if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
+def _sibling(target: Path, suffix: str) -> Path:
+    """A hidden name beside the artifact's that says whose it is."""
+    return target.with_name(f".{target.name}.{os.getpid()}.{suffix}")
+
+
+def _sweep(target: Path) -> None:
+    """Clear away what killed runs left beside the artifact; a run that still lives keeps its folder.
+
+    A run that was killed between its two renames left an old artifact aside: that one is put back.
+    """
+    ours = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.partial(-old)?")
+    for leftover in list(target.parent.glob(f".{glob.escape(target.name)}.*")):
+        match = ours.fullmatch(leftover.name)
+        # In a container every run may have the same process id: what bears ours is a dead run's.
+        if not match or (int(match[1]) != os.getpid() and Path(f"/proc/{match[1]}").exists()):
+            continue
+        if match[2] and not target.exists():
+            leftover.rename(target)
+        else:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -229,10 +267,10 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _replace(folder: Path, out: Path) -> None:
+def _replace(folder: Path, target: Path) -> None:
     """Rename into place; an old artifact steps aside first and is deleted last."""
-    old = _sibling(out, "partial-old")
-    if out.exists() and any(out.iterdir()):
-        out.rename(old)
-    folder.rename(out.absolute())
+    old = _sibling(target, "partial-old")
+    if target.exists() and any(target.iterdir()):
+        target.rename(old)
+    folder.rename(target)
     shutil.rmtree(old, ignore_errors=True)

@@ -76,9 +76,13 @@ def fetch_model(name: str) -> Path:
 
     patterns = ["*.json", "*.txt", "*.model", "model*.safetensors"]
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+        cached = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
     except (HfHubHTTPError, OSError, ValueError):
-        require_hub(f"the model {name}")
+        cached = None
+    # The cache may hold the tokenizer alone, fetched by another program.
+    if cached and (cached / "config.json").exists() and (cached / "model.safetensors").exists():
+        return cached
+    require_hub(f"the model {name}, which is no local folder")
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # a dozen types of three libraries; all mean that the model did not come

@@ -196,7 +196,10 @@ def load_torch_model(source: Source, *, new_head: bool = False, **arguments: Any
                 **arguments,
             )
     except Exception as error:  # damaged weights surface as any of half a dozen types
-        raise ModelError(f"transformers cannot load {source.name}: {error}") from error
+        raise ModelError(
+            f"transformers cannot load {source.name}: {error}",
+            hint="are config.json and model.safetensors whole, and of the same model?",
+        ) from error
     _require_all_weights(source, report, new_head=new_head)
     return model
 
@@ -205,7 +208,13 @@ def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None
     stack = f".{encoder_of(source.config, source.name).layers}."
     missing = [key for key in report["missing_keys"] if not new_head or stack in key or ".embeddings." in key]
     unplaced = [key for key in report["unexpected_keys"] if stack in f".{key}"]
-    for keys, problem in ((missing, "lack"), (unplaced, "hold, beyond what config.json describes,")):
+    misfit = [key for key, *_ in report["mismatched_keys"] if stack in key or ".embeddings." in key]
+    problems = (
+        (missing, "lack"),
+        (unplaced, "hold, beyond what config.json describes,"),
+        (misfit, "have another shape than config.json describes in"),
+    )
+    for keys, problem in problems:
         if keys:
             raise ModelError(
                 f"the weights of {source.name} {problem} {min(keys)} and {len(keys) - 1} others",

@@ -15,7 +15,7 @@ from replank.hub import fetch_model
 from replank.tasks import Task, custom_metrics
 from replank.text import TextEncoder, read_json
 
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,9 @@ def open_source(name: str | Path) -> Source:
     kind = artifact.manifest.kind if artifact else _kind_of(folder)
     config = read_json(folder / "config.json")
     encoder_of(config, str(name))
-    return Source(str(name), folder, kind, config, artifact)
+    source = Source(str(name), folder, kind, config, artifact)
+    _require_facts(source)
+    return source
 
 
 def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
@@ -106,6 +108,20 @@ def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
         raise ModelError(
             f"{source.name} is a model of kind {source.kind}; {stage} needs one of kind {kind}",
             hint="replank export MODEL OUT makes an ONNX model of a torch model" if kind == "onnx" else None,
+        )
+
+
+def _require_facts(source: Source) -> None:
+    """Refuse a configuration without the few facts that everything else counts on."""
+    try:
+        complete = source.layers > 0 and position_limit(source.config, source.name) > 0 and source.task.outputs > 0
+    except (AttributeError, KeyError, TypeError, ValueError):
+        complete = False
+    if not complete:
+        raise ModelError(
+            f"{source.folder / 'config.json'} is damaged: no sensible num_hidden_layers, max_position_embeddings "
+            "or id2label",
+            hint="copy the model again, or take config.json from where it was published",
         )
 
 

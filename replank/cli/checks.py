@@ -25,7 +25,9 @@ from replank.errors import QualityGateError, UsageError
 from replank.source import open_source
 
 
-@click.command(epilog=example("replank evaluate int8 --task sst2 --split dev"))
+@click.command(
+    short_help="Score a model on a task's data.", epilog=example("replank evaluate int8 --task sst2 --split dev")
+)
 @click.argument("model")
 @data_options
 @option("--split", type=click.Choice(["train", "dev", "test"]), default="dev", help="The split to score.")
@@ -51,7 +53,7 @@ def evaluate(model: str, data: DataConfig | None, split: str, device: Any, threa
         print_table(f"{model} on {split}, {quality['rows']} rows", metrics)
 
 
-@click.command(epilog=example("replank verify successor onnx --task sst2"))
+@click.command(short_help="Compare two models' answers.", epilog=example("replank verify successor onnx --task sst2"))
 @click.argument("reference")
 @click.argument("candidate")
 @data_options
@@ -97,7 +99,10 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
         _require_metric(report["metrics"], dataset.task.headline, max_drop)
 
 
-@click.command(epilog=example("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128"))
+@click.command(
+    short_help="Latency and throughput, side by side.",
+    epilog=example("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128"),
+)
 @click.argument("models", nargs=-1, required=True)
 @option("--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True, default=(1, 8), help="Repeatable.")
 @option(
@@ -139,7 +144,7 @@ def benchmark(
         Console().print(render(result))
 
 
-@click.command(epilog=example("replank inspect int8"))
+@click.command(short_help="Show a model's task, lineage, quality.", epilog=example("replank inspect int8"))
 @click.argument("model")
 @json_option
 def inspect(model: str, as_json: bool) -> None:
@@ -179,7 +184,7 @@ def inspect(model: str, as_json: bool) -> None:
     print_table(model, rows)
 
 
-@click.command(epilog=example("replank doctor"))
+@click.command(short_help="Check this machine and its libraries.", epilog=example("replank doctor"))
 @json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:

@@ -23,7 +23,9 @@ from replank.errors import UsageError
 from replank.source import open_source
 
 
-@click.command(epilog=example("replank finetune bert-base-uncased predecessor --task sst2"))
+@click.command(
+    short_help="Encoder to predecessor.", epilog=example("replank finetune bert-base-uncased predecessor --task sst2")
+)
 @click.argument("encoder")
 @click.argument("out", type=FOLDER)
 @data_options
@@ -41,7 +43,10 @@ def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_j
     show(stage(open_source(encoder), out, config, required_data(data), force=force), as_json)
 
 
-@click.command(epilog=example("replank compress predecessor successor --layers 6 --task sst2"))
+@click.command(
+    short_help="Predecessor to successor of fewer layers.",
+    epilog=example("replank compress predecessor successor --layers 6 --task sst2"),
+)
 @click.argument("predecessor")
 @click.argument("out", type=FOLDER)
 @option("--layers", type=click.IntRange(1), help="Layers of the successor. [default: half]")
@@ -80,7 +85,9 @@ def compress(
     show(stage(open_source(predecessor), out, config, required_data(data), force=force), as_json)
 
 
-@click.command(epilog=example("replank export successor onnx --task sst2"))
+@click.command(
+    short_help="Torch model to fused ONNX model.", epilog=example("replank export successor onnx --task sst2")
+)
 @click.argument("model")
 @click.argument("out", type=FOLDER)
 @option("--opset", type=int, default=18, help="Version of ONNX's operators, 17 to 20.")
@@ -97,7 +104,7 @@ def export(model: str, out: Path, opset: int, data: DataConfig | None, force: bo
     show(stage(open_source(model), out, ExportConfig(opset=opset), data, force=force), as_json)
 
 
-@click.command(epilog=example("replank quantize onnx int8 --task sst2"))
+@click.command(short_help="ONNX model to INT8.", epilog=example("replank quantize onnx int8 --task sst2"))
 @click.argument("model")
 @click.argument("out", type=FOLDER)
 @option("--scheme", type=click.Choice(["dynamic"]), default="dynamic", help="dynamic: no calibration data.")

@@ -20,7 +20,7 @@ from replank.source import open_source
 _STDIN_BATCH = 256
 
 
-@click.command(epilog=example("replank quickstart demo"))
+@click.command(short_help="Try the whole chain on real data, offline.", epilog=example("replank quickstart demo"))
 @click.argument("out", type=FOLDER, default=Path("demo"))
 @json_option
 def quickstart(out: Path, as_json: bool) -> None:
@@ -33,7 +33,10 @@ def quickstart(out: Path, as_json: bool) -> None:
     _show_chain(out, chain(out), as_json)
 
 
-@click.command(epilog=example("replank run bert-base-uncased OUT --task sst2 --layers 6"))
+@click.command(
+    short_help="The whole chain on your model and data.",
+    epilog=example("replank run bert-base-uncased OUT --task sst2 --layers 6"),
+)
 @click.argument("encoder")
 @click.argument("out", type=FOLDER)
 @option("--layers", type=click.IntRange(1), help="Layers of the successor. [default: half]")
@@ -71,7 +74,7 @@ def run(
     _show_chain(out, chain(open_source(encoder), out, plan, required_data(data)), as_json)
 
 
-@click.command(epilog=example('replank predict int8 "a moving and funny film"'))
+@click.command(short_help="Answer texts.", epilog=example('replank predict int8 "a moving and funny film"'))
 @click.argument("model")
 @click.argument("texts", nargs=-1)
 @device_options
@@ -100,7 +103,7 @@ def predict(model: str, texts: tuple[str, ...], device: Any, threads: int | None
         sys.stdout.buffer.flush()
 
 
-@click.command(epilog=example("replank serve int8 --port 8080"))
+@click.command(short_help="Serve a model over HTTP.", epilog=example("replank serve int8 --port 8080"))
 @click.argument("model")
 @option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is everybody's.")
 @option("--port", type=int, default=8080, help="0 takes a free one.")
