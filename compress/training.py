@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from compress.batches import Collator, LengthGrouped, TokenizedExamples
+from compress.watching import Watcher
 from replank.data import Dataset
 from replank.environment import available_cores, has_fast_bf16
 from replank.errors import TrainingError, UsageError
 from replank.metrics import score
-from replank.progress import Advance, progress
 from replank.quiet import quiet_transformers
 from replank.text import TextEncoder
 
@@ -108,7 +105,7 @@ def train(
     total = config.steps(len(train_set))
     arguments = _arguments(config, work, data, len(train_set), total)
     checkpoint = _last_checkpoint(work)
-    watcher = _Watcher(title, total)
+    watcher = Watcher(title, total)
     trainer = _ReplacingTrainer(
         model=model,
         args=arguments,
@@ -155,55 +152,6 @@ class _ReplacingTrainer(Trainer):
                 hint="choose a smaller --learning-rate, or --precision fp32",
             )
         return loss
-
-
-class _Watcher(TrainerCallback):
-    """Progress for the person, and a clean end on Ctrl-C."""
-
-    def __init__(self, title: str, total: int) -> None:
-        self._title, self._total = title, total
-        self._stop = False
-        self._note = ""
-        self._context: Any = None
-        self._advance: Advance | None = None
-        self._handlers: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if self._context:
-            self._context.__exit__(None, None, None)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        if self._stop and kind is None:
-            raise KeyboardInterrupt
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._stop:
-            raise KeyboardInterrupt
-        self._stop = True
-        _log.warning("stopping after this step, with a checkpoint; again to stop at once")
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._context = progress(self._title, state.max_steps, state.global_step)
-        self._advance = self._context.__enter__()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        if self._advance:
-            self._advance(1, self._note)
-        if self._stop:
-            control.should_save = True
-            control.should_evaluate = False
-            control.should_training_stop = True
-        return control
-
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        logs: dict[str, float] = kwargs.get("logs") or {}
-        shown = {"loss": "loss", "eval_headline": "dev"}
-        known = [f"{short} {logs[key]:.4f}" for key, short in shown.items() if key in logs]
-        self._note = " ".join(known) or self._note
 
 
 def _arguments(config: TrainingConfig, work: Path, data: Dataset, rows: int, total: int) -> TrainingArguments:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from replank.environment import has_fast_int8
 from replank.errors import UsageError
+from replank.quiet import quiet_logging
 
 # Operators whose work is a product with a weight matrix, or a look-up in one: what INT8 is for.
 WEIGHT_OPERATORS = ("MatMul", "Gemm", "Attention", "EmbedLayerNormalization", "Gather")
@@ -52,7 +52,7 @@ class PreparedGraph:
 
         :param keep: names of nodes that stay in floating point.
         """
-        with _quiet_quantizer():
+        with quiet_logging():  # it logs its guesses and advice; what it did is counted instead
             quantize_dynamic(
                 str(self._path),
                 str(target),
@@ -78,7 +78,7 @@ def prepared(source: Path) -> Iterator[PreparedGraph]:
     """
     with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
         path = Path(scratch) / "prepared.onnx"
-        with _quiet_quantizer():
+        with quiet_logging():  # it logs its guesses and advice; what it did is counted instead
             quant_pre_process(str(source), str(path), skip_optimization=True, skip_symbolic_shape=False)
         yield PreparedGraph(path)
 
@@ -102,14 +102,3 @@ def float_weights(path: Path) -> list[dict[str, Any]]:
         if name in shapes
     ]
     return sorted(found, key=lambda entry: -int(np.prod(entry["shape"])))
-
-
-@contextmanager
-def _quiet_quantizer() -> Iterator[None]:
-    """The quantizer advises a preparation that was done; what it did is counted instead."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(disabled)

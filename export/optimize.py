@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -14,6 +11,7 @@ from onnxruntime.transformers.optimizer import optimize_model
 
 from export.trace import Traced
 from replank.errors import ModelError
+from replank.quiet import quiet_logging
 
 FUSED_OPERATORS = ("Attention", "SkipLayerNormalization", "EmbedLayerNormalization", "BiasGelu")
 
@@ -28,7 +26,7 @@ def fuse(raw: Path, fused: Path, traced: Traced, layers: int) -> dict[str, int]:
     options = FusionOptions("bert")
     # The default turns the mask into lengths, which gives wrong numbers, silently, for left padding and holes.
     options.use_raw_attention_mask(True)
-    with _quiet_optimizer():
+    with quiet_logging():  # it logs its guesses and advice; what it did is counted instead
         model = optimize_model(
             str(raw),
             model_type="bert",
@@ -53,14 +51,3 @@ def count_fused(path: Path) -> dict[str, int]:
     """How often each fused operator stands in a graph; absent ones are left out."""
     counts = Counter(node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node)
     return {name: counts[name] for name in FUSED_OPERATORS if counts[name]}
-
-
-@contextmanager
-def _quiet_optimizer() -> Iterator[None]:
-    """The optimizer logs its guesses; what it did is counted instead."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(disabled)

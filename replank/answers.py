@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from replank.errors import ModelError
 from replank.tasks import Task
 
 
@@ -22,7 +23,10 @@ def answers(task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
     """All labels of each example, the likeliest first.
 
     :param logits: shape ``(examples, outputs)``.
+    :raises ModelError: a logit is not a finite number.
     """
+    if not np.isfinite(logits).all():
+        raise ModelError("the model's logits are not finite numbers (NaN or infinity)")
     if task.kind == "regression":
         return [[Score("value", float(row[0]))] for row in logits]
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -225,7 +225,7 @@ def _sha256_file(path: Path) -> str:
 def _require_writable(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; expected a new or empty folder")
-    if out.is_mount():
+    if out.resolve().is_mount():
         raise UsageError(
             f"{out} is a mount point, which cannot be renamed onto", hint=f"choose a folder in it: {out / 'model'}"
         )

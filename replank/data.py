@@ -68,7 +68,10 @@ class Dataset:
         :raises DataError: the data has no such split; the message says which it has.
         """
         if name not in self.splits:
-            raise DataError(f"the data has no {name!r} split; it has {', '.join(self.splits)}")
+            raise DataError(
+                f"the data has no {name!r} split; it has {', '.join(self.splits)}",
+                hint=f"add --{name} FILE, or {name}.tsv to the folder",
+            )
         return self.splits[name]
 
     @property
@@ -142,12 +145,12 @@ class DataConfig:
             return {split: path for split, path in given.items() if path is not None}
         if not self.data.is_dir():
             raise DataError(f"there is no folder {self.data}")
-        found = {
-            split: path
-            for split in SPLITS
-            for path in [self.data / f"{split}{suffix}" for suffix in SUFFIXES]
-            if path.is_file()
-        }
+        found: dict[str, Path] = {}
+        for path in (self.data / f"{split}{suffix}" for split in SPLITS for suffix in SUFFIXES):
+            if path.is_file() and path.stem in found:
+                raise DataError(f"{self.data} holds both {found[path.stem].name} and {path.name}; which is it?")
+            if path.is_file():
+                found[path.stem] = path
         if not found:
             raise DataError(
                 f"{self.data} holds no train, dev or test file",
@@ -178,6 +181,8 @@ def _task(
 ) -> Task:
     """Flags first, then the model, then GLUE, then what the data itself tells."""
     glue = GLUE.get(config.task or "")
+    if model and glue and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
+        model = None  # of another task than the one named: whoever compares the two will say so
     kind: Kind = config.kind or (model.kind if model else glue.kind if glue else "classification")
     labels: tuple[str, ...] = ()
     if kind == "classification":
@@ -224,6 +229,9 @@ def _label_names(raw: dict[str, list[str] | None], tables: dict[str, Table]) -> 
             hint="add --train FILE, or evaluate a model that replank made",
         )
     names = set(values)
+    if "" in names:
+        table = tables["train"]
+        raise DataError(f"{table.path}, line {table.lines[values.index('')]}: the label is empty")
     if len(names) < 2:
         raise DataError(f"{tables['train'].path} has only one label, {values[0]!r}; there is nothing to learn")
     if len(names) > _MANY_LABELS:
@@ -258,7 +266,8 @@ def _parse_number(table: Table, row: int, value: str) -> float:
 
 
 def _is_number(value: str) -> bool:
+    """Whether the text is a finite number; labels are kept in 32 bits."""
     try:
-        return bool(np.isfinite(float(value)))
+        return abs(float(value)) <= float(np.finfo(np.float32).max)
     except ValueError:
         return False

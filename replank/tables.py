@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replank.errors import DataError, UsageError
+from replank.text import without_lone_surrogates
 
 SUFFIXES = (".tsv", ".csv", ".jsonl")
 MAX_FIELD_CHARACTERS = 10_000_000
@@ -76,9 +77,10 @@ def _decode(path: Path) -> str:
         # The codec counts from behind a byte order mark; the person counts bytes of the file.
         start = error.start + (len(content) - len(error.object))
         line = content.count(b"\n", 0, start) + 1
+        guess = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
         raise DataError(
             f"{path} is not UTF-8: line {line} holds the byte 0x{content[start]:02x} at byte {start} of the file",
-            hint=f"convert it, for example: iconv -f latin1 -t utf-8 {path.name} > utf8{path.suffix}",
+            hint=f"convert it, for example: iconv -f {guess} -t utf-8 {path.name} > utf8{path.suffix}",
         ) from None
 
 
@@ -126,7 +128,7 @@ def _read_jsonl(path: Path, text: str) -> Table:
         where = f"{path}, line {number}"
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: broken JSON, or a number of thousands of digits
             raise DataError(f"{where} is not JSON: {error}") from None
         if not isinstance(record, dict):
             raise DataError(f"{where}: expected a JSON object with one value a column, found {line[:40]!r}")
@@ -140,9 +142,11 @@ def _read_jsonl(path: Path, text: str) -> Table:
 
 def _scalar(value: object) -> str:
     """A JSON value as text; a whole float as the integer it stands for, so that 1.0 and 1 are one label."""
+    if value is None:
+        return ""
     if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or value is None:
+        return without_lone_surrogates(value)
+    if isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, (int, float)):
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

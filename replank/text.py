@@ -105,9 +105,9 @@ class TextEncoder:
 
         Lone surrogates, which no tokenizer takes, become U+FFFD. That a text is truncated is logged once.
         """
-        texts: list[Any] = [_clean(text) for text in first]
+        texts: list[Any] = [without_lone_surrogates(text) for text in first]
         if second is not None:
-            texts = list(zip(texts, (_clean(text) for text in second), strict=True))
+            texts = list(zip(texts, map(without_lone_surrogates, second), strict=True))
         encodings = self._tokenizer.encode_batch_fast(texts)
         if any(encoding.overflowing for encoding in encodings):
             _tell_of_truncation(self.max_length)
@@ -125,6 +125,11 @@ class TextEncoder:
             attention_mask[row, : len(example)] = 1
             type_ids[row, : len(example)] = example.type_ids
         return Batch(input_ids, attention_mask, type_ids if self._segments else None)
+
+
+def without_lone_surrogates(text: str) -> str:
+    """The text with U+FFFD for each half character, which JSON and Python can hold but UTF-8 cannot."""
+    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def save_tokenizer(source: Path, folder: Path) -> None:
@@ -196,7 +201,3 @@ def _convert_tokenizer(folder: Path) -> Tokenizer:
 def _tell_of_truncation(max_length: int) -> None:
     """Said once a process: the cache swallows every further call."""
     _log.warning("texts longer than %d tokens are truncated (said once)", max_length)
-
-
-def _clean(text: str) -> str:
-    return _LONE_SURROGATE.sub("\ufffd", text)

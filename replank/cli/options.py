@@ -12,6 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from replank.data import DataConfig
 
@@ -106,10 +107,12 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     """Two columns for a person."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in rows:
-        table.add_row(name, value)
-    Console().print(table, markup=False)
+        table.add_row(name, Text(value))
+    console = Console()
+    console.print(Text(title, style="italic"))
+    console.print(table)
 
 
 def _together(
