@@ -124,7 +124,9 @@ def train(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     # Mixed precision wraps the model's forward; what leaves here computes in fp32 again.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
-    return Trained(trainer.state.log_history, trainer.state.global_step, float(trainer.state.best_metric or 0.0))
+    return Trained(
+        _curve(trainer.state.log_history), trainer.state.global_step, float(trainer.state.best_metric or 0.0)
+    )
 
 
 class _ReplacingTrainer(Trainer):
@@ -152,6 +154,13 @@ class _ReplacingTrainer(Trainer):
                 hint="choose a smaller --learning-rate, or --precision fp32",
             )
         return loss
+
+
+def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Trainer's log without its stopwatch: the same run has the same curve."""
+    timed = ("runtime", "per_second", "total_flos")
+    kept = [{key: value for key, value in entry.items() if not key.endswith(timed)} for entry in history]
+    return [entry for entry in kept if entry.keys() - {"step", "epoch", "train_loss"}]
 
 
 def _arguments(config: TrainingConfig, work: Path, data: Dataset, rows: int, total: int) -> TrainingArguments:

@@ -25,8 +25,8 @@ from replank.tasks import Task
 MANIFEST = "replank.json"
 SCHEMA = 1
 MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
-# Facts of the run, not of the model: they do not enter the digest.
-_NOT_IDENTITY = ("machine", "seconds", "finished_at")
+# Facts of the run, not of the model: they do not enter the digest. (A resumed run averages its losses otherwise.)
+_NOT_IDENTITY = ("machine", "seconds", "finished_at", "curve")
 
 ArtifactKind = Literal["torch", "onnx"]
 
@@ -56,9 +56,13 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """The artifact's identity: sha256 of the manifest without what names time or machine."""
+        """The artifact's identity: sha256 of the manifest without what tells of the run only.
+
+        The parent enters by its own digest, for the same reason.
+        """
         made_by = {key: value for key, value in self.made_by.items() if key not in _NOT_IDENTITY}
-        return _sha256(_canonical(self.to_json() | {"made_by": made_by}).encode())
+        parent = self.parent and self.parent["digest"]
+        return _sha256(_canonical(self.to_json() | {"made_by": made_by, "parent": parent}).encode())
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values."""

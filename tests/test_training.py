@@ -97,14 +97,15 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert not (tmp_path / "interrupted.work").exists()
     ours, theirs = weights(resumed.path), weights(undisturbed.path)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert resumed.manifest.quality == undisturbed.manifest.quality
+    assert resumed.manifest.digest == undisturbed.manifest.digest
 
 
 def test_the_same_seed_gives_the_same_artifact(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
     first, second = (
         finetune(open_source(encoder), tmp_path / name, FinetuneConfig(**SHORT), data) for name in ("a", "b")
     )
-    assert first.manifest.files["model.safetensors"] == second.manifest.files["model.safetensors"]
+    assert first.manifest.files == second.manifest.files
+    assert first.manifest.digest == second.manifest.digest
     other = finetune(open_source(encoder), tmp_path / "c", FinetuneConfig(**SHORT, seed=7), data)
     assert first.manifest.files["model.safetensors"] != other.manifest.files["model.safetensors"]
 

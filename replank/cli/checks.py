@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from replank.card import lineage
 from replank.cli.options import (
+    console,
     data_options,
     device_options,
     example,
@@ -91,7 +91,7 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
     if as_json:
         print_json(report)
     else:
-        Console().print(_difference_table(report))
+        console().print(_difference_table(report))
         if result.tolerance is None and dataset is None:
             click.echo("INT8 is judged by the task metric: give --task, --data or files", err=True)
     result.require()
@@ -141,7 +141,7 @@ def benchmark(
     if as_json:
         print_json(result)
     else:
-        Console().print(render(result))
+        console().print(render(result))
 
 
 @click.command(short_help="Show a model's task, lineage, quality.", epilog=example("replank inspect int8"))
@@ -198,7 +198,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         for check in found:
             table.add_row(check.status, check.name, check.detail + (f"\nhint: {check.hint}" if check.hint else ""))
-        Console().print(table, markup=False)
+        console().print(table)
     context.exit(1 if any(check.status == "error" for check in found) else 0)
 
 

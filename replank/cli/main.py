@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
+import os
+import re
 import sys
-import traceback
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 
 from replank.cli import checks, stages, use
 from replank.errors import ReplankError
 from replank.extras import installed_version
 
+_log = logging.getLogger("replank")
+_LONGEST_LINE = 1000
 _COMMANDS = (*use.CHAINS, *stages.COMMANDS, *checks.COMMANDS, *use.COMMANDS)
 EXAMPLE = """\b
 Example:
@@ -49,53 +55,84 @@ def cli(debug: bool) -> None:
     measured. Options can also be set by variables named REPLANK_COMMAND_OPTION.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    if debug:
+        _log.setLevel(logging.DEBUG)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 a quality gate was missed, 130 interrupted."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    _mend_streams()
     try:
         result = cli.main(arguments, prog_name="replank", standalone_mode=False)
-        _exit(result if isinstance(result, int) else 0)
-    except click.exceptions.Abort:
-        _interrupted()
-    except KeyboardInterrupt:
-        _interrupted()
-    except click.ClickException as error:
+        code = result if isinstance(result, int) else 0
+    except (KeyboardInterrupt, click.exceptions.Abort) as error:
+        # click makes an Abort of a file's early end too.
+        code = _report(error.__cause__) if isinstance(error.__cause__, EOFError) else _interrupted()
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        _exit(error.exit_code)
+        code = error.exit_code
     except Exception as error:  # the one place where nothing may get past
-        if "--debug" in arguments:
-            traceback.print_exc()
-        _exit(_report(error))
+        code = _report(error)
+    sys.exit(code)
+
+
+def _mend_streams() -> None:
+    """Have all three streams, also where a supervisor closed some, and none that an odd file name can break."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _report(error: Exception) -> int:
     """Say what is wrong, and give the exit code."""
-    if isinstance(error, ReplankError):
+    _log.debug("", exc_info=error)
+    if _is_disk_full(error):
+        _say("the disk is full", "free some space and run the same command again; it goes on where it can")
+    elif isinstance(error, ReplankError):
         _say(error.message, error.hint)
         return error.exit_code
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-        _say("the disk is full; nothing was written", "free some space and run the same command again")
+    elif isinstance(error, click.ClickException):
+        _say(error.format_message(), _usage_hint(error))
+        return error.exit_code
     elif isinstance(error, BrokenPipeError):
-        return 1
+        pass
     elif isinstance(error, OSError):
         _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), None)
     else:
-        first = str(error).strip().split("\n")[0][:200]
-        _say(f"unexpected {type(error).__name__}: {first}", "replank --debug COMMAND … shows the traceback")
+        _say(f"unexpected {type(error).__name__}: {error}", "replank --debug COMMAND … shows the traceback")
     return 1
 
 
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether a full disk is at the bottom of an error, as Python or as torch's writer of checkpoints says it."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(sign in str(error) for sign in ("No space left on device", "PytorchStreamWriter", "unexpected pos")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _usage_hint(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    parameter = getattr(error, "param", None)
+    if context is None:
+        return None
+    if parameter and context.get_parameter_source(parameter.name) is ParameterSource.ENVIRONMENT:
+        return f"the value comes from the variable {context.auto_envvar_prefix}_{parameter.name.upper()}"
+    return f"{context.command_path} --help"
+
+
 def _say(message: str, hint: str | None) -> None:
+    """One line each, whatever a library put into its message."""
     lines = [f"error: {message}", *([f"hint: {hint}"] if hint else [])]
-    sys.stderr.write("\n".join(line.encode("utf-8", "replace").decode() for line in lines) + "\n")
+    for line in lines:
+        sys.stderr.write(re.sub(r"\s*\n\s*", " ", line.strip())[:_LONGEST_LINE] + "\n")
 
 
-def _interrupted() -> NoReturn:
+def _interrupted() -> int:
     sys.stderr.write("interrupted; the same command goes on where it can\n")
-    _exit(130)
-
-
-def _exit(code: Any) -> NoReturn:
-    sys.exit(code)
+    return 130

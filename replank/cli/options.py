@@ -12,7 +12,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from replank.data import DataConfig
 
@@ -109,10 +108,14 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     """Two columns for a person."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in rows:
-        table.add_row(name, Text(value))
-    console = Console()
-    console.print(Text(title, style="italic"))
-    console.print(table)
+        table.add_row(name, value)
+    console().print(title, style="italic")
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output, on which brackets and colons of names and texts are no markup."""
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 def _together(

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from replank.cli.options import FOLDER, data_options, device_options, example, json_option, option, print_json
+from replank.cli.options import (
+    FOLDER,
+    console,
+    data_options,
+    device_options,
+    example,
+    json_option,
+    option,
+    print_json,
+)
 from replank.cli.stages import required_data
 from replank.data import DataConfig
 from replank.errors import DataError, UsageError
 from replank.source import open_source
+from replank.text import without_lone_surrogates
 
 _STDIN_BATCH = 256
+# An answer is one line, whatever the text holds; and no text may command the terminal.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @click.command(short_help="Try the whole chain on real data, offline.", epilog=example("replank quickstart demo"))
@@ -87,6 +99,8 @@ def predict(model: str, texts: tuple[str, ...], device: Any, threads: int | None
     from replank.answers import answers
     from replank.runtime import load_model
 
+    if not texts and sys.stdin.isatty():
+        raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
     loaded = load_model(open_source(model), device=device, threads=threads)
     width = 2 if loaded.task.is_pair else 1
     for batch in _batches(_arguments(texts, width) if texts else _lines(width)):
@@ -97,9 +111,9 @@ def predict(model: str, texts: tuple[str, ...], device: Any, threads: int | None
                 ordered = {score.label: score.score for score in scores}
                 line = json.dumps({"text": row[0] if width == 1 else row, "label": scores[0].label, "scores": ordered})
             else:
-                line = f"{scores[0].label}\t{scores[0].score:.4f}\t{chr(9).join(row)}"
-            # A lone surrogate of the input has no UTF-8.
-            sys.stdout.buffer.write(line.encode("utf-8", "replace") + b"\n")
+                shown = (_CONTROL.sub(" ", text) for text in (scores[0].label, f"{scores[0].score:.4f}", *row))
+                line = "\t".join(shown)
+            sys.stdout.buffer.write(line.encode() + b"\n")
         sys.stdout.buffer.flush()
 
 
@@ -134,7 +148,7 @@ def _show_chain(out: Path, summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    Console().print(comparison_table(summary))
+    console().print(comparison_table(summary))
     sample = '"first text" "second text"' if len(summary["task"]["columns"]) == 2 else '"a text of yours"'
     click.echo(f"next:\n  replank predict {out / 'int8'} {sample}\n  replank serve {out / 'int8'}")
 
@@ -154,18 +168,21 @@ def _batches(rows: Iterator[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]
 def _arguments(texts: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
     if len(texts) % width:
         raise UsageError(f"{len(texts)} texts for a task of pairs; expected them in twos")
-    return (texts[start : start + width] for start in range(0, len(texts), width))
+    # What is not UTF-8 comes from the system as half characters.
+    clean = tuple(map(without_lone_surrogates, texts))
+    return (clean[start : start + width] for start in range(0, len(clean), width))
 
 
 def _lines(width: int) -> Iterator[tuple[str, ...]]:
-    if sys.stdin.isatty():
-        raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
     for number, raw in enumerate(sys.stdin.buffer, 1):
-        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        line = raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").rstrip("\r\n")
         row = _json_row(line) or tuple(line.split("\t", width - 1))
         if len(row) != width:
-            raise DataError(f"line {number} of stdin holds {len(row)} texts; the task takes {width}")
-        yield row
+            raise DataError(
+                f"line {number} of stdin holds {len(row)} of the {width} texts that the task takes",
+                hint='a pair is two texts with a tab between, or ["first", "second"]' if width == 2 else None,
+            )
+        yield tuple(map(without_lone_surrogates, row))
 
 
 def _json_row(line: str) -> tuple[str, ...] | None:
