@@ -27,7 +27,8 @@ from replank.demo import demo_encoder
 from replank.progress import progress
 from replank.source import open_source
 from replank.text import save_tokenizer
-from serve.benchmark import BenchmarkConfig, benchmark, render
+from serve.benchmark import BenchmarkConfig, benchmark
+from serve.benchmark_table import render
 
 RESULT = Path(__file__).parent / "results" / "bert_base_speed.json"
 

@@ -140,7 +140,7 @@ def new_artifact(out: Path, *, force: bool) -> Iterator[Path]:
 def require_free(out: Path, *, force: bool, source: Path | None = None) -> None:
     """Refuse an output folder that cannot be written, early, before any work is done for it.
 
-    :param force: allow an artifact to be replaced; nothing else is ever deleted.
+    :param force: allow an artifact to be replaced, but no other folder.
     :param source: the folder of the model that ``out`` is made of.
     :raises UsageError: ``out`` is not empty, is no folder, is the source, or cannot be made where it is asked for.
     """
@@ -229,11 +229,13 @@ def _sha256_file(path: Path) -> str:
 def _require_writable(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; expected a new or empty folder")
-    if out.resolve().is_mount():
-        raise UsageError(
-            f"{out} is a mount point, which cannot be renamed onto", hint=f"choose a folder in it: {out / 'model'}"
-        )
-    above = next(parent for parent in out.resolve().parents if parent.exists())
+    target = out.resolve()
+    for hinders, what in ((target == Path.cwd(), "the folder that you are in"), (target.is_mount(), "a mount point")):
+        if hinders:
+            raise UsageError(
+                f"{out} is {what}, which cannot be renamed onto", hint=f"choose a folder in it: {out / 'model'}"
+            )
+    above = next(parent for parent in target.parents if parent.exists())
     if not above.is_dir():
         raise UsageError(f"cannot make {out}: {above} is a file")
     if not os.access(above, os.W_OK | os.X_OK):

@@ -17,7 +17,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         f"# {task['name']}: {manifest['kind']} {manifest['precision']}",
         "Made by [replank](https://pypi.org/project/replank/). `replank.json` holds the full manifest.",
         "## Task",
-        f"{task['kind']} of {' and '.join(f'`{column}`' for column in task['columns'])}, "
+        f"{task['kind']} of {' and '.join(f'`{column}`' for column in task['columns']) or 'texts'}, "
         f"at most {task['max_length']} tokens"
         + (f"; labels: {', '.join(f'`{label}`' for label in task['labels'])}." if task["labels"] else "."),
         "## Lineage",

@@ -160,9 +160,14 @@ class DataConfig:
 
 
 def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) -> Dataset:
+    glue = GLUE.get(config.task or "")
+    if model and glue and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
+        model = None  # of another task than the one named: whoever compares the two will say so
     label_column = config.label or (model.label_column if model else "label")
     raw = {split: _raw_labels(table, label_column, split) for split, table in tables.items()}
-    task = _task(config, tables, raw, label_column, model)
+    task = _task(config, tables, raw, label_column, glue, model)
+    if len({*task.columns, label_column}) <= len(task.columns):
+        raise UsageError(f"one column is used twice: {', '.join((*task.columns, label_column))}")
     splits = {}
     for split, table in tables.items():
         texts = [table.column(column) for column in task.columns]
@@ -177,12 +182,10 @@ def _task(
     tables: dict[str, Table],
     raw: dict[str, list[str] | None],
     label_column: str,
+    glue: GlueTask | None,
     model: Task | None,
 ) -> Task:
     """Flags first, then the model, then GLUE, then what the data itself tells."""
-    glue = GLUE.get(config.task or "")
-    if model and glue and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
-        model = None  # of another task than the one named: whoever compares the two will say so
     kind: Kind = config.kind or (model.kind if model else glue.kind if glue else "classification")
     labels: tuple[str, ...] = ()
     if kind == "classification":
@@ -201,8 +204,8 @@ def _task(
 
 def _text_columns(config: DataConfig, table: Table, glue: GlueTask | None, model: Task | None) -> tuple[str, ...]:
     if config.text is not None:
-        return (config.text, config.text_pair) if config.text_pair else (config.text,)
-    guesses = [model.columns] if model else []
+        return (config.text, config.text_pair) if config.text_pair is not None else (config.text,)
+    guesses = [model.columns] if model and model.columns else []
     guesses += [glue.hub_columns] if glue else []
     for guess in (*guesses, *_TEXT_GUESSES):
         if all(column in table.columns for column in guess):

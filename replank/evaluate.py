@@ -34,13 +34,20 @@ def require_same_task(name: str, task: Task, data: Dataset) -> None:
 
     :param name: the model's, for the message.
     :param task: the model's.
-    :raises DataError: one classifies and the other measures, or the number of labels differs.
+    :raises DataError: one classifies and the other measures, the number of labels differs, or one is of single
+        texts and the other of pairs.
     """
+    differences = []
     if (task.kind, task.outputs) != (data.task.kind, data.task.outputs):
-        raise DataError(
-            f"{name} answers with {_answers(task)}; the data has {_answers(data.task)}",
-            hint="is this the data of the task that the model was made for?",
-        )
+        differences.append(f"{name} answers with {_answers(task)}; the data has {_answers(data.task)}")
+    if task.columns and task.is_pair != data.task.is_pair:
+        differences.append(f"{name} takes {_texts(task)}; the data has {_texts(data.task)}")
+    if differences:
+        raise DataError(differences[0], hint="is this the data of the task that the model was made for?")
+
+
+def _texts(task: Task) -> str:
+    return "pairs of texts" if task.is_pair else "single texts"
 
 
 def _answers(task: Task) -> str:

@@ -18,9 +18,14 @@ def require(*packages: str) -> None:
     """
     missing = [package for package in packages if installed_version(package) is None]
     if missing:
-        extras = [extra for extra in map(_extra_of, missing) if extra]
-        hint = f'pip install "replank[{",".join(sorted(set(extras)))}]"' if extras else None
-        raise MissingExtraError(f"not installed: {', '.join(missing)}", hint=hint)
+        raise missing_extra(*missing)
+
+
+def missing_extra(*packages: str) -> MissingExtraError:
+    """The error that says how to install packages."""
+    extras = {extra for extra in map(_extra_of, packages) if extra}
+    hint = f'pip install "replank[{",".join(sorted(extras))}]"' if extras else None
+    return MissingExtraError(f"not installed: {', '.join(packages)}", hint=hint)
 
 
 def installed_version(package: str) -> str | None:

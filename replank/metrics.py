@@ -44,13 +44,13 @@ def _matthews(truth: Predictions, predicted: Predictions) -> float:
 def _pearson(truth: Predictions, predicted: Predictions) -> float:
     from scipy.stats import pearsonr
 
-    return float(pearsonr(truth, predicted).statistic)
+    return float(pearsonr(truth, predicted).statistic) if len(truth) > 1 else 0.0
 
 
 def _spearman(truth: Predictions, predicted: Predictions) -> float:
     from scipy.stats import spearmanr
 
-    return float(spearmanr(truth, predicted).statistic)
+    return float(spearmanr(truth, predicted).statistic) if len(truth) > 1 else 0.0
 
 
 METRICS: dict[str, Callable[[Predictions, Predictions], float]] = {
@@ -75,7 +75,7 @@ def decide(task: Task, logits: NDArray[np.float32]) -> Predictions:
 def score(task: Task, logits: NDArray[np.float32], truth: Predictions | None) -> dict[str, float]:
     """All metrics of the task, each a fraction: 1.0 is perfect.
 
-    A constant answer has no correlation; it is scored 0, as a model that says nothing deserves.
+    A constant answer has no correlation; it is scored 0, as a model that says nothing deserves. So is a single row.
 
     :param logits: shape ``(examples, outputs)``.
     :param truth: shape ``(examples,)``: label indices, or numbers for regression.

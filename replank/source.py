@@ -153,7 +153,7 @@ def _task_of(config: dict[str, Any], name: str) -> Task:
         name=Path(name).name,
         kind="regression" if regression else "classification",
         labels=() if regression else labels,
-        columns=("text",),
+        columns=(),
         label_column="label",
         metrics=custom_metrics("regression" if regression else "classification"),
         max_length=min(512, position_limit(config, name)),

@@ -18,7 +18,8 @@ class Task:
     :param name: GLUE's name, or the user's.
     :param kind: ``classification`` (one label of several) or ``regression`` (one number).
     :param labels: label names in the order of the model's outputs; empty for regression.
-    :param columns: the text columns, one (single sentence) or two (sentence pair).
+    :param columns: the text columns, one (single sentence) or two (sentence pair); none where a plain model folder
+        does not tell.
     :param label_column: the column of the label.
     :param metrics: names of metrics, the headline first; keys of :data:`replank.metrics.METRICS`.
     :param max_length: tokens a text (or pair) is truncated to, special tokens included.

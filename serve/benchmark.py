@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from rich.table import Table
 
 from replank.environment import machine, versions
 from replank.errors import UsageError
@@ -138,46 +137,6 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
     }
 
 
-def render(result: dict[str, Any]) -> Table:
-    """The result for a person: a line for each model and cell."""
-    columns, *rows = table_rows(result)
-    table = Table(title=f"{result['machine']['cpu']}, {result['machine']['cores']} cores", title_justify="left")
-    for name in columns:
-        table.add_column(name, justify="left" if name in ("model", "precision") else "right")
-    last = rows[0][0] if rows else ""
-    for row in rows:
-        if row[0] != last:
-            table.add_section()
-        last = row[0]
-        table.add_row(*row)
-    return table
-
-
-def table_rows(result: dict[str, Any]) -> list[list[str]]:
-    """The result as texts: the names of the columns, then a row for each model and cell."""
-    facts = {model["name"]: model for model in result["models"]}
-    header = ["model", "precision", "layers", "MB", "quality", "batch", "tokens"]
-    rows = [[*header, "p50 ms", "p90 ms", "p99 ms", "texts/s", "ratio"]]
-    for cell in result["cells"]:
-        model = facts[cell["model"]]
-        ratio = cell["ratio"]
-        rows.append(
-            [
-                model["name"],
-                f"{model['kind']} {model['precision']}",
-                str(model["layers"]),
-                f"{model['model_bytes'] / 1e6:.1f}",
-                _headline(model["quality"]),
-                str(cell["batch_size"]),
-                str(cell["length"]),
-                *(f"{cell[name]:.2f}" for name in ("p50_ms", "p90_ms", "p99_ms")),
-                f"{cell['texts_per_second']:.1f}",
-                f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})",
-            ]
-        )
-    return rows
-
-
 def _turns(config: BenchmarkConfig) -> Iterator[tuple[int, tuple[int, int], int]]:
     """Round, cell and model of each turn. Who begins rotates, for who follows finds the cores warmer."""
     count = len(config.models)
@@ -224,14 +183,6 @@ def _summary(rounds: list[list[float]], baseline: list[list[float]], batch_size:
         },
         "samples_ms": rounds,
     }
-
-
-def _headline(quality: dict[str, Any] | None) -> str:
-    """The task's first metric; metrics are stored with the headline first."""
-    if not quality:
-        return "not measured"
-    name, value = next(iter(quality["metrics"].items()))
-    return f"{name} {value:.4f}"
 
 
 def _short_names(models: tuple[str, ...]) -> list[str]:

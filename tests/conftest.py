@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +187,45 @@ def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: p
     config = FinetuneConfig(epochs=1, batch_size=32, precision="fp32")
     tuned = finetune(open_source(encoder), folder / "predecessor", config, pair_data)
     return export(open_source(tuned.path), folder / "onnx", ExportConfig()).path
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left: its exit code, its data, its talk."""
+
+    code: int
+    out: str
+    err: str
+
+
+Replank = Callable[..., Done]
+
+
+@pytest.fixture
+def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Replank:
+    """The command line, in this process: ``replank("predict", folder, "a text", stdin=b"…")``."""
+    from replank.cli.main import main
+
+    def run(*arguments: str | Path, stdin: bytes = b"") -> Done:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return Done(end.value.code, out, err)
+
+    return run
+
+
+def replank_process(*arguments: str | Path, **settings: Any) -> subprocess.Popen[str]:
+    """The command line in a process of its own, which a test may interrupt."""
+    program = [sys.executable, "-P", "-c", "from replank.cli.main import main; main()"]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*program, *map(str, arguments)], **pipes | settings)
+
+
+def run_replank(*arguments: str | Path, **settings: Any) -> Done:
+    """The command line in a process of its own, to its end."""
+    process = replank_process(*arguments, **settings)
+    out, err = process.communicate()
+    return Done(process.returncode, out, err)

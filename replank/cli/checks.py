@@ -130,8 +130,9 @@ def benchmark(
     The first one is the baseline of the ratios. --json keeps every sample.
     """
     from replank.progress import progress
-    from serve.benchmark import BenchmarkConfig, render
+    from serve.benchmark import BenchmarkConfig
     from serve.benchmark import benchmark as measure_speed
+    from serve.benchmark_table import render
 
     config = BenchmarkConfig(
         models=models, batch_sizes=batch_sizes, lengths=lengths, rounds=rounds, device=device, threads=threads

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from replank.cli import checks, stages, use
 from replank.errors import ReplankError
-from replank.extras import installed_version
+from replank.extras import installed_version, missing_extra
 
 _log = logging.getLogger("replank")
 _LONGEST_LINE = 1000
@@ -87,7 +87,9 @@ def _mend_streams() -> None:
 
 def _report(error: Exception) -> int:
     """Say what is wrong, and give the exit code."""
-    _log.debug("", exc_info=error)
+    _log.debug("where it happened:", exc_info=error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        error = missing_extra(error.name.partition(".")[0])
     if _is_disk_full(error):
         _say("the disk is full", "free some space and run the same command again; it goes on where it can")
     elif isinstance(error, ReplankError):

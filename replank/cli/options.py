@@ -19,6 +19,7 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
+_FILE_WIDTH = 200
 _DATA = ("task", "data", "train", "dev", "test", "text", "text_pair", "label", "kind", "max_length")
 
 
@@ -114,8 +115,8 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
 
 
 def console() -> Console:
-    """Standard output, on which brackets and colons of names and texts are no markup."""
-    return Console(markup=False, emoji=False, highlight=False)
+    """Standard output, on which brackets and colons of names and texts are no markup; as wide as it takes in a file."""
+    return Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
 
 
 def _together(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from replank.artifact import Artifact
+from replank.artifact import Artifact, require_free
 from replank.cli.options import (
     FOLDER,
     data_options,
@@ -20,7 +20,7 @@ from replank.cli.options import (
 )
 from replank.data import DataConfig
 from replank.errors import UsageError
-from replank.source import open_source
+from replank.source import Source, open_source
 
 
 @click.command(
@@ -36,11 +36,11 @@ def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_j
 
     Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.
     """
+    source, known_data = source_for(out, encoder, force), required_data(data)
     from compress.finetune import FinetuneConfig
     from compress.finetune import finetune as stage
 
-    config = FinetuneConfig(**training)
-    show(stage(open_source(encoder), out, config, required_data(data), force=force), as_json)
+    show(stage(source, out, FinetuneConfig(**training), known_data, force=force), as_json)
 
 
 @click.command(
@@ -77,12 +77,13 @@ def compress(
 
     Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.
     """
+    source, known_data = source_for(out, predecessor, force), required_data(data)
     from compress.replacing import TheseusConfig
     from compress.replacing import compress as stage
     from compress.schedule import LinearSchedule
 
     config = TheseusConfig(**training, schedule=LinearSchedule(base_rate, ramp))
-    show(stage(open_source(predecessor), out, config, required_data(data), force=force), as_json)
+    show(stage(source, out, config, known_data, force=force), as_json)
 
 
 @click.command(
@@ -98,10 +99,11 @@ def export(model: str, out: Path, opset: int, data: DataConfig | None, force: bo
 
     With the task's data, real texts are compared too and the quality is measured.
     """
+    source = source_for(out, model, force)
     from export.convert import ExportConfig
     from export.convert import export as stage
 
-    show(stage(open_source(model), out, ExportConfig(opset=opset), data, force=force), as_json)
+    show(stage(source, out, ExportConfig(opset=opset), data, force=force), as_json)
 
 
 @click.command(short_help="ONNX model to INT8.", epilog=example("replank quantize onnx int8 --task sst2"))
@@ -126,11 +128,12 @@ def quantize(
 
     With the task's data the loss is measured; above --max-drop nothing is written and the exit code is 3.
     """
+    source = source_for(out, model, force)
     from export.int8 import DynamicInt8
     from export.quantize import quantize as stage
 
     config = DynamicInt8(per_channel=per_channel, max_drop=max_drop)
-    show(stage(open_source(model), out, config, data, force=force), as_json)
+    show(stage(source, out, config, data, force=force), as_json)
 
 
 COMMANDS = (finetune, compress, export, quantize)
@@ -159,6 +162,16 @@ def show(artifact: Artifact, as_json: bool) -> None:
         rows.append(("kept in float", names))
     rows.append(("seconds", f"{manifest.made_by['seconds']:.0f}"))
     print_table(manifest.made_by["stage"], rows)
+
+
+def source_for(out: Path, name: str, force: bool) -> Source:
+    """The model to start from, when OUT can be made of it: asked before a stage is imported, which takes seconds.
+
+    :raises ReplankError: there is no such model, or OUT cannot be written; see :func:`require_free`.
+    """
+    source = open_source(name)
+    require_free(out, force=force, source=source.folder)
+    return source
 
 
 def required_data(data: DataConfig | None) -> DataConfig:
