@@ -226,6 +226,6 @@ def replank_process(*arguments: str | Path, **settings: Any) -> subprocess.Popen
 
 def run_replank(*arguments: str | Path, **settings: Any) -> Done:
     """The command line in a process of its own, to its end."""
-    process = replank_process(*arguments, **settings)
-    out, err = process.communicate()
+    with replank_process(*arguments, **settings) as process:
+        out, err = process.communicate()
     return Done(process.returncode, out, err)
