@@ -112,6 +112,10 @@ def comparison_table(summary: dict[str, Any]) -> Table:
         title=f"{summary['task']['name']}: quality on {summary['rows']} rows of {summary['split']}, "
         f"latency of one text of {summary['length']} tokens",
         title_justify="left",
+        caption="The machine was busy while this was measured: run the same command again for true latencies."
+        if summary["disturbed"]
+        else None,
+        caption_justify="left",
     )
     table.add_column("model")
     for name in (*summary["task"]["metrics"], "kept", "MB", "p50 ms", "speed-up"):
@@ -189,6 +193,7 @@ def _compare(sources: list[Source], data: Dataset) -> dict[str, Any]:
         "split": split,
         "rows": len(examples),
         "length": length,
+        "disturbed": speed["disturbed"],
         "machine": machine(),
         "versions": versions(),
         "models": [

@@ -100,6 +100,8 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
         and more facts; and ``cells``. A cell holds ``samples_ms``, a list for each round; ``p50_ms``,
         ``p90_ms``, ``p99_ms`` and ``mean_ms`` of them all; ``texts_per_second``, by the mean; and ``ratio``,
         how many times as fast as the first model: by the medians of each round, with their median and range.
+        ``disturbed`` says that runs varied as they do on a machine that is busy with something else; the numbers are
+        then not to be relied on.
     :raises UsageError: a length above a model's limit.
     :raises ReplankError: a model that cannot be loaded or run, or whose process died.
     """
@@ -134,7 +136,16 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
         "load_average": {"before": list(load_before), "after": list(os.getloadavg())},
         "models": models,
         "cells": cells,
+        "disturbed": is_disturbed(cells),
     }
+
+
+def is_disturbed(cells: list[dict[str, Any]]) -> bool:
+    """Whether a cell's runs varied as they do on a machine that is busy with something else.
+
+    On a quiet machine one run in ten is not half as long again as the median.
+    """
+    return any(cell["p90_ms"] > 1.5 * cell["p50_ms"] for cell in cells)
 
 
 def _turns(config: BenchmarkConfig) -> Iterator[tuple[int, tuple[int, int], int]]:

@@ -8,6 +8,8 @@ from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 
+DISTURBED = "The machine was busy while this was measured: latencies varied by more than half. Measure again."
+
 
 def render(result: dict[str, Any]) -> Group:
     """Two tables of at most 80 columns: a line for each model, a line for each model and shape."""
@@ -23,7 +25,7 @@ def render(result: dict[str, Any]) -> Group:
             f"{model['peak_memory_bytes'] / 1e6:.0f}",
             _headline(model["quality"]),
         )
-    return Group(models, _speed(result))
+    return Group(models, _speed(result), *([DISTURBED] if result["disturbed"] else []))
 
 
 def _speed(result: dict[str, Any]) -> Table:

@@ -19,7 +19,7 @@ from replank.errors import ModelError, ReplankError, UsageError
 from replank.runtime import load_model
 from replank.source import open_source
 from serve import benchmark_process
-from serve.benchmark import BenchmarkConfig, _summary, _turns, benchmark
+from serve.benchmark import BenchmarkConfig, _summary, _turns, benchmark, is_disturbed
 from serve.benchmark_process import WorkerProcess
 from serve.benchmark_table import render
 from serve.benchmark_worker import measure, random_batch
@@ -134,6 +134,13 @@ def test_torch_and_onnx_side_by_side(successor: Path, onnx_artifact: Path) -> No
     assert "…" not in text
     for cell in cells.values():
         assert f"{cell['p50_ms']:.2f}" in text
+
+
+def test_a_busy_machine_is_noticed() -> None:
+    steady = _summary([[10.0] * 9 + [30.0]] * 3, [[10.0] * 10] * 3, 1)
+    uneven = _summary([[10.0] * 8 + [30.0] * 2] * 3, [[10.0] * 10] * 3, 1)
+    assert not is_disturbed([steady])
+    assert is_disturbed([steady, uneven])
 
 
 def test_a_length_beyond_a_model_is_refused_before_anything_is_measured(onnx_artifact: Path) -> None:
