@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from replank.errors import HubError
 from replank.extras import require
@@ -19,24 +20,25 @@ _OFFLINE_HINT = (
 
 
 def require_hub(wanted: str) -> None:
-    """Make sure that the hub answers.
+    """Make sure that the hub answers, or the proxy before it.
 
-    Behind a proxy only the proxy can tell, and offline only the cache matters: then nothing is tried here.
+    Offline only the cache matters: then nothing is tried here.
 
     :param wanted: what would be fetched, for the message.
-    :raises HubError: the hub's host cannot be reached within seconds.
+    :raises HubError: the hub's or the proxy's host cannot be reached within seconds.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
         return  # the library then looks into its cache and fails at once
-    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
-        return
-    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+    address = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    proxy = getproxies().get(address.scheme)
+    if proxy and not proxy_bypass(address.netloc):
+        address = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    port = address.port or (80 if address.scheme == "http" else 443)
     try:
-        socket.create_connection((endpoint.hostname or "", port), timeout=_TIMEOUT_SECONDS).close()
+        socket.create_connection((address.hostname or "", port), timeout=_TIMEOUT_SECONDS).close()
     except OSError as error:
         raise HubError(
-            f"cannot reach {endpoint.hostname} to fetch {wanted}: {error.strerror or error}",
+            f"cannot reach {address.hostname or address.geturl()} to fetch {wanted}: {error.strerror or error}",
             hint=_OFFLINE_HINT,
         ) from None
 

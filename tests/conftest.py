@@ -206,7 +206,7 @@ def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     """The command line, in this process: ``replank("predict", folder, "a text", stdin=b"…")``."""
     from replank.cli.main import main
 
-    def run(*arguments: str | Path, stdin: bytes = b"") -> Done:
+    def run(*arguments: object, stdin: bytes = b"") -> Done:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         with pytest.raises(SystemExit) as end:
             main([str(argument) for argument in arguments])
@@ -217,14 +217,14 @@ def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return run
 
 
-def replank_process(*arguments: str | Path, **settings: Any) -> subprocess.Popen[str]:
+def replank_process(*arguments: object, **settings: Any) -> subprocess.Popen[str]:
     """The command line in a process of its own, which a test may interrupt."""
     program = [sys.executable, "-P", "-c", "from replank.cli.main import main; main()"]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*program, *map(str, arguments)], **pipes | settings)
 
 
-def run_replank(*arguments: str | Path, **settings: Any) -> Done:
+def run_replank(*arguments: object, **settings: Any) -> Done:
     """The command line in a process of its own, to its end."""
     with replank_process(*arguments, **settings) as process:
         out, err = process.communicate()

@@ -426,3 +426,11 @@ def test_a_full_disk_is_said_and_nothing_stays(
         assert done.err.splitlines()[-2] == "error: the disk is full"
         assert done.err.splitlines()[-1].startswith("hint: free some space")
         assert names(disk) == []
+
+
+def test_a_read_only_disk_is_said_early(replank: Replank, int8_artifact: Path, tmp_path: Path) -> None:
+    with tiny_disk(tmp_path / "disk", 60) as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        done = replank("export", int8_artifact.with_name("successor"), disk / "out")
+        assert (done.code, done.out) == (2, "")
+        assert done.err == f"error: cannot make {disk}/out: {disk} is not writable\n"

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from replank.data import DataConfig, Dataset, Examples
 from replank.errors import DataError, HubError, UsageError
+from replank.hub import require_hub
 from replank.tasks import GLUE, Task, glue_task
 
-UNREACHABLE = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "https_proxy": "", "HTTPS_PROXY": ""}
+UNREACHABLE = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "http_proxy": "", "https_proxy": ""}
 MODEL = Task("mood", "classification", ("good", "bad"), ("review",), "mood", ("accuracy", "macro_f1"), 40)
 
 
@@ -350,6 +351,30 @@ def test_an_unreachable_hub_is_said_at_once_of_data(monkeypatch: pytest.MonkeyPa
     assert time.monotonic() - start < 10
     assert refusal.value.hint is not None
     assert refusal.value.hint.startswith("offline: give a local model folder and --data FOLDER")
+
+
+@pytest.mark.parametrize(
+    ("variables", "host"),
+    [
+        ({"HF_ENDPOINT": "https://hub.test", "https_proxy": "http://127.0.0.1:9"}, r"127\.0\.0\.1"),
+        ({"HF_ENDPOINT": "https://hub.test", "https_proxy": "127.0.0.1:9"}, r"127\.0\.0\.1"),
+        ({"https_proxy": "http://192.0.2.1", "no_proxy": "127.0.0.1", "HF_ENDPOINT": "https://127.0.0.1:9"}, "127"),
+        ({"HF_ENDPOINT": "nonsense"}, "nonsense"),
+    ],
+)
+def test_the_proxy_is_asked_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], host: str
+) -> None:
+    for name, value in (UNREACHABLE | variables).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(HubError, match=f"cannot reach {host}"):
+        require_hub("a model")
+
+
+def test_offline_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (UNREACHABLE | {"HF_HUB_OFFLINE": "1"}).items():
+        monkeypatch.setenv(name, value)
+    require_hub("a model")
 
 
 @pytest.mark.parametrize(

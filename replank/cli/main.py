@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -62,6 +63,8 @@ def cli(debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 a quality gate was missed, 130 interrupted."""
     _mend_streams()
+    # A supervisor's SIGTERM cleans up as Ctrl-C does, wherever nothing handles it in a way of its own.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = cli.main(arguments, prog_name="replank", standalone_mode=False)
         code = result if isinstance(result, int) else 0
