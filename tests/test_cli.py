@@ -146,6 +146,7 @@ def test_no_arguments_show_the_help(replank: Replank) -> None:
         (["quantize", "ONNX", "OUT", "--max-drop", "nan"], "--max-drop is nan; expected a fraction", None),
         (["predict", "PAIRS", "one text"], "1 texts for a task of pairs; expected them in twos", None),
         (["evaluate", "ONNX"], "no data given", None),
+        (["export", "PREDECESSOR", "OUT", "--max-length", "9"], "no data given", "--task NAME (GLUE)"),
     ],
 )
 def test_usage_errors(

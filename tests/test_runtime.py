@@ -97,7 +97,10 @@ def test_a_model_is_in_evaluation_mode_and_fp32(predecessor: Path) -> None:
 
 
 def test_half_precision_weights_are_loaded_as_fp32(predecessor: Path, tmp_path: Path) -> None:
-    source = changed(predecessor, tmp_path / "half", lambda weights: {k: v.half() for k, v in weights.items()})
+    def halve(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {key: value.half() for key, value in weights.items()}
+
+    source = changed(predecessor, tmp_path / "half", halve, dtype="float16")
     assert load_torch_model(source).dtype == torch.float32
 
 

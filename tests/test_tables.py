@@ -54,6 +54,12 @@ def test_a_csv_holds_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     assert table.lines == [2, 5]
 
 
+def test_a_csv_may_end_its_lines_in_any_way(tmp_path: Path) -> None:
+    for end in ("\n", "\r\n", "\r"):
+        table = read_table(write(tmp_path, "a.csv", end.join(["text,label", '"a\nb",1', "c,0", ""])))
+        assert table.rows == [("a\nb", "1"), ("c", "0")]
+
+
 def test_json_values_become_texts(tmp_path: Path) -> None:
     rows = [{"a": 1, "b": True, "c": None}, {"a": 1.0, "b": False, "c": "x"}, {"a": 0.25, "b": "true", "c": [1, "ü"]}]
     content = "\n\n".join(map(json.dumps, rows))
