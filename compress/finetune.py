@@ -32,7 +32,7 @@ def finetune(
     """
     stopwatch = Stopwatch()
     require_kind(source, "torch", "finetune")
-    require_free(out, force=force)
+    require_free(out, force=force, source=source.folder)
     data = data_config.load()
     set_seed(config.seed)
     model = load_torch_model(source, new_head=True, **_head(data.task))

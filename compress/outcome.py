@@ -48,6 +48,7 @@ class Run:
 
 def work_folder(out: Path) -> Path:
     """Where checkpoints lie until the artifact is whole: beside it, in sight."""
+    out = out.resolve()
     return out.with_name(f"{out.name}.work")
 
 

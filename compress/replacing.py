@@ -52,7 +52,7 @@ def compress(
     stopwatch = Stopwatch()
     require_kind(source, "torch", "compress")
     require_head(source)
-    require_free(out, force=force)
+    require_free(out, force=force, source=source.folder)
     layers = config.layers or source.layers // 2
     require_divisor(source.layers, layers)
     data = data_config.load(source.task)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from compress.batches import Collator, LengthGrouped, TokenizedExamples
+from compress.checkpoints import claim, sweep
 from compress.watching import Watcher
 from replank.data import Dataset
 from replank.environment import available_cores, has_fast_bf16
@@ -26,7 +26,6 @@ from replank.text import TextEncoder
 
 Precision = Literal["auto", "bf16", "fp32"]
 BeforeBatch = Callable[[int, int, int], bool]
-_RUN_FILE = "run.json"
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +52,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected more than 0")
         if not 0 <= self.warmup < 1:
             raise UsageError(f"--warmup is {self.warmup}; expected a part of the steps, 0 to less than 1")
@@ -100,11 +99,10 @@ def train(
         batch, which then counts as a step without a gradient.
     :raises TrainingError: ``work`` holds checkpoints of another run, or the loss is not a number any more.
     """
-    _claim(work, fingerprint)
     train_set, dev_set = data.split("train"), data.split("dev")
     total = config.steps(len(train_set))
     arguments = _arguments(config, work, data, len(train_set), total)
-    checkpoint = _last_checkpoint(work)
+    checkpoint = claim(work, fingerprint)
     watcher = Watcher(title, total)
     trainer = _ReplacingTrainer(
         model=model,
@@ -120,8 +118,15 @@ def train(
     trainer.remove_callback(ProgressCallback)
     if checkpoint:
         _log.warning("resuming from %s", checkpoint)
-    with quiet_transformers(), watcher:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        with quiet_transformers(), watcher:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Exception as error:
+        if checkpoint and not watcher.has_begun:
+            raise TrainingError(f"cannot resume from {checkpoint}: {error}", hint=f"delete {checkpoint}") from error
+        raise
+    finally:
+        sweep(work)
     # Mixed precision wraps the model's forward; what leaves here computes in fp32 again.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     return Trained(
@@ -209,31 +214,3 @@ def _metrics_of(data: Dataset) -> Callable[[EvalPrediction], dict[str, float]]:
         return {"headline": values[data.task.headline]} | values
 
     return compute
-
-
-def _claim(work: Path, fingerprint: dict[str, Any]) -> None:
-    """Make the folder of checkpoints ours, or find that it is."""
-    run = work / _RUN_FILE
-    if run.exists() and json.loads(run.read_text(encoding="utf-8")) != fingerprint:
-        raise TrainingError(
-            f"{work} holds checkpoints of a run with other data or settings",
-            hint=f"run it with the same ones to resume, or delete {work}",
-        )
-    work.mkdir(parents=True, exist_ok=True)
-    run.write_text(json.dumps(fingerprint), encoding="utf-8")
-
-
-def _last_checkpoint(work: Path) -> Path | None:
-    """The newest checkpoint that is whole; what a kill left half written is deleted.
-
-    Trainer writes ``trainer_state.json`` last.
-    """
-    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for path in found:
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            shutil.rmtree(path)
-        else:
-            return path
-    return None

@@ -28,6 +28,7 @@ class Watcher(TrainerCallback):
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total = title, total
         self._stop = False
+        self.has_begun = False
         self._note = ""
         self._context: Any = None
         self._advance: Advance | None = None
@@ -53,6 +54,7 @@ class Watcher(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Trainer's call: show where it begins, which after a resume is not 0."""
+        self.has_begun = True
         self._context = progress(self._title, state.max_steps, state.global_step)
         self._advance = self._context.__enter__()
 

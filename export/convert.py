@@ -58,12 +58,12 @@ def export(
     require_kind(source, "torch", "export")
     require_head(source)
     require("onnx", "sympy")
-    require_free(out, force=force)
+    require_free(out, force=force, source=source.folder)
     data = load_data(source, data_config)
     task = data.task if data else source.task
     with new_artifact(out, force=force) as folder:
         segments = source.text_encoder(task).input_names == INPUT_NAMES
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trace-") as scratch:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
             raw = Path(scratch) / "raw.onnx"
             traced = trace(source, raw, segments=segments, opset=config.opset)
             fused = fuse(raw, folder / "model.onnx", traced, source.layers)

@@ -41,7 +41,7 @@ def quantize(
     stopwatch = Stopwatch()
     require_kind(source, "onnx", "quantize")
     require("onnx", "sympy")
-    require_free(out, force=force)
+    require_free(out, force=force, source=source.folder)
     fused = _require_fused_float(source)
     data = load_data(source, data_config)
     task = data.task if data else source.task

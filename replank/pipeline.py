@@ -21,7 +21,7 @@ from replank.evaluate import evaluate
 from replank.progress import progress
 from replank.provenance import config_json
 from replank.runtime import load_model
-from replank.source import Source, open_source
+from replank.source import Source, open_source, require_kind
 
 if TYPE_CHECKING:
     from compress.finetune import FinetuneConfig
@@ -77,6 +77,7 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     from export.quantize import quantize
 
     require_divisor(encoder.layers, plan.compress.layers or encoder.layers // 2)
+    require_kind(encoder, "torch", "run")
     data = data_config.load(encoder.task if encoder.is_fine_tuned else None)
     chain = _Chain(out, data)
     if encoder.is_fine_tuned:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -11,8 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from replank.errors import ReplankError, TooLargeError, UsageError
 from replank.tasks import Task
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+from replank.text import without_lone_surrogates
 
 
 class MalformedError(ReplankError):
@@ -23,7 +21,7 @@ class MalformedError(ReplankError):
 
 def _without_lone_surrogates(value: object) -> object:
     """JSON can spell half a character, and clients that cut texts in two do send it; it becomes U+FFFD."""
-    return _LONE_SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
+    return without_lone_surrogates(value) if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_without_lone_surrogates)]

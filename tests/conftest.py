@@ -6,9 +6,10 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ Replank = Callable[..., Done]
 
 
 @pytest.fixture
-def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Replank:
+def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Replank]:
     """The command line, in this process: ``replank("predict", folder, "a text", stdin=b"…")``."""
     from replank.cli.main import main
 
@@ -214,7 +215,9 @@ def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         assert isinstance(end.value.code, int)
         return Done(end.value.code, out, err)
 
-    return run
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)
 
 
 def replank_process(*arguments: object, **settings: Any) -> subprocess.Popen[str]:

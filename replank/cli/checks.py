@@ -85,7 +85,7 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
     texts = dataset.split(dataset.held_out) if dataset else None
     with progress("verify", 7 + (texts is not None)) as advance:
         result = compare(ours, theirs, precision=sources[1].precision, examples=texts, progress=advance)
-    report = result.to_json() | {"candidate": candidate}
+    report = {"reference": reference, "candidate": candidate} | result.to_json()
     if dataset and result.tolerance is None:
         report["metrics"] = {"reference": measure(ours, dataset), "candidate": measure(theirs, dataset)}
     if as_json:
