@@ -199,6 +199,17 @@ class Done:
     err: str
 
 
+def error_lines(done: Done) -> list[str]:
+    """The lines of an error as it must be: one of what is wrong, at most one of what to try, and no data."""
+    lines = [line for line in done.err.splitlines() if line.startswith(("error: ", "hint: "))]
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    assert 1 <= len(lines) <= 2, done.err
+    assert lines[0].startswith("error: ")
+    assert done.err.splitlines()[-len(lines) :] == lines
+    return lines
+
+
 Replank = Callable[..., Done]
 
 
