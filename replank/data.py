@@ -197,7 +197,7 @@ def _task(
         labels=labels,
         columns=_text_columns(config, next(iter(tables.values())), glue, model),
         label_column=label_column,
-        metrics=glue.metrics if glue and glue.kind == kind else custom_metrics(kind),
+        metrics=next((known.metrics for known in (glue, model) if known and known.kind == kind), custom_metrics(kind)),
         max_length=config.max_length or known_length,
     )
 

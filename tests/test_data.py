@@ -131,6 +131,13 @@ def test_a_models_task_holds_where_the_flags_say_nothing(tmp_path: Path) -> None
     assert labels_of(data, "dev") == [1, 0]
 
 
+def test_a_model_is_judged_by_its_own_metrics_where_no_task_is_named(tmp_path: Path) -> None:
+    dev = save(tmp_path, "dev.tsv", ["review", "mood"], [("this", "bad")])
+    model = replace(MODEL, metrics=("f1", "accuracy"))
+    assert DataConfig(dev=dev).load(model).task.metrics == ("f1", "accuracy")
+    assert DataConfig(dev=dev, task="cola").load(model).task.metrics == ("matthews", "accuracy")
+
+
 def test_flags_win_over_the_model(tmp_path: Path) -> None:
     dev = save(tmp_path, "dev.tsv", ["text", "label"], [("a", "bad")])
     data = DataConfig(dev=dev, text="text", label="label", max_length=7).load(MODEL)
