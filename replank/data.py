@@ -130,7 +130,7 @@ class DataConfig:
     def load(self, model: Task | None = None) -> Dataset:
         """Read everything.
 
-        :param model: the task of an existing model: its labels hold, and its name, columns, kind and length do
+        :param model: the task of an existing model: its labels hold, and its name, columns, kind, metrics and length do
             where this configuration says nothing. Without one, labels are the task's, else the training split's.
         :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
         :raises HubError: the data set must come from the hub, which cannot be reached.
