@@ -33,20 +33,27 @@ def claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
     return checkpoint
 
 
+def newest(work: Path) -> Path | None:
+    """The newest whole checkpoint."""
+    return next((path for path in reversed(_checkpoints(work)) if _is_whole(path)), None)
+
+
 def sweep(work: Path) -> Path | None:
     """Delete what a kill or a full disk left half written, and the folder if nothing whole remains.
 
     :returns: the newest whole checkpoint.
     """
-    newest = None
-    for path in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])):
-        if _is_whole(path):
-            newest = path
-        else:
+    for path in _checkpoints(work):
+        if not _is_whole(path):
             shutil.rmtree(path)
-    if newest is None:
+    checkpoint = newest(work)
+    if checkpoint is None:
         shutil.rmtree(work, ignore_errors=True)
-    return newest
+    return checkpoint
+
+
+def _checkpoints(work: Path) -> list[Path]:
+    return sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from compress.training import Trained, TrainingConfig
+from compress.config import TrainingConfig
+from compress.processes import wait_for_all
+from compress.training import Trained
 from replank.artifact import Artifact, Manifest, new_artifact, seal
 from replank.data import Dataset
 from replank.errors import QualityGateError
 from replank.evaluate import evaluate
+from replank.processes import is_first_process
 from replank.progress import progress
 from replank.provenance import Stopwatch, config_json, made_by
 from replank.quiet import quiet_transformers
@@ -55,8 +58,17 @@ def work_folder(out: Path) -> Path:
 def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) -> Artifact:
     """Save a model, load it again from the disk, measure that, and seal it. The checkpoints then go.
 
+    Of several processes the first does it, and the others wait.
+
     :param model: a plain ``PreTrainedModel``.
     """
+    if is_first_process():
+        _write(model, run, trained, out, force=force)
+    wait_for_all()
+    return Artifact.open(out)
+
+
+def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) -> None:
     held_out = run.data.held_out
     with new_artifact(out, force=force) as folder:
         with quiet_transformers():
@@ -78,6 +90,7 @@ def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: 
                     data=run.data.digests,
                     steps=trained.steps,
                     best_dev={run.data.task.headline: trained.best},
+                    layer_steps=trained.layer_steps,
                     curve=trained.curve,
                 ),
                 parent=run.source.as_parent(),
@@ -85,7 +98,6 @@ def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: 
             ),
         )
     shutil.rmtree(work_folder(out), ignore_errors=True)
-    return Artifact.open(out)
 
 
 def require_equal_logits(mixed: Any, extracted: Any, text_encoder: TextEncoder, data: Dataset) -> None:

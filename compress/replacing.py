@@ -1,90 +1,106 @@
-"""The stage `compress`: a predecessor to a successor of fewer layers, by progressive module replacing."""
+"""The method `theseus`: progressive module replacing (Xu et al., EMNLP 2020)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from transformers import set_seed
+from numpy.typing import NDArray
+from torch import nn
 
-from compress.outcome import Run, require_equal_logits, work_folder, write_artifact
-from compress.schedule import LinearSchedule
-from compress.theseus import Theseus, require_divisor
-from compress.training import BeforeBatch, TrainingConfig, train
-from replank.artifact import Artifact, require_free
-from replank.data import DataConfig
-from replank.evaluate import require_same_task
-from replank.provenance import Stopwatch
-from replank.runtime import load_torch_model, require_head
-from replank.source import Source, require_kind
+from compress.method import Method
+from compress.schedule import LinearSchedule, Schedule
+from compress.successor import SuccessorConfig
+from compress.theseus import Theseus
+from replank.errors import UsageError
+
+SecondPhase = Literal["all", "head", "layers", "none"]
+_LEARNING: dict[SecondPhase, tuple[str, ...]] = {
+    "all": ("embeddings", "head"),
+    "head": ("head",),
+    "layers": (),
+    "none": (),
+}
 
 
 @dataclass(frozen=True)
-class TheseusConfig(TrainingConfig):
-    """How a successor is made.
+class TheseusConfig(SuccessorConfig):
+    """How a successor is made by replacing.
 
-    The learning rate is higher than in fine-tuning, because only a few layers learn and, early on, each only in
-    the batches in which it is drawn.
-
-    :param layers: layers of the successor; must divide the predecessor's. ``None`` halves them.
     :param schedule: how the replacing rate grows.
-    :param second_phase: what learns once every module is replaced: ``layers`` alone, as in the paper's code, or
-        ``all``, embeddings, pooler and head too.
+    :param second_phase: what learns once every module is replaced: ``layers`` alone, as in the paper's code; ``head``,
+        pooler and head too; ``all``, the embeddings too. ``none`` asks for a training that ends before that.
     """
 
-    epochs: float = 5.0
-    learning_rate: float = 1e-4
-    layers: int | None = None
-    schedule: LinearSchedule = field(default_factory=LinearSchedule)
-    second_phase: Literal["layers", "all"] = "all"
+    schedule: Schedule = field(default_factory=LinearSchedule)
+    second_phase: SecondPhase = "all"
+
+    def method(self, predecessor: Any, origin: Any, layers: Sequence[nn.Module], sizes: Sequence[int]) -> Method:
+        """Replacing within the predecessor."""
+        return Replacing(Theseus(predecessor, layers, sizes), self)
+
+    def require_sense(self, total: int) -> None:
+        """Refuse a schedule that leaves the successor half replaced, unless that is asked for.
+
+        :raises UsageError: the rate never reaches 1 although it should, or does although it should not.
+        """
+        ramp = self.schedule.ramp_steps(total)
+        if self.second_phase != "none" and ramp >= total:
+            raise UsageError(
+                f"--ramp {self.schedule.ramp:g} ends after {ramp:g} of {total} steps: the replacing rate never reaches "
+                "1, and the successor's layers never learn to work without the predecessor's",
+                hint="choose a shorter --ramp or more --epochs; --second-phase none if that is what you want",
+            )
+        if self.second_phase == "none" and ramp < total:
+            raise UsageError(
+                f"--second-phase none, but the replacing rate reaches 1 after {ramp:g} of {total} steps",
+                hint="--ramp 1 makes the first phase last; or say what learns in the second: all, head or layers",
+            )
 
 
-def compress(
-    source: Source, out: Path, config: TheseusConfig, data_config: DataConfig, *, force: bool = False
-) -> Artifact:
-    """Replace the predecessor's layers.
+class Replacing(Method):
+    """Each step, each module is drawn or not; what was drawn learns."""
 
-    :param source: a fine-tuned model.
-    :raises ReplankError: whatever keeps it from being done; ``out`` is then as it was.
-    """
-    stopwatch = Stopwatch()
-    require_kind(source, "torch", "compress")
-    require_head(source)
-    require_free(out, force=force, source=source.folder)
-    layers = config.layers or source.layers // 2
-    require_divisor(source.layers, layers)
-    data = data_config.load(source.task)
-    require_same_task(source.name, source.task, data)
-    set_seed(config.seed)
-    theseus = Theseus(load_torch_model(source), layers)
-    # The optimizer takes what can learn when training begins; what is frozen for a while has no gradient then.
-    theseus.train_shared(config.second_phase == "all")
-    run = Run("compress", source, data, config, stopwatch)
-    text_encoder = source.text_encoder(data.task)
-    trained = train(
-        theseus.model,
-        data,
-        text_encoder,
-        config,
-        work=work_folder(out),
-        fingerprint=run.fingerprint,
-        title="compress",
-        before_batch=_draws(theseus, config),
-    )
-    successor = theseus.extract()
-    require_equal_logits(theseus.model.eval(), successor, text_encoder, data)
-    return write_artifact(successor, run, trained, out, force=force)
+    def __init__(self, theseus: Theseus, config: TheseusConfig) -> None:
+        super().__init__(theseus.model)
+        self._theseus, self._config = theseus, config
+        self._sizes = np.array([len(module.predecessor) for module in theseus.modules])
+        # The optimizer takes what can learn when training begins; what is frozen for a while has no gradient then.
+        theseus.train_shared(_LEARNING[config.second_phase])
 
+    def gates(self, step: int, total: int) -> NDArray[np.bool_]:
+        """Which modules are replaced in a step: one coin a module, for the whole batch.
 
-def _draws(theseus: Theseus, config: TheseusConfig) -> BeforeBatch:
-    """One draw per module and batch, a pure function of seed and step: the same after a resume, on every rank."""
+        A pure function of seed and step: the same after a resume, on every process, and in every micro-batch, so that
+        accumulating gradients is the same as a larger batch.
+        """
+        generator = np.random.default_rng([self._config.seed, step])
+        drawn: NDArray[np.bool_] = generator.random(len(self._sizes)) < self.replacing_rate(step, total)
+        return drawn
 
-    def before_batch(step: int, micro_batch: int, total: int) -> bool:
-        rate = config.schedule.rate(step, total)
-        theseus.train_shared(config.second_phase == "all" and rate >= 1)
-        generator = np.random.default_rng([config.seed, step, micro_batch])
-        return theseus.draw(rate, generator) > 0
+    def before_step(self, step: int, total: int) -> bool:
+        """Toss the coins. A step on which none falls on the successor has no gradient at all and is skipped."""
+        gates = self.gates(step, total)
+        self._theseus.replace(gates.tolist())
+        in_second_phase = self.replacing_rate(step, total) >= 1
+        self._theseus.train_shared(_LEARNING[self._config.second_phase] if in_second_phase else ())
+        return bool(gates.any())
 
-    return before_batch
+    def replacing_rate(self, step: int, total: int) -> float:
+        """The schedule's."""
+        return self._config.schedule.rate(step, total)
+
+    def layers_run(self, step: int, total: int) -> int:
+        """One layer for a replaced module, c for another; none in a step that is skipped."""
+        gates = self.gates(step, total)
+        return int(np.where(gates, 1, self._sizes).sum()) if gates.any() else 0
+
+    def may_stop(self, step: int, total: int) -> bool:
+        """In the second phase only: before, the successor is not what it will be."""
+        return self._config.second_phase == "none" or self.replacing_rate(step, total) >= 1
+
+    def extract(self) -> Any:
+        """The successor's layers in the predecessor's shell."""
+        return self._theseus.extract()

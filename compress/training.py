@@ -1,85 +1,52 @@
-"""The one place that drives transformers.Trainer: for fine-tuning and for replacing alike."""
+"""The one place that drives transformers.Trainer: for fine-tuning and for every method of compression alike."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import EvalPrediction, Trainer, TrainingArguments
+from transformers import EvalPrediction, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from compress.batches import Collator, LengthGrouped, TokenizedExamples
-from compress.checkpoints import claim, sweep
-from compress.watching import Watcher
+from compress.checkpoints import claim, newest, sweep
+from compress.config import TrainingConfig, training_arguments
+from compress.method import Method
+from compress.processes import wait_for_all
+from compress.watching import EarlyStopping, Watcher
 from replank.data import Dataset
-from replank.environment import available_cores, has_fast_bf16
-from replank.errors import TrainingError, UsageError
+from replank.errors import TrainingError
 from replank.metrics import score
+from replank.processes import is_first_process, process_count
 from replank.quiet import quiet_transformers
 from replank.text import TextEncoder
 
-Precision = Literal["auto", "bf16", "fp32"]
-BeforeBatch = Callable[[int, int, int], bool]
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """What fine-tuning and replacing share.
-
-    :param epochs: passes over the training split.
-    :param batch_size: examples of one optimizer step.
-    :param learning_rate: peak of AdamW's learning rate.
-    :param warmup: part of the steps over which the learning rate rises linearly; then it falls linearly to 0.
-    :param weight_decay: AdamW's, on all but biases and layer norms.
-    :param seed: of initialisation, order of data, dropout and draws.
-    :param precision: ``bf16`` runs autocast; ``auto`` means bf16 where the hardware has it.
-    """
-
-    epochs: float = 3.0
-    batch_size: int = 32
-    learning_rate: float = 5e-5
-    warmup: float = 0.1
-    weight_decay: float = 0.0
-    seed: int = 42
-    precision: Precision = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected more than 0")
-        if not 0 <= self.warmup < 1:
-            raise UsageError(f"--warmup is {self.warmup}; expected a part of the steps, 0 to less than 1")
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"--seed is {self.seed}; expected 0 to {2**32 - 1}")
-
-    def steps(self, rows: int) -> int:
-        """Optimizer steps of the whole training on that many rows."""
-        return max(1, int(self.epochs * -(-rows // self.batch_size)))
 
 
 @dataclass(frozen=True)
 class Trained:
     """What training left behind, beside the weights in the model.
 
-    :param curve: Trainer's log: one entry a logged loss or an evaluation, with the step.
+    :param curve: one entry a logged loss or an evaluation: step, loss, replacing rate, dev metrics.
     :param steps: optimizer steps done in all runs together.
     :param best: the best headline metric on the dev split, whose weights the model now has.
+    :param layer_steps: Transformer layers run forward, summed over steps: the compute spent.
     """
 
     curve: list[dict[str, Any]]
     steps: int
     best: float
+    layer_steps: int
 
 
 def train(
-    model: Any,
+    method: Method,
     data: Dataset,
     text_encoder: TextEncoder,
     config: TrainingConfig,
@@ -87,33 +54,29 @@ def train(
     work: Path,
     fingerprint: dict[str, Any],
     title: str,
-    before_batch: BeforeBatch | None = None,
 ) -> Trained:
-    """Train a model in place and leave the weights that did best on the dev split in it.
+    """Train a method's model in place and leave the weights that did best on the dev split in it.
 
     Checkpoints lie in ``work``, which a later call with the same fingerprint resumes from. Ctrl-C and SIGTERM
     end the step, write a checkpoint and raise ``KeyboardInterrupt``; a second Ctrl-C stops at once.
 
     :param fingerprint: what makes the run this run: source, configuration, data.
-    :param before_batch: called with the step, the micro-batch within it and the total of steps; ``False`` skips the
-        batch, which then counts as a step without a gradient.
     :raises TrainingError: ``work`` holds checkpoints of another run, or the loss is not a number any more.
     """
     train_set, dev_set = data.split("train"), data.split("dev")
-    total = config.steps(len(train_set))
-    arguments = _arguments(config, work, data, len(train_set), total)
-    checkpoint = claim(work, fingerprint)
-    watcher = Watcher(title, total)
-    trainer = _ReplacingTrainer(
-        model=model,
+    arguments = training_arguments(config, work, len(train_set))
+    checkpoint = _claim(work, fingerprint | {"processes": process_count()})
+    watcher = Watcher(title, arguments.max_steps)
+    trainer = _MethodTrainer(
+        model=method.model,
         args=arguments,
         train_dataset=TokenizedExamples(train_set, text_encoder),
         eval_dataset=TokenizedExamples(dev_set, text_encoder),
         data_collator=Collator(text_encoder),
         compute_metrics=_metrics_of(data),
-        callbacks=[watcher],
+        callbacks=[watcher, *([EarlyStopping(config.patience, method.may_stop)] if config.patience else [])],
     )
-    trainer.before_batch = before_batch
+    trainer.method, trainer.batch_size = method, config.batch_size
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if checkpoint:
@@ -126,39 +89,79 @@ def train(
             raise TrainingError(f"cannot resume from {checkpoint}: {error}", hint=f"delete {checkpoint}") from error
         raise
     finally:
-        sweep(work)
-    # Mixed precision wraps the model's forward; what leaves here computes in fp32 again.
+        if is_first_process():
+            sweep(work)
+    # Mixed precision and several processes wrap the model; what leaves here computes in fp32 again, by itself.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    state = trainer.state
     return Trained(
-        _curve(trainer.state.log_history), trainer.state.global_step, float(trainer.state.best_metric or 0.0)
+        curve=_curve(state.log_history),
+        steps=state.global_step,
+        best=float(state.best_metric or 0.0),
+        layer_steps=sum(method.layers_run(step, state.max_steps) for step in range(state.global_step)),
     )
 
 
-class _ReplacingTrainer(Trainer):
-    """Trainer with a word to say before each batch, and an end to a loss that is no number."""
+class _MethodTrainer(Trainer):
+    """Trainer that asks a method how a step goes, and does not go on from a loss that is no number."""
 
-    before_batch: BeforeBatch | None = None
-    _step = -1
-    _micro_batch = 0
+    method: Method
+    batch_size: int
+    # Each micro-batch's loss is its own mean.
+    loss_is_scaled_for_ga = False
+    _is_skipped = False
+    _scaler: Any = None
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
         dataset: Any = self.train_dataset
-        return LengthGrouped(self.args.per_device_train_batch_size, dataset.lengths, self.args.seed)
+        return LengthGrouped(self.batch_size, dataset.lengths, self.args.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         step = self.state.global_step
-        self._micro_batch = self._micro_batch + 1 if step == self._step else 0
-        self._step = step
-        if self.before_batch and not self.before_batch(step, self._micro_batch, self.state.max_steps):
-            # Every module runs its frozen predecessor: there is no gradient, so nothing is worth computing.
+        self._skip(not self.method.before_step(step, self.state.max_steps))
+        if self._is_skipped:
             return torch.zeros((), device=self.args.device)
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is {loss.item()} at step {step}",
-                hint="choose a smaller --learning-rate, or --precision fp32",
+                f"the loss is {loss.item()} at step {step}; the last good checkpoint is kept in {self.args.output_dir}",
+                hint="choose a smaller --learning-rate, or --precision fp32, and another OUT",
             )
         return loss
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if return_outputs:
+            return super().compute_loss(model, inputs, return_outputs)
+        return self.method.loss(model, inputs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        # What is logged is of the step before, the last one done.
+        rate = self.method.replacing_rate(max(0, self.state.global_step - 1), self.state.max_steps)
+        super().log(logs if rate is None or "loss" not in logs else {**logs, "replacing_rate": rate}, start_time)
+
+    def _skip(self, skip: bool) -> None:
+        """Let the optimizer pass over this step: without a gradient, fp16's gradient scaler would complain."""
+        optimizer: Any = self.optimizer
+        self._scaler = self._scaler or optimizer.scaler
+        optimizer.scaler = None if skip else self._scaler
+        self._is_skipped = skip
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        return torch.zeros(()) if self._is_skipped else super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+
+
+def _claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
+    """The checkpoint to resume from; the first process looks after the folder, the others see what it left."""
+    if is_first_process():
+        claim(work, fingerprint)
+    wait_for_all()
+    return newest(work)
 
 
 def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -166,44 +169,6 @@ def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     timed = ("runtime", "per_second", "total_flos")
     kept = [{key: value for key, value in entry.items() if not key.endswith(timed)} for entry in history]
     return [entry for entry in kept if entry.keys() - {"step", "epoch", "train_loss"}]
-
-
-def _arguments(config: TrainingConfig, work: Path, data: Dataset, rows: int, total: int) -> TrainingArguments:
-    cuda = torch.cuda.is_available()
-    bf16 = config.precision == "bf16" or (
-        config.precision == "auto" and (torch.cuda.is_bf16_supported() if cuda else has_fast_bf16())
-    )
-    if not cuda:
-        torch.set_num_threads(available_cores())
-    # An epoch, or 500 steps of a long one: what is lost when a machine dies, at most.
-    interval = max(1, min(-(-rows // config.batch_size), 500, total))
-    return TrainingArguments(
-        output_dir=str(work),
-        max_steps=total,
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=2 * config.batch_size,
-        learning_rate=config.learning_rate,
-        warmup_steps=int(config.warmup * total),
-        weight_decay=config.weight_decay,
-        seed=config.seed,
-        bf16=bf16,
-        use_cpu=not cuda,
-        eval_strategy="steps",
-        eval_steps=interval,
-        save_strategy="steps",
-        save_steps=interval,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="headline",
-        greater_is_better=True,
-        logging_steps=min(50, interval),
-        label_names=["labels"],
-        remove_unused_columns=False,
-        dataloader_pin_memory=cuda,
-        ddp_find_unused_parameters=True,
-        report_to="none",
-        disable_tqdm=True,
-    )
 
 
 def _metrics_of(data: Dataset) -> Callable[[EvalPrediction], dict[str, float]]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from transformers import TrainerCallback
 
+from compress.processes import any_process
+from replank.processes import is_first_process
 from replank.progress import Advance, progress
 
 _log = logging.getLogger(__name__)
@@ -30,6 +33,7 @@ class Watcher(TrainerCallback):
         self._stop = False
         self.has_begun = False
         self._note = ""
+        self._known: dict[str, float] = {}
         self._context: Any = None
         self._advance: Advance | None = None
         self._handlers: dict[int, Any] = {}
@@ -55,6 +59,8 @@ class Watcher(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Trainer's call: show where it begins, which after a resume is not 0."""
         self.has_begun = True
+        if not is_first_process():
+            return
         self._context = progress(self._title, state.max_steps, state.global_step)
         self._advance = self._context.__enter__()
 
@@ -62,6 +68,8 @@ class Watcher(TrainerCallback):
         """Trainer's call: go on, or save and stop."""
         if self._advance:
             self._advance(1, self._note)
+        # A signal reaches several processes at different steps; they must stop at the same one.
+        self._stop = any_process(self._stop)
         if self._stop:
             control.should_save = True
             control.should_evaluate = False
@@ -69,8 +77,36 @@ class Watcher(TrainerCallback):
         return control
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Trainer's call: note loss and dev metric."""
+        """Trainer's call: note loss, replacing rate and dev metric."""
         logs: dict[str, float] = kwargs.get("logs") or {}
-        shown = {"loss": "loss", "eval_headline": "dev"}
-        known = [f"{short} {logs[key]:.4f}" for key, short in shown.items() if key in logs]
-        self._note = " ".join(known) or self._note
+        shown = {"loss": "loss", "replacing_rate": "rate", "eval_headline": "dev"}
+        self._known |= {short: logs[key] for key, short in shown.items() if key in logs}
+        self._note = " ".join(f"{short} {self._known[short]:.3f}" for short in shown.values() if short in self._known)
+
+
+class EarlyStopping(TrainerCallback):
+    """An end to a training that gets no better.
+
+    It counts in Trainer's own log, so that a resumed run stops where an undisturbed one does.
+
+    :param patience: evaluations in a row without a better dev metric.
+    :param may_stop: whether the training may end after so many steps of so many; evaluations before do not count.
+    """
+
+    def __init__(self, patience: int, may_stop: Callable[[int, int], bool]) -> None:
+        self._patience, self._may_stop = patience, may_stop
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Trainer's call, after each evaluation too."""
+        metrics = [
+            entry["eval_headline"]
+            for entry in state.log_history
+            if "eval_headline" in entry and self._may_stop(entry["step"], state.max_steps)
+        ]
+        if len(metrics) - 1 - _first_best(metrics) >= self._patience:
+            control.should_training_stop = True
+        return control
+
+
+def _first_best(metrics: list[float]) -> int:
+    return metrics.index(max(metrics)) if metrics else -1

@@ -71,12 +71,12 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     :raises UsageError: a folder below ``out`` holds the result of other settings.
     """
     from compress.finetune import finetune
-    from compress.replacing import compress
-    from compress.theseus import require_divisor
+    from compress.stack import group_sizes
+    from compress.successor import compress
     from export.convert import export
     from export.quantize import quantize
 
-    require_divisor(encoder.layers, plan.compress.layers or encoder.layers // 2)
+    group_sizes(encoder.layers, plan.compress.layers, plan.compress.grouping)
     require_kind(encoder, "torch", "run")
     data = data_config.load(encoder.task if encoder.is_fine_tuned else None)
     chain = _Chain(out, data)

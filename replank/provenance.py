@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,16 +44,19 @@ def made_by(stage: str, config: DataclassInstance, stopwatch: Stopwatch, **facts
 
 
 def config_json(config: DataclassInstance) -> dict[str, Any]:
-    """A configuration as plain JSON values.
+    """A configuration as plain JSON values, with its ``type``, for variants are types.
 
     Of a path only the name is kept, for the folders of the machine that a model was made on mean nothing elsewhere.
     """
-    return {key: _plain(value) for key, value in asdict(config).items()}
+    values = {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
+    return {"type": type(config).__name__} | values
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return value.name
+    if is_dataclass(value) and not isinstance(value, type):
+        return config_json(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -204,6 +204,23 @@ def load_torch_model(source: Source, *, new_head: bool = False, **arguments: Any
     return model
 
 
+def head_of(task: Task) -> dict[str, object]:
+    """The configuration of the head that a task needs, as ``from_pretrained`` takes it."""
+    if task.kind == "regression":
+        return {
+            "num_labels": 1,
+            "problem_type": "regression",
+            "id2label": {0: "value"},
+            "label2id": {"value": 0},
+        }
+    return {
+        "num_labels": len(task.labels),
+        "problem_type": "single_label_classification",
+        "id2label": dict(enumerate(task.labels)),
+        "label2id": {label: index for index, label in enumerate(task.labels)},
+    }
+
+
 def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None:
     stack = f".{encoder_of(source.config, source.name).layers}."
     missing = [key for key in report["missing_keys"] if not new_head or stack in key or ".embeddings." in key]

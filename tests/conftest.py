@@ -149,7 +149,8 @@ def predecessor(encoder: Path, data: DataConfig, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="session")
 def successor(predecessor: Path, data: DataConfig) -> Path:
     """A torch artifact of 2 layers."""
-    from compress.replacing import TheseusConfig, compress
+    from compress.replacing import TheseusConfig
+    from compress.successor import compress
     from replank.source import open_source
 
     out = predecessor.with_name("successor")

@@ -14,10 +14,11 @@ from transformers import AutoModelForSequenceClassification
 
 from compress import training
 from compress.batches import LengthGrouped
+from compress.config import TrainingConfig
 from compress.finetune import FinetuneConfig, finetune
-from compress.replacing import TheseusConfig, compress
+from compress.replacing import TheseusConfig
 from compress.schedule import LinearSchedule
-from compress.training import TrainingConfig
+from compress.successor import compress
 from replank.artifact import Artifact
 from replank.data import DataConfig
 from replank.errors import TrainingError, UsageError
@@ -33,14 +34,14 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Send this process SIGINT, as Ctrl-C does, in the midst of a training."""
-    original = training._ReplacingTrainer.training_step
+    original = training._MethodTrainer.training_step
 
     def training_step(self: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         if self.state.global_step == step:
             signal.raise_signal(signal.SIGINT)
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(training._ReplacingTrainer, "training_step", training_step)
+    monkeypatch.setattr(training._MethodTrainer, "training_step", training_step)
 
 
 def test_the_successor_is_a_plain_model_with_the_same_answers(successor: Path, data: DataConfig) -> None:

@@ -15,13 +15,14 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from replank.cli import checks, stages, use
+from replank.cli import checks, compressing, stages, use
 from replank.errors import ReplankError
 from replank.extras import installed_version, missing_extra
 
 _log = logging.getLogger("replank")
 _LONGEST_LINE = 1000
-_COMMANDS = (*use.CHAINS, *stages.COMMANDS, *checks.COMMANDS, *use.COMMANDS)
+_STAGES = (stages.finetune, compressing.compress, stages.export, stages.quantize)
+_COMMANDS = (*use.CHAINS, *_STAGES, *checks.COMMANDS, *use.COMMANDS)
 EXAMPLE = """\b
 Example:
   replank quickstart demo

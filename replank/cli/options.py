@@ -53,7 +53,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def training_options(epochs: float, learning_rate: float) -> Decorator:
-    """The fields of ``compress.training.TrainingConfig``.
+    """The fields of ``compress.config.TrainingConfig``.
 
     :param epochs: the command's default.
     :param learning_rate: the command's default.
@@ -62,13 +62,16 @@ def training_options(epochs: float, learning_rate: float) -> Decorator:
         option("--epochs", type=float, default=epochs, help="Passes over the training split."),
         option("--batch-size", type=int, default=32, help="Examples of one step."),
         option("--learning-rate", type=float, default=learning_rate, help="Peak learning rate."),
+        option("--micro-batches", type=int, default=1, help="Parts to compute a step in; more need less memory."),
         option("--seed", type=int, default=42, help="Of order, dropout, initialisation and draws."),
         option(
             "--precision",
-            type=click.Choice(["auto", "bf16", "fp32"]),
+            type=click.Choice(["auto", "bf16", "fp16", "fp32"]),
             default="auto",
             help="auto: bf16 where the hardware has it.",
         ),
+        option("--patience", type=int, help="Evaluations without a better dev metric until training ends."),
+        option("--checkpoint-activations", is_flag=True, help="Compute them twice instead of keeping them."),
     )
 
 

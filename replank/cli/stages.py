@@ -44,49 +44,6 @@ def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_j
 
 
 @click.command(
-    short_help="Predecessor to successor of fewer layers.",
-    epilog=example("replank compress predecessor successor --layers 6 --task sst2"),
-)
-@click.argument("predecessor")
-@click.argument("out", type=FOLDER)
-@option("--layers", type=click.IntRange(1), help="Layers of the successor. [default: half]")
-@option("--method", type=click.Choice(["theseus"]), default="theseus", help="Progressive module replacing.")
-@option("--base-rate", type=float, default=0.3, help="Replacing rate of the first batch.")
-@option("--ramp", type=float, default=0.5, help="Part of the training after which all modules are replaced.")
-@option(
-    "--second-phase",
-    type=click.Choice(["all", "layers"]),
-    default="all",
-    help="What learns from then on: everything, or the successor's layers alone.",
-)
-@data_options
-@training_options(epochs=5.0, learning_rate=1e-4)
-@out_options
-def compress(
-    predecessor: str,
-    out: Path,
-    method: str,
-    base_rate: float,
-    ramp: float,
-    data: DataConfig | None,
-    force: bool,
-    as_json: bool,
-    **training: Any,
-) -> None:
-    """Make a successor: replace the layers of PREDECESSOR, a fine-tuned model, by fewer, into the folder OUT.
-
-    Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.
-    """
-    source, known_data = source_for(out, predecessor, force), required_data(data)
-    from compress.replacing import TheseusConfig
-    from compress.replacing import compress as stage
-    from compress.schedule import LinearSchedule
-
-    config = TheseusConfig(**training, schedule=LinearSchedule(base_rate, ramp))
-    show(stage(source, out, config, known_data, force=force), as_json)
-
-
-@click.command(
     short_help="Torch model to fused ONNX model.", epilog=example("replank export successor onnx --task sst2")
 )
 @click.argument("model")
@@ -134,9 +91,6 @@ def quantize(
 
     config = DynamicInt8(per_channel=per_channel, max_drop=max_drop)
     show(stage(source, out, config, data, force=force), as_json)
-
-
-COMMANDS = (finetune, compress, export, quantize)
 
 
 def show(artifact: Artifact, as_json: bool) -> None:
