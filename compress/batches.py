@@ -1,4 +1,4 @@
-"""Examples as Trainer takes them: tokenized once, batched with others of like length, padded by the one door."""
+"""Examples as Trainer takes them: batched with others of like length, padded by the one door."""
 
 from __future__ import annotations
 
@@ -7,31 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from replank.data import Examples
+from replank.targets import IGNORED, LabelledExamples
 from replank.text import TextEncoder, Tokens
-
-Row = tuple[Tokens, Any]
-
-
-class TokenizedExamples(torch.utils.data.Dataset[Row]):
-    """A labelled split."""
-
-    def __init__(self, examples: Examples, text_encoder: TextEncoder) -> None:
-        self._tokens = text_encoder.tokenize(examples.first, examples.second)
-        self._labels = examples.labels
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each example."""
-        return [len(tokens) for tokens in self._tokens]
-
-    def __len__(self) -> int:
-        return len(self._tokens)
-
-    def __getitem__(self, index: int) -> Row:
-        return self._tokens[index], None if self._labels is None else self._labels[index]
 
 
 class Collator:
@@ -40,11 +20,20 @@ class Collator:
     def __init__(self, text_encoder: TextEncoder) -> None:
         self._text_encoder = text_encoder
 
-    def __call__(self, rows: list[Row]) -> dict[str, torch.Tensor]:
-        """One batch: the model's inputs, and ``labels`` of shape ``(batch,)``."""
+    def __call__(self, rows: list[tuple[Tokens, Any]]) -> dict[str, torch.Tensor]:
+        """One batch: the model's inputs, and ``labels``, shape ``(batch,)`` or, for each token, ``(batch, length)``."""
         batch = self._text_encoder.pad([tokens for tokens, _ in rows])
         tensors = {name: torch.from_numpy(value) for name, value in batch.inputs().items()}
-        return tensors | {"labels": torch.from_numpy(np.array([label for _, label in rows]))}
+        targets = [target for _, target in rows]
+        labels = _pad(targets, batch.shape) if np.ndim(targets[0]) else np.array(targets)
+        return tensors | {"labels": torch.from_numpy(labels)}
+
+
+def _pad(targets: list[Any], shape: tuple[int, int]) -> NDArray[np.int64]:
+    labels = np.full(shape, IGNORED, dtype=np.int64)
+    for row, target in zip(labels, targets, strict=True):
+        row[: len(target)] = target
+    return labels
 
 
 class LengthGrouped(LengthGroupedSampler):
@@ -54,13 +43,13 @@ class LengthGrouped(LengthGroupedSampler):
     resumed epoch would see other batches than the one that was interrupted.
     """
 
-    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
-        super().__init__(batch_size, lengths=lengths)
-        self._seed, self._epoch = seed, 0
+    def __init__(self, batch_size: int, examples: LabelledExamples, seed: int) -> None:
+        super().__init__(batch_size, lengths=examples.lengths)
+        self._examples, self._seed, self._epoch = examples, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Trainer at the start of each epoch."""
-        self._epoch = epoch
+        self._epoch = self._examples.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
         self.generator = torch.Generator().manual_seed(self._seed + self._epoch)

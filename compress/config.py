@@ -105,7 +105,7 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
         output_dir=str(work),
         max_steps=total,
         per_device_train_batch_size=config.rows_at_once(),
-        per_device_eval_batch_size=2 * config.rows_at_once(),
+        per_device_eval_batch_size=config.rows_at_once(),
         gradient_accumulation_steps=config.micro_batches,
         **renamed,
         learning_rate=config.learning_rate,

@@ -19,8 +19,7 @@ from compress.method import Method
 from compress.stack import assemble, layer_stack
 from compress.successor import SuccessorConfig
 from replank.errors import UsageError
-
-IGNORED_LABEL = -100
+from replank.targets import IGNORED
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def soft_loss(learnt: torch.Tensor, taught: torch.Tensor, labels: torch.Tensor, 
     learnt, taught = learnt.float(), taught.float()
     if learnt.shape[-1] == 1:
         return functional.mse_loss(learnt, taught)
-    counted = labels != IGNORED_LABEL
+    counted = labels != IGNORED
     ours = functional.log_softmax(learnt[counted] / temperature, dim=-1)
     theirs = functional.log_softmax(taught[counted] / temperature, dim=-1)
     return functional.kl_div(ours, theirs, log_target=True, reduction="batchmean") * temperature**2

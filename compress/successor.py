@@ -113,7 +113,7 @@ def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Mo
 def _pretrained(name: str, predecessor: Source) -> Any:
     encoder = open_source(name)
     require_kind(encoder, "torch", "compress --init-from")
-    return load_torch_model(encoder, new_head=True, **head_of(predecessor.task))
+    return load_torch_model(encoder, predecessor.task.kind, new_head=True, **head_of(predecessor.task))
 
 
 def _require_fit(layer: nn.Module, predecessor: Any, name: str | None) -> None:

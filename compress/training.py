@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from transformers import EvalPrediction, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from compress.batches import Collator, LengthGrouped, TokenizedExamples
+from compress.batches import Collator, LengthGrouped
 from compress.checkpoints import claim, newest, sweep
 from compress.config import TrainingConfig, training_arguments
 from compress.method import Method
@@ -21,9 +22,11 @@ from compress.processes import wait_for_all
 from compress.watching import EarlyStopping, Watcher
 from replank.data import Dataset
 from replank.errors import TrainingError
-from replank.metrics import score
+from replank.metrics import decide, score
 from replank.processes import is_first_process, process_count
 from replank.quiet import quiet_transformers
+from replank.targets import IGNORED, LabelledExamples
+from replank.tasks import Task
 from replank.text import TextEncoder
 
 _log = logging.getLogger(__name__)
@@ -70,10 +73,11 @@ def train(
     trainer = _MethodTrainer(
         model=method.model,
         args=arguments,
-        train_dataset=TokenizedExamples(train_set, text_encoder),
-        eval_dataset=TokenizedExamples(dev_set, text_encoder),
+        train_dataset=LabelledExamples(data.task, text_encoder, train_set, seed=config.seed),
+        eval_dataset=LabelledExamples(data.task, text_encoder, dev_set),
         data_collator=Collator(text_encoder),
-        compute_metrics=_metrics_of(data),
+        compute_metrics=_metrics_of(data.task),
+        preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
         callbacks=[watcher, *([EarlyStopping(config.patience, method.may_stop)] if config.patience else [])],
     )
     trainer.method, trainer.batch_size = method, config.batch_size
@@ -110,6 +114,7 @@ class _MethodTrainer(Trainer):
     # Each micro-batch's loss is its own mean.
     loss_is_scaled_for_ga = False
     _is_skipped = False
+    _last_loss = math.nan
     _scaler: Any = None
 
     def __init__(self, **arguments: Any) -> None:
@@ -117,20 +122,22 @@ class _MethodTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
-        dataset: Any = self.train_dataset
-        return LengthGrouped(self.batch_size, dataset.lengths, self.args.seed)
+        examples: Any = self.train_dataset
+        return LengthGrouped(self.batch_size, examples, self.args.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         step = self.state.global_step
         self._skip(not self.method.before_step(step, self.state.max_steps))
         if self._is_skipped:
-            return torch.zeros((), device=self.args.device)
+            # Not a loss of 0, which would make the curve look better than it is.
+            return torch.tensor(self._last_loss, device=self.args.device)
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss.item()} at step {step}; the last good checkpoint is kept in {self.args.output_dir}",
                 hint="choose a smaller --learning-rate, or --precision fp32, and another OUT",
             )
+        self._last_loss = float(loss)
         return loss
 
     def compute_loss(
@@ -171,11 +178,23 @@ def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [entry for entry in kept if entry.keys() - {"step", "epoch", "train_loss"}]
 
 
-def _metrics_of(data: Dataset) -> Callable[[EvalPrediction], dict[str, float]]:
+def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
     def compute(prediction: EvalPrediction) -> dict[str, float]:
-        values = score(
-            data.task, np.asarray(prediction.predictions, dtype=np.float32), np.asarray(prediction.label_ids)
-        )
-        return {"headline": values[data.task.headline]} | values
+        found, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        if task.is_per_token:
+            pairs = list(zip(found, labels, strict=True))
+            values = score(
+                task,
+                [row[target != IGNORED] for row, target in pairs],
+                [target[target != IGNORED] for _, target in pairs],
+            )
+        else:
+            values = score(task, decide(task, found.astype(np.float32)), labels)
+        return {"headline": values[task.headline]} | values
 
     return compute
+
+
+def _argmax(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """What is kept of an evaluation: an answer for each token, not logits for each entry of the vocabulary."""
+    return logits.argmax(dim=-1)

@@ -19,7 +19,7 @@ from replank.evaluate import evaluate, require_same_task
 from replank.extras import require
 from replank.progress import progress
 from replank.provenance import Stopwatch, made_by
-from replank.runtime import Model, load_model, require_head
+from replank.runtime import Model, load_model, require_head, require_whole_texts
 from replank.source import Source, open_source, require_kind
 from replank.text import INPUT_NAMES, save_tokenizer
 
@@ -56,6 +56,7 @@ def export(
     """
     stopwatch = Stopwatch()
     require_kind(source, "torch", "export")
+    require_whole_texts(source, "export")
     require_head(source)
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)

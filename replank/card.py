@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from replank.tasks import HEADS
+
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Markdown with the task, the lineage, the quality and how to load the model.
@@ -47,7 +49,8 @@ def lineage(manifest: dict[str, Any]) -> list[str]:
 def _front_matter(manifest: dict[str, Any]) -> str:
     """What the hub reads; a cross-encoder of pairs and a classifier have the same pipeline there."""
     library = "transformers" if manifest["kind"] == "torch" else "onnx"
-    return f"---\npipeline_tag: text-classification\nlibrary_name: {library}\ntags: [replank]\n---"
+    pipeline = HEADS[manifest["task"]["kind"]].pipeline
+    return f"---\npipeline_tag: {pipeline}\nlibrary_name: {library}\ntags: [replank]\n---"
 
 
 def _quality(quality: dict[str, Any] | None) -> str:
@@ -58,14 +61,9 @@ def _quality(quality: dict[str, Any] | None) -> str:
 
 
 def _usage(manifest: dict[str, Any]) -> str:
+    head = HEADS[manifest["task"]["kind"]].name
     if manifest["kind"] == "torch":
-        code = (
-            "from transformers import AutoModelForSequenceClassification\n"
-            'model = AutoModelForSequenceClassification.from_pretrained("FOLDER")'
-        )
+        code = f'from transformers import AutoModelFor{head}\nmodel = AutoModelFor{head}.from_pretrained("FOLDER")'
     else:
-        code = (
-            "from optimum.onnxruntime import ORTModelForSequenceClassification\n"
-            'model = ORTModelForSequenceClassification.from_pretrained("FOLDER")'
-        )
+        code = f'from optimum.onnxruntime import ORTModelFor{head}\nmodel = ORTModelFor{head}.from_pretrained("FOLDER")'
     return f"```python\n{code}\n```\n\nor, with replank: `replank predict FOLDER` and `replank serve FOLDER`."

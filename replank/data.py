@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from replank import hub
 from replank.errors import DataError, UsageError
+from replank.labels import label_names, parse_labels, raw_labels
 from replank.tables import SUFFIXES, Table, read_table
 from replank.tasks import GLUE, GlueTask, Kind, Task, custom_metrics, glue_task
+from replank.words import join_words, split_cell
 
 SPLITS = ("train", "dev", "test")
-_TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",))
-_MANY_LABELS = 200
+_TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",), ("tokens",), ("words",))
+_WORD_LABEL_GUESSES = ("ner_tags", "tags", "labels")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Examples:
 
     :param first: the texts, or the first texts of pairs.
     :param second: the second texts of pairs, else ``None``.
-    :param labels: shape ``(rows,)``: label indices (int64) or numbers (float32); ``None`` for an unlabelled split.
+    :param labels: shape ``(rows,)``: label indices (int64), numbers (float32), or for each row an array of the label
+        indices of its words; ``None`` for an unlabelled split.
     """
 
     first: Sequence[str]
@@ -50,7 +53,7 @@ class Examples:
     @cached_property
     def digest(self) -> str:
         """A sha256 over texts and labels: two runs that saw the same data have the same."""
-        labels = None if self.labels is None else self.labels.tolist()
+        labels = None if self.labels is None else [np.asarray(label).tolist() for label in self.labels]
         content = json.dumps([list(self.first), self.second and list(self.second), labels])
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -95,7 +98,7 @@ class DataConfig:
     :param train: file of the training split; ``dev`` and ``test`` likewise.
     :param text: the text column, or the first of a pair.
     :param text_pair: the second text column of a pair.
-    :param label: the label column; ``None`` means ``label``.
+    :param label: the label column; ``None`` means ``label``; of words also ``tags`` and ``ner_tags``.
     :param kind: what the label is; ``None`` leaves it to the task (classification unless GLUE says otherwise).
     :param max_length: tokens to truncate to; ``None`` leaves it to the task (128 unless GLUE says otherwise).
     """
@@ -163,22 +166,26 @@ def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) 
     glue = GLUE.get(config.task or "")
     if model and glue and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
         model = None  # of another task than the one named: whoever compares the two will say so
-    label_column = config.label or (model.label_column if model else "label")
-    raw = {split: _raw_labels(table, label_column, split) for split, table in tables.items()}
-    task = _task(config, tables, raw, label_column, glue, model)
-    if len({*task.columns, label_column}) <= len(task.columns):
+    kind: Kind = config.kind or (model.kind if model else glue.kind if glue else "classification")
+    label_column = config.label or (model.label_column if model else _label_column(kind, next(iter(tables.values()))))
+    raw = {split: raw_labels(table, label_column, split, kind) for split, table in tables.items()}
+    task = _task(config, kind, tables, raw, label_column, glue, model)
+    if kind != "masked-lm" and len({*task.columns, label_column}) <= len(task.columns):
         raise UsageError(f"one column is used twice: {', '.join((*task.columns, label_column))}")
     splits = {}
     for split, table in tables.items():
         texts = [table.column(column) for column in task.columns]
+        if kind == "token-classification":
+            texts = [[join_words(split_cell(cell)) for cell in texts[0]]]
         values = raw[split]
-        labels = None if values is None else _parse_labels(task, table, values)
+        labels = None if values is None else parse_labels(task, table, values, texts[0])
         splits[split] = Examples(texts[0], texts[1] if task.is_pair else None, labels)
     return Dataset(task, splits)
 
 
 def _task(
     config: DataConfig,
+    kind: Kind,
     tables: dict[str, Table],
     raw: dict[str, list[str] | None],
     label_column: str,
@@ -186,10 +193,11 @@ def _task(
     model: Task | None,
 ) -> Task:
     """Flags first, then the model, then GLUE, then what the data itself tells."""
-    kind: Kind = config.kind or (model.kind if model else glue.kind if glue else "classification")
     labels: tuple[str, ...] = ()
-    if kind == "classification":
-        labels = (model.labels if model else ()) or (glue.labels if glue else ()) or _label_names(raw, tables)
+    if kind in ("classification", "token-classification"):
+        known_labels = (model.labels if model and model.kind == kind else ()) or (glue.labels if glue else ())
+        labels = known_labels or label_names(kind, raw.get("train"), tables.get("train"))
+    known_tasks = [known for known in (glue, model) if known]
     known_length = model.max_length if model else glue.max_length if glue else 128
     return Task(
         name=config.task or (model.name if model else "custom"),
@@ -197,9 +205,14 @@ def _task(
         labels=labels,
         columns=_text_columns(config, next(iter(tables.values())), glue, model),
         label_column=label_column,
-        metrics=next((known.metrics for known in (glue, model) if known and known.kind == kind), custom_metrics(kind)),
+        metrics=next((known.metrics for known in known_tasks if known.kind == kind), custom_metrics(kind, labels)),
         max_length=config.max_length or known_length,
     )
+
+
+def _label_column(kind: Kind, table: Table) -> str:
+    guesses = _WORD_LABEL_GUESSES if kind == "token-classification" else ()
+    return next((name for name in guesses if name in table.columns), "label")
 
 
 def _text_columns(config: DataConfig, table: Table, glue: GlueTask | None, model: Task | None) -> tuple[str, ...]:
@@ -214,63 +227,3 @@ def _text_columns(config: DataConfig, table: Table, glue: GlueTask | None, model
         f"cannot tell the text column of {table.path}; its columns are {', '.join(map(repr, table.columns))}",
         hint="name it with --text COLUMN (and --text-pair COLUMN for pairs)",
     )
-
-
-def _raw_labels(table: Table, column: str, split: str) -> list[str] | None:
-    """The label column as text; ``None`` for a test split without labels (GLUE's has none, or -1)."""
-    if split == "test" and (column not in table.columns or set(table.column(column)) <= {"-1", ""}):
-        return None
-    return table.column(column)
-
-
-def _label_names(raw: dict[str, list[str] | None], tables: dict[str, Table]) -> tuple[str, ...]:
-    """The distinct labels of the training split: numbers by value, names by alphabet."""
-    values = raw.get("train")
-    if values is None:
-        raise DataError(
-            "the labels are not known: there is no training split and the model names none",
-            hint="add --train FILE, or evaluate a model that replank made",
-        )
-    names = set(values)
-    if "" in names:
-        table = tables["train"]
-        raise DataError(f"{table.path}, line {table.lines[values.index('')]}: the label is empty")
-    if len(names) < 2:
-        raise DataError(f"{tables['train'].path} has only one label, {values[0]!r}; there is nothing to learn")
-    if len(names) > _MANY_LABELS:
-        numbers = all(_is_number(name) for name in names)
-        raise DataError(
-            f"{tables['train'].path} has {len(names)} different labels; expected {_MANY_LABELS} at most",
-            hint="numbers are learnt with --kind regression" if numbers else "is --label the right column?",
-        )
-    return tuple(sorted(names, key=float) if all(map(_is_number, names)) else sorted(names))
-
-
-def _parse_labels(task: Task, table: Table, values: list[str]) -> NDArray[Any]:
-    if task.kind == "regression":
-        return np.array([_parse_number(table, row, value) for row, value in enumerate(values)], dtype=np.float32)
-    index = {name: number for number, name in enumerate(task.labels)}
-    if not set(values) <= index.keys() and set(values) <= {str(number) for number in index.values()}:
-        # GLUE's files write indices where the task has names.
-        index = {str(number): number for number in index.values()}
-    for row, value in enumerate(values):
-        if value not in index:
-            raise DataError(
-                f"{table.path}, line {table.lines[row]}: label {value!r} is not one of {', '.join(task.labels)}",
-                hint="every label must occur in the training split" if value else "the label is empty",
-            )
-    return np.array([index[value] for value in values], dtype=np.int64)
-
-
-def _parse_number(table: Table, row: int, value: str) -> float:
-    if not _is_number(value):
-        raise DataError(f"{table.path}, line {table.lines[row]}: expected a finite number as label, found {value!r}")
-    return float(value)
-
-
-def _is_number(value: str) -> bool:
-    """Whether the text is a finite number; labels are kept in 32 bits."""
-    try:
-        return abs(float(value)) <= float(np.finfo(np.float32).max)
-    except ValueError:
-        return False

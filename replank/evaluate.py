@@ -7,8 +7,9 @@ from typing import Any
 
 from replank.data import Dataset
 from replank.errors import DataError
-from replank.metrics import score
+from replank.metrics import decide, score
 from replank.runtime import Model
+from replank.targets import IGNORED, LabelledExamples
 from replank.tasks import Task
 
 
@@ -19,14 +20,26 @@ def evaluate(
 
     :param progress: called after each batch with the number of examples in it.
     :returns: ``{"split", "rows", "data", "metrics"}``: ``data`` is the digest of the examples, so that two
-        numbers are compared only if they come from the same rows; metrics are fractions.
+        numbers are compared only if they come from the same rows; metrics are fractions. Where words are asked, also
+        ``unseen_words``: those beyond the length that the model reads, which no metric counts.
     :raises DataError: the data's labels are not the model's, or the split has none.
     """
     require_same_task(model.source.name, model.task, data)
     examples = data.split(split)
-    logits = model.logits(examples.first, examples.second, progress=progress)
-    metrics = score(data.task, logits, examples.labels)
-    return {"split": split, "rows": len(examples), "data": examples.digest, "metrics": metrics}
+    facts = {"split": split, "rows": len(examples), "data": examples.digest}
+    if not data.task.is_per_token:
+        logits = model.logits(examples.first, examples.second, progress=progress)
+        return facts | {"metrics": score(data.task, decide(data.task, logits), examples.labels)}
+    if data.task.kind == "token-classification" and examples.labels is None:
+        score(data.task, [], None)
+    asked = LabelledExamples(data.task, model.text_encoder, examples)
+    rows = [asked[index] for index in range(len(asked))]
+    answers = model.token_answers([tokens for tokens, _ in rows], progress=progress)
+    targets = [target for _, target in rows]
+    predicted = [row[target != IGNORED] for row, target in zip(answers, targets, strict=True)]
+    metrics = score(data.task, predicted, [target[target != IGNORED] for target in targets])
+    unseen = {"unseen_words": asked.unseen_words} if data.task.kind == "token-classification" else {}
+    return facts | {"metrics": metrics} | unseen
 
 
 def require_same_task(name: str, task: Task, data: Dataset) -> None:
@@ -51,4 +64,7 @@ def _texts(task: Task) -> str:
 
 
 def _answers(task: Task) -> str:
-    return "a number" if task.kind == "regression" else f"{task.outputs} labels ({', '.join(task.labels[:5])})"
+    if task.kind in ("regression", "masked-lm"):
+        return "a number" if task.kind == "regression" else "tokens"
+    each = " for each word" if task.is_per_token else ""
+    return f"{task.outputs} labels ({', '.join(task.labels[:5])}){each}"

@@ -1,4 +1,4 @@
-"""Task metrics, computed by scikit-learn and scipy."""
+"""Task metrics, computed by scikit-learn, scipy and seqeval."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from replank.extras import require
 from replank.tasks import Task
 
 Predictions = NDArray[Any]
+# Where each token is asked: an array for each example.
+Answers = Predictions | list[NDArray[np.int64]]
 
 
 def _accuracy(truth: Predictions, predicted: Predictions) -> float:
@@ -53,6 +55,7 @@ def _spearman(truth: Predictions, predicted: Predictions) -> float:
     return float(spearmanr(truth, predicted).statistic) if len(truth) > 1 else 0.0
 
 
+_ENTITY_F1 = "entity_f1"
 METRICS: dict[str, Callable[[Predictions, Predictions], float]] = {
     "accuracy": _accuracy,
     "f1": _f1,
@@ -66,28 +69,42 @@ METRICS: dict[str, Callable[[Predictions, Predictions], float]] = {
 def decide(task: Task, logits: NDArray[np.float32]) -> Predictions:
     """The answers that logits stand for.
 
-    :param logits: shape ``(examples, outputs)``.
-    :returns: shape ``(examples,)``: label indices, or the number itself for regression.
+    :param logits: shape ``(examples, outputs)``, or ``(examples, length, outputs)`` where each token is asked.
+    :returns: the same shape without the last dimension: indices, or the number itself for regression.
+    :raises DataError: a logit is not a finite number.
     """
-    return logits.argmax(axis=1) if task.kind == "classification" else logits[:, 0]
+    if not np.isfinite(logits).all():
+        raise DataError("the model's logits are not finite numbers (NaN or infinity)")
+    return logits[:, 0] if task.kind == "regression" else logits.argmax(axis=-1)
 
 
-def score(task: Task, logits: NDArray[np.float32], truth: Predictions | None) -> dict[str, float]:
+def score(task: Task, predicted: Answers, truth: Answers | None) -> dict[str, float]:
     """All metrics of the task, each a fraction: 1.0 is perfect.
 
     A constant answer has no correlation; it is scored 0, as a model that says nothing deserves. So is a single row.
 
-    :param logits: shape ``(examples, outputs)``.
-    :param truth: shape ``(examples,)``: label indices, or numbers for regression.
-    :raises DataError: the examples carry no labels, or a logit is not a finite number.
+    :param predicted: shape ``(examples,)``, as of :func:`decide`. Where each token is asked, a sequence of arrays, one
+        an example, of the tokens that have a label.
+    :param truth: the labels, likewise.
+    :raises DataError: the examples carry no labels.
     """
     if truth is None:
         raise DataError("this split has no labels to score against", hint="choose another --split")
-    if not np.isfinite(logits).all():
-        raise DataError("the model's logits are not finite numbers (NaN or infinity)")
     require("scikit-learn", "scipy")
-    predicted = decide(task, logits)
+    flat = [np.concatenate(rows) if task.is_per_token else np.asarray(rows) for rows in (truth, predicted)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # both libraries warn about constant predictions; 0 says it too
-        values = {name: METRICS[name](truth, predicted) for name in task.metrics}
+        warnings.simplefilter("ignore")  # the libraries warn about constant predictions; 0 says it too
+        values = {
+            name: _entity_f1(task, truth, predicted) if name == _ENTITY_F1 else METRICS[name](*flat)
+            for name in task.metrics
+        }
     return {name: value if np.isfinite(value) else 0.0 for name, value in values.items()}
+
+
+def _entity_f1(task: Task, truth: Answers, predicted: Answers) -> float:
+    """F1 of whole entities, as the CoNLL-2003 shared task's script counts them; labels such as B-PER, I-PER and O."""
+    require("seqeval")
+    from seqeval.metrics import f1_score
+
+    named = [[[task.labels[index] for index in row] for row in rows] for rows in (truth, predicted)]
+    return float(f1_score(*named, zero_division=0))

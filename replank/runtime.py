@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -14,10 +14,11 @@ from replank.encoders import encoder_of
 from replank.environment import available_cores
 from replank.errors import MissingExtraError, ModelError, ProviderError
 from replank.extras import installed_version, require
+from replank.metrics import decide
 from replank.quiet import quiet_transformers
 from replank.source import Source
-from replank.tasks import Task
-from replank.text import Batch, TextEncoder
+from replank.tasks import HEADS, Kind, Task
+from replank.text import Batch, TextEncoder, Tokens
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
 Device = Literal["cpu", "cuda"]
 Logits = NDArray[np.float32]
 EVALUATION_BATCH = 32
+_MASKED_LM_BATCH = 8
 
 
 class Predictor(Protocol):
-    """A loaded model: called with a batch, it gives logits of shape ``(batch, outputs)``."""
+    """A loaded model: called with a batch, it gives logits of shape ``(batch, outputs)``.
+
+    Where each token is asked, of shape ``(batch, length, outputs)``.
+    """
 
     def __call__(self, batch: Batch) -> Logits:
         """Run one batch."""
@@ -65,14 +70,32 @@ class Model:
         :returns: shape ``(texts, outputs)``.
         """
         tokens = self.text_encoder.tokenize(first, second)
-        order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
         logits = np.zeros((len(tokens), self.task.outputs), dtype=np.float32)
+        for rows, output in self._run(tokens, batch_size, progress):
+            logits[rows] = output
+        return logits
+
+    def token_answers(
+        self, tokens: Sequence[Tokens], *, progress: Callable[[int], None] | None = None
+    ) -> list[NDArray[np.int64]]:
+        """The likeliest output at each token of many examples, in their order: arrays as long as their tokens."""
+        answers: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(tokens)
+        # A vocabulary of logits for each token is large: fewer at once.
+        batch_size = _MASKED_LM_BATCH if self.task.kind == "masked-lm" else EVALUATION_BATCH
+        for rows, output in self._run(tokens, batch_size, progress):
+            for row, answer in zip(rows, decide(self.task, output), strict=True):
+                answers[row] = answer[: len(tokens[row])]
+        return answers
+
+    def _run(
+        self, tokens: Sequence[Tokens], batch_size: int, progress: Callable[[int], None] | None
+    ) -> Iterator[tuple[list[int], Logits]]:
+        order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            logits[rows] = self.predictor(self.text_encoder.pad([tokens[row] for row in rows]))
+            yield rows, self.predictor(self.text_encoder.pad([tokens[row] for row in rows]))
             if progress:
                 progress(len(rows))
-        return logits
 
 
 def load_model(
@@ -86,8 +109,11 @@ def load_model(
     :raises ProviderError: the device cannot run it. Nothing is ever run elsewhere in silence.
     """
     task = task or source.task
-    load = _load_torch if source.kind == "torch" else _load_onnx
-    predictor = load(source, device, threads or available_cores())
+    threads = threads or available_cores()
+    if source.kind == "torch":
+        predictor = _load_torch(source, task.kind, device, threads)
+    else:
+        predictor = _load_onnx(source, device, threads)
     return Model(source, task, source.text_encoder(task), predictor, device)
 
 
@@ -109,7 +135,7 @@ class OnnxPredictor:
 
 
 class TorchPredictor:
-    """A transformers model for sequence classification, in eager mode."""
+    """A transformers model with a head, in eager mode."""
 
     def __init__(self, model: torch.nn.Module, device: Device) -> None:
         self._model = model.eval().to(device)
@@ -170,12 +196,13 @@ def require_onnxruntime() -> None:
         )
 
 
-def load_torch_model(source: Source, *, new_head: bool = False, **arguments: Any) -> Any:
-    """A transformers model for sequence classification with the source's weights, in fp32.
+def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool = False, **arguments: Any) -> Any:
+    """A transformers model with the source's weights, in fp32.
 
     transformers fills weights that a file lacks with random numbers and passes over weights that the model has no
     place for. Here both are errors, but for the head of a model that is to be trained.
 
+    :param kind: what its head is for; ``None``: the source's own task.
     :param new_head: allow a missing or misfit pooler and head.
     :param arguments: passed on to ``from_pretrained``.
     :returns: a ``PreTrainedModel``.
@@ -183,11 +210,12 @@ def load_torch_model(source: Source, *, new_head: bool = False, **arguments: Any
     """
     require("torch", "transformers")
     import torch
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
+    auto_class = getattr(transformers, f"AutoModelFor{HEADS[kind or source.task.kind].name}")
     try:
         with quiet_transformers():
-            model, report = AutoModelForSequenceClassification.from_pretrained(
+            model, report = auto_class.from_pretrained(
                 source.folder,
                 dtype=torch.float32,
                 local_files_only=True,
@@ -206,6 +234,8 @@ def load_torch_model(source: Source, *, new_head: bool = False, **arguments: Any
 
 def head_of(task: Task) -> dict[str, object]:
     """The configuration of the head that a task needs, as ``from_pretrained`` takes it."""
+    if task.kind == "masked-lm":
+        return {}
     if task.kind == "regression":
         return {
             "num_labels": 1,
@@ -215,7 +245,7 @@ def head_of(task: Task) -> dict[str, object]:
         }
     return {
         "num_labels": len(task.labels),
-        "problem_type": "single_label_classification",
+        "problem_type": "single_label_classification" if task.kind == "classification" else None,
         "id2label": dict(enumerate(task.labels)),
         "label2id": {label: index for index, label in enumerate(task.labels)},
     }
@@ -239,15 +269,28 @@ def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None
             )
 
 
-def require_head(source: Source) -> None:
+def require_head(source: Source, kind: Kind | None = None) -> None:
     """Refuse a bare encoder where answers are wanted: its head would be random.
 
-    :raises ModelError: the model has no sequence classification head.
+    :raises ModelError: the model has no head for this kind of task.
     """
-    if source.kind == "torch" and not source.is_fine_tuned:
+    kind = kind or source.task.kind
+    if source.kind == "torch" and source.head != HEADS[kind].name:
         raise ModelError(
-            f"{source.name} is an encoder without a classification head; its answers would be random",
+            f"{source.name} is an encoder without a {kind} head; its answers would be random",
             hint="make a predecessor of it first: replank finetune ENCODER OUT --task …",
+        )
+
+
+def require_whole_texts(source: Source, stage: str) -> None:
+    """Refuse a model that answers tokens where texts are to be answered.
+
+    :raises ModelError: it classifies tokens or guesses masked ones.
+    """
+    if source.task.is_per_token:
+        raise ModelError(
+            f"{source.name} answers each token ({source.task.kind}); {stage} handles models that answer whole texts",
+            hint="replank evaluate measures it; it loads in transformers like any other model",
         )
 
 
@@ -259,12 +302,12 @@ def _load_onnx(source: Source, device: Device, threads: int) -> Predictor:
     return OnnxPredictor(open_session(source.folder / "model.onnx", device=device, threads=threads))
 
 
-def _load_torch(source: Source, device: Device, threads: int) -> Predictor:
-    require_head(source)
+def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Predictor:
+    require_head(source, kind)
     require("torch", "transformers")
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
         raise ProviderError("--device cuda: torch finds no CUDA device", hint="replank doctor shows why")
     torch.set_num_threads(threads)
-    return TorchPredictor(load_torch_model(source), device)
+    return TorchPredictor(load_torch_model(source, kind), device)

@@ -12,7 +12,7 @@ from replank.artifact import MANIFEST, MODEL_FILES, Artifact, ArtifactKind
 from replank.encoders import encoder_of, position_limit
 from replank.errors import ModelError
 from replank.hub import fetch_model
-from replank.tasks import Task, custom_metrics
+from replank.tasks import HEADS, Kind, Task, custom_metrics
 from replank.text import TextEncoder, read_json
 
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -56,9 +56,14 @@ class Source:
         return self.artifact.manifest.task if self.artifact else _task_of(self.config, self.name)
 
     @property
+    def head(self) -> str | None:
+        """The name of its head, one of :data:`replank.tasks.HEADS`; ``None`` for a bare encoder or another head."""
+        return _head_of(self.config)
+
+    @property
     def is_fine_tuned(self) -> bool:
-        """Whether the model has a sequence classification head of its own."""
-        return any("SequenceClassification" in name for name in self.config.get("architectures") or [])
+        """Whether the model has a head that answers a task; guessing masked tokens is none."""
+        return self.head not in (None, HEADS["masked-lm"].name)
 
     def text_encoder(self, task: Task) -> TextEncoder:
         """The tokenizer, truncating to the task's length or to the model's limit, whichever is less."""
@@ -114,7 +119,8 @@ def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
 def _require_facts(source: Source) -> None:
     """Refuse a configuration without the few facts that everything else counts on."""
     try:
-        complete = source.layers > 0 and position_limit(source.config, source.name) > 0 and source.task.outputs > 0
+        complete = source.layers > 0 and position_limit(source.config, source.name) > 0
+        complete = complete and (source.task.outputs > 0 or source.task.kind == "masked-lm")
     except (AttributeError, KeyError, TypeError, ValueError):
         complete = False
     if not complete:
@@ -143,18 +149,25 @@ def _kind_of(folder: Path) -> ArtifactKind:
     raise ModelError(f"{folder} has no weights: expected model.safetensors or model.onnx")
 
 
+def _head_of(config: dict[str, Any]) -> str | None:
+    names = config.get("architectures") or []
+    return next((head.name for head in HEADS.values() if any(head.name in str(name) for name in names)), None)
+
+
 def _task_of(config: dict[str, Any], name: str) -> Task:
     id2label = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
     labels = tuple(str(id2label[key]) for key in sorted(id2label, key=int))
     if all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
         labels = tuple(str(index) for index in range(len(labels)))
     regression = len(labels) == 1 or config.get("problem_type") == "regression"
+    heads: dict[str | None, Kind] = {"TokenClassification": "token-classification", "MaskedLM": "masked-lm"}
+    kind = heads.get(_head_of(config), "regression" if regression else "classification")
     return Task(
         name=Path(name).name,
-        kind="regression" if regression else "classification",
-        labels=() if regression else labels,
+        kind=kind,
+        labels=() if kind in ("regression", "masked-lm") else labels,
         columns=(),
         label_column="label",
-        metrics=custom_metrics("regression" if regression else "classification"),
+        metrics=custom_metrics(kind, labels),
         max_length=min(512, position_limit(config, name)),
     )

@@ -8,7 +8,27 @@ from typing import Any, Literal
 
 from replank.errors import UsageError
 
-Kind = Literal["classification", "regression"]
+Kind = Literal["classification", "regression", "token-classification", "masked-lm"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head that a kind of task needs, in transformers' words.
+
+    :param name: as in ``AutoModelFor…`` and ``ORTModelFor…``.
+    :param pipeline: the hub's name of what it does.
+    """
+
+    name: str
+    pipeline: str
+
+
+HEADS: dict[Kind, Head] = {
+    "classification": Head("SequenceClassification", "text-classification"),
+    "regression": Head("SequenceClassification", "text-classification"),
+    "token-classification": Head("TokenClassification", "token-classification"),
+    "masked-lm": Head("MaskedLM", "fill-mask"),
+}
 
 
 @dataclass(frozen=True)
@@ -16,8 +36,9 @@ class Task:
     """One task, as it is stored in every manifest.
 
     :param name: GLUE's name, or the user's.
-    :param kind: ``classification`` (one label of several) or ``regression`` (one number).
-    :param labels: label names in the order of the model's outputs; empty for regression.
+    :param kind: ``classification`` (one label of several), ``regression`` (one number), ``token-classification`` (a
+        label for each word) or ``masked-lm`` (each masked token).
+    :param labels: label names in the order of the model's outputs; empty for regression and masked-lm.
     :param columns: the text columns, one (single sentence) or two (sentence pair); none where a plain model folder
         does not tell.
     :param label_column: the column of the label.
@@ -44,9 +65,14 @@ class Task:
         return len(self.columns) == 2
 
     @property
+    def is_per_token(self) -> bool:
+        """Whether each token has an answer of its own."""
+        return self.kind in ("token-classification", "masked-lm")
+
+    @property
     def outputs(self) -> int:
-        """How many logits a model of this task has."""
-        return len(self.labels) if self.kind == "classification" else 1
+        """How many logits a model has for an answer; of masked-lm, where its vocabulary decides, 0."""
+        return {"regression": 1, "masked-lm": 0}.get(self.kind, len(self.labels))
 
     def to_json(self) -> dict[str, Any]:
         """This task as plain JSON values."""
@@ -112,6 +138,8 @@ def glue_task(name: str) -> GlueTask:
     )
 
 
-def custom_metrics(kind: Kind) -> tuple[str, ...]:
+def custom_metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
     """The metrics of a task of the user's own."""
-    return ("accuracy", "macro_f1") if kind == "classification" else ("pearson", "spearman")
+    if kind == "token-classification" and all(label == "O" or label[1:2] == "-" for label in labels):
+        return ("entity_f1", "accuracy")
+    return {"regression": ("pearson", "spearman"), "masked-lm": ("accuracy",)}.get(kind, ("accuracy", "macro_f1"))

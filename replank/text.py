@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from replank.errors import ModelError
 from replank.extras import require
+from replank.words import first_tokens
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -51,10 +52,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Tokens:
-    """One example, tokenized and truncated, special tokens included."""
+    """One example, tokenized and truncated, special tokens included.
+
+    :param starts: where asked for, the position of each word's first token; see :func:`replank.words.first_tokens`.
+    """
 
     ids: list[int]
     type_ids: list[int]
+    starts: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,14 +72,18 @@ class TextEncoder:
     :param pad_id: the token id of padding; it matters, as RoBERTa counts positions by it.
     :param max_length: tokens to truncate to; of a pair, the longer text loses first.
     :param segments: whether the model takes ``token_type_ids``.
+    :param mask_id: the token id of the mask, which masked language modelling alone needs.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, pad_id: int, max_length: int, segments: bool) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, *, pad_id: int, max_length: int, segments: bool, mask_id: int | None = None
+    ) -> None:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length, strategy="longest_first")
         self._tokenizer = tokenizer
         self._pad_id = pad_id
         self._segments = segments
+        self._mask_id = mask_id
         self.max_length = max_length
 
     @classmethod
@@ -86,13 +95,13 @@ class TextEncoder:
         config = read_json(folder / "config.json")
         settings = read_json(folder / "tokenizer_config.json", optional=True)
         tokenizer = _load_tokenizer(folder)
-        pad_token = settings.get("pad_token")
-        pad_id = tokenizer.token_to_id(pad_token) if isinstance(pad_token, str) else None
+        pad_id, mask_id = (_token_id(tokenizer, settings.get(name)) for name in ("pad_token", "mask_token"))
         return cls(
             tokenizer,
             pad_id=config.get("pad_token_id") or 0 if pad_id is None else pad_id,
             max_length=max_length,
             segments=_takes_segments(folder, settings),
+            mask_id=mask_id,
         )
 
     @property
@@ -100,17 +109,49 @@ class TextEncoder:
         """Names of the model's inputs that :meth:`pad` fills."""
         return INPUT_NAMES if self._segments else INPUT_NAMES[:2]
 
-    def tokenize(self, first: Sequence[str], second: Sequence[str] | None = None) -> list[Tokens]:
+    @property
+    def mask_id(self) -> int:
+        """The token id of the mask.
+
+        :raises ModelError: the tokenizer has none.
+        """
+        if self._mask_id is None:
+            raise ModelError("the tokenizer has no mask token, which masked language modelling needs")
+        return self._mask_id
+
+    @property
+    def special_ids(self) -> list[int]:
+        """Token ids that stand for no text."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        # What puts [CLS] and [SEP] around a text need not be marked as special in the vocabulary.
+        around = self._tokenizer.encode("").ids
+        return sorted({*around, self._pad_id, *(index for index, token in added.items() if token.special)})
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many token ids there are."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def tokenize(
+        self, first: Sequence[str], second: Sequence[str] | None = None, *, words: bool = False
+    ) -> list[Tokens]:
         """Tokenize texts or pairs, in order.
 
         Lone surrogates, which no tokenizer takes, become U+FFFD. That a text is truncated is logged once.
+
+        :param words: find the words of single texts too; see :func:`replank.words.join_words`.
         """
         texts: list[Any] = [without_lone_surrogates(text) for text in first]
         if second is not None:
             texts = list(zip(texts, map(without_lone_surrogates, second), strict=True))
-        encodings = self._tokenizer.encode_batch_fast(texts)
+        # The fast one leaves out where tokens lie in the text.
+        encode = self._tokenizer.encode_batch if words else self._tokenizer.encode_batch_fast
+        encodings = encode(texts)
         if any(encoding.overflowing for encoding in encodings):
             _tell_of_truncation(self.max_length)
+        if words:
+            pairs = zip(texts, encodings, strict=True)
+            return [Tokens(found.ids, found.type_ids, first_tokens(text, found.offsets)) for text, found in pairs]
         return [Tokens(encoding.ids, encoding.type_ids) for encoding in encodings]
 
     def pad(self, examples: Sequence[Tokens]) -> Batch:
@@ -171,6 +212,12 @@ def _takes_segments(folder: Path, settings: dict[str, Any]) -> bool:
     if names := settings.get("model_input_names"):
         return "token_type_ids" in names
     return int(read_json(folder / "config.json").get("type_vocab_size") or 0) > 1
+
+
+def _token_id(tokenizer: Tokenizer, token: Any) -> int | None:
+    """The id of a token that ``tokenizer_config.json`` names, as a string or with its attributes."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return tokenizer.token_to_id(content) if isinstance(content, str) else None
 
 
 def _load_tokenizer(folder: Path) -> Tokenizer:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from replank.errors import ReplankError, TooLargeError, UsageError
-from replank.tasks import Task
+from replank.tasks import Kind, Task
 from replank.text import without_lone_surrogates
 
 
@@ -64,7 +64,7 @@ class TaskInfo(BaseModel):
     """What the model was made for."""
 
     name: str
-    kind: Literal["classification", "regression"]
+    kind: Kind
     labels: list[str]
     columns: list[str]
     is_pair: bool

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from replank.data import DataConfig, Dataset, Examples
 from replank.errors import DataError
 from replank.evaluate import evaluate, require_same_task
-from replank.metrics import METRICS, decide, score
+from replank.metrics import METRICS, decide
+from replank.metrics import score as score_answers
 from replank.runtime import load_model
 from replank.source import open_source
 from replank.tasks import Task
@@ -28,6 +29,10 @@ def floats(values: Any) -> NDArray[np.float32]:
 
 def logits_of(predicted: list[int], outputs: int = 2) -> NDArray[np.float32]:
     return floats(np.eye(outputs)[predicted])
+
+
+def score(task: Task, logits: NDArray[np.float32], truth: Any) -> dict[str, float]:
+    return score_answers(task, decide(task, logits), truth)
 
 
 def test_classification_by_hand() -> None:

@@ -76,8 +76,8 @@ def test_a_batch_without_segments_has_two_inputs() -> None:
     ("settings", "config", "pad_id"),
     [
         ({"pad_token": "[MASK]"}, {"pad_token_id": 3}, SPECIAL.index("[MASK]")),  # the tokenizer's word wins
-        ({"pad_token": {"content": "[PAD]"}}, {"pad_token_id": 3}, 3),  # then the model's
-        ({"pad_token": "no such token"}, {"pad_token_id": 3}, 3),
+        ({"pad_token": {"content": "[PAD]"}}, {"pad_token_id": 3}, 0),
+        ({"pad_token": "no such token"}, {"pad_token_id": 3}, 3),  # then the model's
         ({"pad_token": None}, {"pad_token_id": None}, 0),
     ],
 )

@@ -20,10 +20,11 @@ from compress.replacing import TheseusConfig
 from compress.schedule import LinearSchedule
 from compress.successor import compress
 from replank.artifact import Artifact
-from replank.data import DataConfig
+from replank.data import DataConfig, Examples
 from replank.errors import TrainingError, UsageError
 from replank.runtime import load_model
 from replank.source import open_source
+from replank.targets import LabelledExamples
 
 SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
 
@@ -161,9 +162,10 @@ def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Pa
     assert good > bad
 
 
-def test_every_epoch_has_its_own_order_and_every_example_once() -> None:
-    lengths = [index % 7 + 1 for index in range(50)]
-    sampler = LengthGrouped(8, lengths, seed=1)
+def test_every_epoch_has_its_own_order_and_every_example_once(encoder: Path, data: DataConfig) -> None:
+    rows = Examples([" ".join(["film"] * (index % 7 + 1)) for index in range(50)], None, np.zeros(50, dtype=np.int64))
+    task = data.load().task
+    sampler = LengthGrouped(8, LabelledExamples(task, open_source(encoder).text_encoder(task), rows), seed=1)
     first, again = list(sampler), list(sampler)
     sampler.set_epoch(1)
     second = list(sampler)

@@ -69,7 +69,7 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
     from export.verify import verify as compare
     from replank.evaluate import require_same_task
     from replank.progress import progress
-    from replank.runtime import load_model
+    from replank.runtime import load_model, require_whole_texts
 
     sources = [open_source(reference), open_source(candidate)]
     dataset = data.load(sources[0].task) if data else None
@@ -81,6 +81,8 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
         )
     if dataset:
         require_same_task(reference, sources[0].task, dataset)
+    for source in sources:
+        require_whole_texts(source, "verify")
     ours, theirs = (load_model(source, task=task) for source in sources)
     texts = dataset.split(dataset.held_out) if dataset else None
     with progress("verify", 7 + (texts is not None)) as advance:

@@ -97,11 +97,13 @@ def predict(model: str, texts: tuple[str, ...], device: Any, threads: int | None
     A line of stdin may also be JSON: a string, a list of two strings. --json prints one JSON object a line.
     """
     from replank.answers import answers
-    from replank.runtime import load_model
+    from replank.runtime import load_model, require_whole_texts
 
     if not texts and sys.stdin.isatty():
         raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
-    loaded = load_model(open_source(model), device=device, threads=threads)
+    source = open_source(model)
+    require_whole_texts(source, "predict")
+    loaded = load_model(source, device=device, threads=threads)
     width = 2 if loaded.task.is_pair else 1
     for batch in _batches(_arguments(texts, width) if texts else _lines(width)):
         columns = list(zip(*batch, strict=True))
