@@ -18,6 +18,7 @@ from replank.demo import DEMO_ROWS, demo_encoder, write_demo_data
 from replank.environment import machine, versions
 from replank.errors import UsageError
 from replank.evaluate import evaluate
+from replank.processes import process_count
 from replank.progress import progress
 from replank.provenance import config_json
 from replank.runtime import load_model
@@ -76,6 +77,8 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     from export.convert import export
     from export.quantize import quantize
 
+    if process_count() > 1:
+        raise UsageError("run works in one process", hint="under torchrun: replank finetune and replank compress")
     group_sizes(encoder.layers, plan.compress.layers, plan.compress.grouping)
     require_kind(encoder, "torch", "run")
     data = data_config.load(encoder.task if encoder.is_fine_tuned else None)

@@ -18,7 +18,7 @@ from replank.answers import Score, answers
 from replank.environment import versions
 from replank.errors import DeadlineError, NotReadyError, UsageError
 from replank.extras import installed_version
-from replank.runtime import Model, require_whole_texts
+from replank.runtime import Model
 from replank.tasks import Task
 from serve.body import read_body, while_connected
 from serve.engine import Engine, Inference
@@ -78,7 +78,6 @@ class ServeConfig:
 
 def build_app(model: Model, config: ServeConfig) -> FastAPI:
     """The application of one model. Its engine, in ``app.state.engine``, lives as long as its lifespan."""
-    require_whole_texts(model.source, "serve")
     engine = Engine(model, max_batch=config.max_batch, max_queue=config.max_queue)
 
     @asynccontextmanager

@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from replank.cli import checks, compressing, stages, use
 from replank.errors import ReplankError
 from replank.extras import installed_version, missing_extra
+from replank.processes import is_first_process
 
 _log = logging.getLogger("replank")
 _LONGEST_LINE = 1000
@@ -85,6 +86,10 @@ def _mend_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))  # noqa: SIM115
+    if not is_first_process():
+        # Of several processes one speaks; an error is everybody's own.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        _log.setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

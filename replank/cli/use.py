@@ -132,12 +132,14 @@ def predict(model: str, texts: tuple[str, ...], device: Any, threads: int | None
 @device_options
 def serve(model: str, device: Any, threads: int | None, **settings: Any) -> None:
     """Serve MODEL over HTTP: POST /predict, GET /info /health /ready, docs at /docs, a page to try it at /."""
-    from replank.runtime import load_model
+    from replank.runtime import load_model, require_whole_texts
     from serve.app import ServeConfig
     from serve.server import run_server
 
     config = ServeConfig(**settings)
-    run_server(load_model(open_source(model), device=device, threads=threads), config)
+    source = open_source(model)
+    require_whole_texts(source, "serve")
+    run_server(load_model(source, device=device, threads=threads), config)
 
 
 CHAINS = (quickstart, run)

@@ -1,0 +1,248 @@
+"""Heads beside sequence classification: a label for each word, and masked language modelling."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import BAD, FILLER, GOOD, SPECIAL, Replank, error_lines, sentences, tiny_settings, write_tokenizer
+from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, BertConfig, BertForMaskedLM
+
+from compress.distill import KdConfig
+from compress.finetune import FinetuneConfig, finetune
+from compress.replacing import TheseusConfig
+from compress.successor import compress
+from replank.artifact import Artifact
+from replank.data import DataConfig
+from replank.errors import DataError, ModelError
+from replank.evaluate import evaluate
+from replank.runtime import load_model
+from replank.source import open_source
+from replank.targets import IGNORED, LabelledExamples
+
+SHORT: dict[str, Any] = {"epochs": 12.0, "batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
+
+
+def tagged(rows: int, seed: int) -> list[tuple[list[str], list[str]]]:
+    """Words with entities: one good word or two are a PRAISE, bad ones a BLAME. The word itself tells its label."""
+    generator = random.Random(seed)  # noqa: S311 - test data, no secret
+    made = []
+    for _ in range(rows):
+        words, tags = [], []
+        for _ in range(generator.randint(2, 4)):
+            filler = generator.choices(FILLER, k=generator.randint(1, 3))
+            kind = generator.choice(("PRAISE", "BLAME"))
+            known = GOOD if kind == "PRAISE" else BAD
+            entity = [generator.choice(known[:3]), *generator.choices(known[3:], k=generator.randint(0, 1))]
+            words += filler + entity
+            tags += ["O"] * len(filler) + [f"B-{kind}"] + [f"I-{kind}"] * (len(entity) - 1)
+        made.append((words, tags))
+    return made
+
+
+@pytest.fixture(scope="module")
+def tags(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Tagged words: training data as JSONL, dev and test as CSV, which hold the same."""
+    folder = tmp_path_factory.mktemp("tags")
+    train = [json.dumps({"tokens": words, "ner_tags": tags}) for words, tags in tagged(192, 0)]
+    (folder / "train.jsonl").write_text("\n".join(train), encoding="utf-8")
+    for seed, split in enumerate(("dev", "test"), 1):
+        rows = [f"{' '.join(words)},{' '.join(tags)}" for words, tags in tagged(48, seed)]
+        (folder / f"{split}.csv").write_text("\n".join(["tokens,ner_tags", *rows]), encoding="utf-8")
+    return DataConfig(data=folder, kind="token-classification", max_length=32)
+
+
+@pytest.fixture(scope="module")
+def tagger(encoder: Path, tags: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    out = tmp_path_factory.mktemp("tagger") / "predecessor"
+    return finetune(open_source(encoder), out, FinetuneConfig(**SHORT), tags)
+
+
+@pytest.fixture(scope="module")
+def masked_predecessor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain folder of a pretrained encoder as the hub has it, with its masked language modelling head."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    torch.manual_seed(0)
+    BertForMaskedLM(BertConfig(**tiny_settings())).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Texts without labels."""
+    folder = tmp_path_factory.mktemp("texts")
+    for seed, (split, rows) in enumerate({"train": 96, "dev": 32}.items()):
+        lines = [json.dumps({"text": text}) for text, _ in sentences(rows, seed)]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return DataConfig(data=folder, kind="masked-lm", max_length=32)
+
+
+def test_a_tagger_is_made_and_replaced(tagger: Artifact, tags: DataConfig, tmp_path: Path) -> None:
+    task, quality = tagger.manifest.task, tagger.manifest.quality
+    assert task.labels == ("B-BLAME", "B-PRAISE", "I-BLAME", "I-PRAISE", "O")
+    assert (task.columns, task.label_column, task.metrics) == (("tokens",), "ner_tags", ("entity_f1", "accuracy"))
+    assert quality is not None
+    assert quality["metrics"]["entity_f1"] > 0.9
+    assert quality["unseen_words"] == 0
+    successor = compress(open_source(tagger.path), tmp_path / "out", TheseusConfig(**SHORT, layers=2), tags)
+    assert successor.manifest.quality is not None
+    assert successor.manifest.quality["metrics"]["entity_f1"] > 0.9
+    model, report = AutoModelForTokenClassification.from_pretrained(successor.path, output_loading_info=True)
+    assert model.config.id2label == dict(enumerate(task.labels))
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+
+
+def test_a_tagger_is_distilled(tagger: Artifact, tags: DataConfig, tmp_path: Path) -> None:
+    artifact = compress(open_source(tagger.path), tmp_path / "out", KdConfig(**SHORT, layers=2), tags)
+    assert artifact.manifest.quality is not None
+    assert artifact.manifest.quality["metrics"]["entity_f1"] > 0.9
+
+
+def test_the_metric_is_that_of_the_model_run_by_hand(tagger: Artifact, tags: DataConfig) -> None:
+    """Word by word, with transformers alone; then whole entities, counted here."""
+    data = tags.load()
+    model = AutoModelForTokenClassification.from_pretrained(tagger.path).eval()
+    loaded = load_model(open_source(tagger.path))
+    found: set[tuple[int, int, int, str]] = set()
+    wanted: set[tuple[int, int, int, str]] = set()
+    examples = data.split("test")
+    assert examples.labels is not None
+    for row, (text, labels) in enumerate(zip(examples.first, examples.labels, strict=True)):
+        batch = loaded.text_encoder.pad(loaded.text_encoder.tokenize([text]))
+        with torch.inference_mode():
+            logits = model(**{name: torch.from_numpy(value) for name, value in batch.inputs().items()}).logits[0]
+        names = [model.config.id2label[int(index)] for index in logits.argmax(-1)[1:-1]]
+        found |= entities(row, names)
+        wanted |= entities(row, [data.task.labels[index] for index in labels])
+    hits = len(found & wanted)
+    expected = 2 * hits / (len(found) + len(wanted))
+    assert evaluate(loaded, data, "test")["metrics"]["entity_f1"] == pytest.approx(expected)
+
+
+def entities(row: int, names: list[str]) -> set[tuple[int, int, int, str]]:
+    """Entities as (row, start, end, kind), by the rules of CoNLL's script."""
+    found, start, kind = set(), 0, "O"
+    for index, name in enumerate([*names, "O"]):
+        if kind != "O" and (name[:1] != "I" or name[2:] != kind):
+            found.add((row, start, index, kind))
+            kind = "O"
+        if name != "O" and kind == "O":
+            start, kind = index, name[2:]
+    return found
+
+
+def test_words_beyond_the_length_are_told(tagger: Artifact, tags: DataConfig) -> None:
+    short = DataConfig(data=tags.data, kind="token-classification", max_length=5)
+    data = short.load()
+    quality = evaluate(load_model(open_source(tagger.path), task=data.task), data, "test")
+    words = [len(text.split()) for text in data.split("test").first]
+    assert quality["unseen_words"] == sum(max(0, count - 3) for count in words) > 0
+
+
+def test_a_word_is_asked_at_its_first_token(encoder: Path, tmp_path: Path) -> None:
+    """``zzz`` is one token a letter here, and a word of white space is none."""
+    rows = [{"tokens": ["zzz", "\u00a0", "good", "New York"], "ner_tags": ["X", "Y", "X", "Y"]}]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    data = DataConfig(train=tmp_path / "train.jsonl", kind="token-classification").load()
+    assert data.task.metrics == ("accuracy", "macro_f1")
+    asked = LabelledExamples(data.task, open_source(encoder).text_encoder(data.task), data.split("train"))
+    tokens, target = asked[0]
+    assert target.tolist()[:6] == [IGNORED, 0, IGNORED, IGNORED, 0, 1]
+    assert set(target.tolist()[6:]) == {IGNORED}
+    assert tokens.starts == (1, -1, 4, 5)
+    assert asked.unseen_words == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"tokens": ["a", "film"], "ner_tags": ["O"]}, "line 2: 1 labels for 2 words"),
+        ({"tokens": ["a", "film"], "ner_tags": ["O", "NEW"]}, "line 2: label 'NEW' is not one of B-X, O"),
+    ],
+)
+def test_words_and_labels_that_do_not_fit(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    good = {"tokens": ["good", "film"], "ner_tags": ["B-X", "O"]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(good), encoding="utf-8")
+    (tmp_path / "dev.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(row)}", encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        DataConfig(data=tmp_path, kind="token-classification").load()
+
+
+def test_masks_are_berts_and_new_in_each_epoch(masked_predecessor: Path, texts: DataConfig) -> None:
+    data = texts.load()
+    assert data.task.labels == ()
+    encoder = open_source(masked_predecessor).text_encoder(data.task)
+    asked = LabelledExamples(data.task, encoder, data.split("train"), seed=3)
+    plain = encoder.tokenize(data.split("train").first)
+    fates = {"mask": 0, "same": 0, "other": 0}
+    chosen = total = 0
+    for epoch in range(20):
+        asked.epoch = epoch
+        for index, before in enumerate(plain):
+            tokens, target = asked[index]
+            for old, new, wanted in zip(before.ids, tokens.ids, target, strict=True):
+                total += old >= len(SPECIAL)
+                if wanted == IGNORED:
+                    assert old == new
+                    continue
+                assert wanted == old >= len(SPECIAL)
+                chosen += 1
+                fates["mask" if new == SPECIAL.index("[MASK]") else "same" if new == old else "other"] += 1
+    assert chosen / total == pytest.approx(0.15, abs=0.03)
+    assert np.array(list(fates.values())) / chosen == pytest.approx([0.8, 0.1, 0.1], abs=0.03)
+    asked.epoch = 0
+    first = [asked[index][0].ids for index in range(len(asked))]
+    assert first == [asked[index][0].ids for index in range(len(asked))]
+    asked.epoch = 1
+    assert first != [asked[index][0].ids for index in range(len(asked))]
+
+
+def test_a_general_successor_is_made_and_fine_tuned_later(
+    masked_predecessor: Path, texts: DataConfig, data: DataConfig, tmp_path: Path
+) -> None:
+    predecessor = finetune(open_source(masked_predecessor), tmp_path / "predecessor", FinetuneConfig(**SHORT), texts)
+    losses = [entry["eval_loss"] for entry in predecessor.manifest.made_by["curve"] if "eval_loss" in entry]
+    assert losses[-1] < 0.95 * losses[0]
+    config = TheseusConfig(**SHORT, layers=2, second_phase="all")
+    successor = compress(open_source(predecessor.path), tmp_path / "successor", config, texts)
+    model, report = AutoModelForMaskedLM.from_pretrained(successor.path, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert model.config.num_hidden_layers == 2
+    assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
+    tuned = finetune(open_source(successor.path), tmp_path / "tuned", FinetuneConfig(**SHORT), data)
+    assert tuned.manifest.quality is not None
+    assert tuned.manifest.quality["metrics"]["accuracy"] > 0.9
+    assert open_source(tuned.path).layers == 2
+
+
+def test_a_successor_of_one_task_is_fine_tuned_on_another(
+    successor: Path, pair_data: DataConfig, tmp_path: Path
+) -> None:
+    """The paper's transfer from MNLI: the encoder stays, the head is new."""
+    config = FinetuneConfig(epochs=1, precision="fp32")
+    tuned = finetune(open_source(successor), tmp_path / "tuned", config, pair_data)
+    assert tuned.manifest.task.columns == ("one", "two")
+    assert tuned.manifest.parent is not None
+    assert tuned.manifest.parent["manifest"]["made_by"]["stage"] == "compress"
+
+
+def test_a_pretrained_encoder_is_no_predecessor_of_a_task(masked_predecessor: Path, data: DataConfig) -> None:
+    source = open_source(masked_predecessor)
+    assert (source.head, source.is_fine_tuned, source.task.kind) == ("MaskedLM", False, "masked-lm")
+    with pytest.raises(ModelError, match="without a classification head"):
+        load_model(source, task=data.load().task)
+
+
+@pytest.mark.parametrize("command", ["export", "predict", "serve", "verify"])
+def test_what_answers_texts_refuses_a_tagger(tagger: Artifact, replank: Replank, tmp_path: Path, command: str) -> None:
+    second = {"export": tmp_path / "onnx", "predict": "a text", "serve": "--port=0", "verify": tagger.path}[command]
+    done = replank(command, tagger.path, second)
+    assert done.code == 1
+    assert f"answers each token (token-classification); {command} handles models" in error_lines(done)[0]

@@ -1,0 +1,151 @@
+"""Training that is cut short, cut into parts, or spread over processes is the same training."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import replank_process, run_replank
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
+
+from compress.checkpoints import newest
+from compress.config import TrainingConfig
+from compress.finetune import FinetuneConfig, finetune
+from compress.replacing import TheseusConfig
+from compress.schedule import LinearSchedule
+from compress.successor import compress
+from replank.artifact import Artifact
+from replank.data import DataConfig
+from replank.errors import UsageError
+from replank.source import open_source
+
+SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def compress_arguments(predecessor: Path, out: Path, data: DataConfig, epochs: int) -> list[Any]:
+    """The command line of a training that no randomness of dropout tells apart on several processes."""
+    return [
+        *("compress", predecessor, out, "--data", data.data, "--text", "sentence", "--task", "sentiment"),
+        *("--epochs", epochs, "--precision", "fp32", "--batch-size", 16, "--learning-rate", 1e-3, "--max-length", 32),
+    ]
+
+
+@pytest.fixture(scope="module")
+def calm(predecessor: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The predecessor without dropout."""
+    folder = tmp_path_factory.mktemp("calm")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        predecessor, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, dtype=torch.float32
+    )
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((predecessor / name).read_bytes())
+    return folder
+
+
+def test_a_killed_run_ends_with_the_same_weights(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    """kill -9, three times, at whatever it does just then; each time it goes on from its last whole checkpoint."""
+    arguments = [compress_arguments(predecessor, tmp_path / name, data, 12) for name in ("whole", "killed")]
+    assert run_replank(*arguments[0]).code == 0
+    work = tmp_path / "killed.work"
+    reached = []
+    for number in range(3):
+        with replank_process(*arguments[1]) as process:
+            before = newest(work) if work.exists() else None
+            while process.poll() is None and (not work.exists() or newest(work) == before):
+                time.sleep(0.01)
+            time.sleep(0.05 * number)
+            process.kill()
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        reached.append(newest(work))
+    assert reached[0] != reached[1] != reached[2]
+    done = run_replank(*arguments[1])
+    assert done.code == 0, done.err
+    assert "resuming from" in done.err
+    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+    whole, killed = (Artifact.open(tmp_path / name).manifest for name in ("whole", "killed"))
+    assert whole.digest == killed.digest
+
+
+def test_two_processes_train_as_one(calm: Path, data: DataConfig, tmp_path: Path) -> None:
+    """Under torchrun: the same batches, the same draws, gradients averaged; equal but for the order of sums."""
+    one, two = (compress_arguments(calm, tmp_path / name, data, 2) for name in ("one", "two"))
+    assert run_replank(*one).code == 0
+    program = Path(sys.executable).parent
+    torchrun = [program / "torchrun", "--standalone", "--no-python", "--nproc-per-node=2", program / "replank"]
+    done = subprocess.run(
+        [*map(str, torchrun), *map(str, two)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("quality") == 1
+    ours, theirs = weights(tmp_path / "two"), weights(tmp_path / "one")
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in theirs) < 2e-3
+    first, second = (Artifact.open(tmp_path / name).manifest for name in ("one", "two"))
+    assert first.made_by["layer_steps"] == second.made_by["layer_steps"]
+    assert first.made_by["steps"] == second.made_by["steps"] == 24
+    assert first.quality == second.quality
+    assert not (tmp_path / "two.work").exists()
+
+
+def test_parts_of_a_step_train_as_the_whole(calm: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = TheseusConfig(**SHORT, layers=2, schedule=LinearSchedule(0.5, 0.5))
+    whole, parts, again = (
+        compress(open_source(calm), tmp_path / name, made, data).path
+        for name, made in (
+            ("whole", config),
+            ("parts", replace(config, micro_batches=4)),
+            ("again", replace(config, checkpoint_activations=True)),
+        )
+    )
+    for other in (parts, again):
+        ours, theirs = weights(other), weights(whole)
+        assert max(float((ours[name] - theirs[name]).abs().max()) for name in theirs) < 2e-3
+    assert same(weights(again), weights(whole))
+
+
+def test_training_ends_when_it_gets_no_better(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    """With a learning rate that moves nothing, every evaluation after the first is one too many."""
+    config = FinetuneConfig(**SHORT | {"epochs": 9.0, "learning_rate": 1e-30}, patience=2)
+    made_by = finetune(open_source(encoder), tmp_path / "out", config, data).manifest.made_by
+    assert made_by["steps"] == 3 * 6
+    assert len([entry for entry in made_by["curve"] if "eval_headline" in entry]) == 3
+
+
+def test_replacing_is_not_stopped_in_its_first_phase(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    settings = SHORT | {"epochs": 9.0, "learning_rate": 1e-30}
+    config = TheseusConfig(**settings, layers=2, patience=1, schedule=LinearSchedule(0.3, 24))
+    made_by = compress(open_source(predecessor), tmp_path / "out", config, data).manifest.made_by
+    # The first evaluation that counts comes with the last step of the ramp, after 24; the second ends it.
+    assert made_by["steps"] == 30
+
+
+def test_a_batch_that_cannot_be_cut_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match="--batch-size 32 cannot be cut into 1 processes times 3 micro-batches"
+    ) as error:
+        TrainingConfig(micro_batches=3).rows_at_once()
+    assert error.value.hint == "choose a multiple of 3"
+
+
+def test_half_precision_needs_its_hardware(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(UsageError, match="--precision fp16 needs a CUDA device"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(precision="fp16"), data)
