@@ -77,6 +77,8 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
         loaded = load_model(open_source(folder), task=run.data.task)
         with progress(f"evaluate on {held_out}", len(run.data.split(held_out))) as advance:
             quality = evaluate(loaded, run.data, held_out, progress=advance)
+        if other := run.data.also_held_out:
+            quality |= {"mismatched": evaluate(loaded, run.data, other)}
         seal(
             folder,
             Manifest(

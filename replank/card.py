@@ -57,6 +57,8 @@ def _quality(quality: dict[str, Any] | None) -> str:
     if quality is None:
         return "Not measured."
     metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in quality["metrics"].items())
+    if other := quality.get("mismatched"):
+        metrics += "".join(f"\n| {name}, mismatched | {value:.4f} |" for name, value in other["metrics"].items())
     return f"On the {quality['split']} split, {quality['rows']} rows:\n\n| metric | value |\n|---|---|\n{metrics}"
 
 

@@ -20,7 +20,9 @@ from replank.tables import SUFFIXES, Table, read_table
 from replank.tasks import GLUE, GlueTask, Kind, Task, custom_metrics, glue_task
 from replank.words import join_words, split_cell
 
-SPLITS = ("train", "dev", "test")
+SPLITS = ("train", "dev", "test", "dev_mismatched", "test_mismatched", "ax")
+# MNLI's splits as GLUE's own files name them.
+_OTHER_NAMES = {"dev_matched": "dev", "test_matched": "test"}
 _TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",), ("tokens",), ("words",))
 _WORD_LABEL_GUESSES = ("ner_tags", "tags", "labels")
 
@@ -83,6 +85,12 @@ class Dataset:
         return {name: split.digest for name, split in self.splits.items()}
 
     @property
+    def also_held_out(self) -> str | None:
+        """MNLI's other split of the same sort, of genres that it was not trained on; if it is there, with labels."""
+        other = self.splits.get(f"{self.held_out}_mismatched")
+        return f"{self.held_out}_mismatched" if other is not None and other.labels is not None else None
+
+    @property
     def held_out(self) -> str:
         """The split that quality is reported on: ``test`` if it has labels, for no choice is made on it."""
         test = self.splits.get("test")
@@ -94,7 +102,8 @@ class DataConfig:
     """Where examples come from. Field for field the data flags of the command line.
 
     :param task: one of GLUE's names, or any name for the user's own data.
-    :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv or .jsonl.
+    :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv or .jsonl; of MNLI also
+        ``dev_mismatched``, ``test_mismatched`` and the diagnostics ``ax``.
     :param train: file of the training split; ``dev`` and ``test`` likewise.
     :param text: the text column, or the first of a pair.
     :param text_pair: the second text column of a pair.
@@ -149,11 +158,12 @@ class DataConfig:
         if not self.data.is_dir():
             raise DataError(f"there is no folder {self.data}")
         found: dict[str, Path] = {}
-        for path in (self.data / f"{split}{suffix}" for split in SPLITS for suffix in SUFFIXES):
-            if path.is_file() and path.stem in found:
-                raise DataError(f"{self.data} holds both {found[path.stem].name} and {path.name}; which is it?")
+        for path in (self.data / f"{name}{suffix}" for name in (*SPLITS, *_OTHER_NAMES) for suffix in SUFFIXES):
+            split = _OTHER_NAMES.get(path.stem, path.stem)
+            if path.is_file() and split in found:
+                raise DataError(f"{self.data} holds both {found[split].name} and {path.name}; which is it?")
             if path.is_file():
-                found[path.stem] = path
+                found[split] = path
         if not found:
             raise DataError(
                 f"{self.data} holds no train, dev or test file",

@@ -60,8 +60,8 @@ def load_glue(name: str) -> dict[str, Table]:
         raise HubError(f"cannot load nyu-mll/glue ({name}): {error}", hint=_OFFLINE_HINT) from error
     columns = (*task.hub_columns, "label")
     tables = {}
-    for ours, theirs in {"train": "train", "dev": task.dev_split}.items():
-        split = loaded[theirs]
+    for ours, theirs in task.hub_splits.items():
+        split = loaded[theirs] if theirs in loaded else load_dataset("nyu-mll/glue", theirs)["test"]
         rows = list(zip(*(map(str, split[column]) for column in columns), strict=True))
         tables[ours] = Table(Path(f"nyu-mll/glue/{name}/{theirs}"), columns, rows, list(range(1, len(rows) + 1)))
     return tables

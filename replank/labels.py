@@ -23,7 +23,9 @@ def raw_labels(table: Table, column: str, split: str, kind: Kind) -> list[str] |
     """
     if kind == "masked-lm":
         return None
-    if split.startswith("test") and (column not in table.columns or set(table.column(column)) <= {"-1", ""}):
+    if (split.startswith("test") or split == "ax") and (
+        column not in table.columns or set(table.column(column)) <= {"-1", ""}
+    ):
         return None
     return table.column(column)
 

@@ -86,13 +86,24 @@ class Task:
 
 @dataclass(frozen=True)
 class GlueTask:
-    """One of the nine tasks of the GLUE benchmark (Wang et al., 2018) as the hub's ``nyu-mll/glue`` has it."""
+    """One of the nine tasks of the GLUE benchmark (Wang et al., 2018) as the hub's ``nyu-mll/glue`` has it.
+
+    :param has_mismatched: whether dev and test come in two: of the genres of the training split, and of others.
+    """
 
     labels: tuple[str, ...]
     hub_columns: tuple[str, ...]
     metrics: tuple[str, ...] = ("accuracy",)
     max_length: int = 128
-    dev_split: str = "validation"
+    has_mismatched: bool = False
+
+    @property
+    def hub_splits(self) -> dict[str, str]:
+        """Our names of its splits to the hub's; ``ax``, the diagnostics, is a data set of its own there."""
+        if not self.has_mismatched:
+            return {"train": "train", "dev": "validation", "test": "test"}
+        mismatched = {"dev_mismatched": "validation_mismatched", "test_mismatched": "test_mismatched"}
+        return {"train": "train", "dev": "validation_matched", "test": "test_matched", **mismatched, "ax": "ax"}
 
     @property
     def kind(self) -> Kind:
@@ -114,7 +125,7 @@ GLUE: dict[str, GlueTask] = {
         ("entailment", "neutral", "contradiction"),
         ("premise", "hypothesis"),
         _TWO_CLASSES,
-        dev_split="validation_matched",
+        has_mismatched=True,
     ),
     "qnli": GlueTask(_ENTAILMENT, ("question", "sentence"), _TWO_CLASSES, max_length=256),
     "rte": GlueTask(_ENTAILMENT, _PAIR, _TWO_CLASSES),

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 import pytest
-from conftest import Replank
+from conftest import Replank, error_lines
 
+from compress.distill import KdConfig, PkdConfig, TruncateConfig
 from compress.finetune import FinetuneConfig
 from compress.replacing import TheseusConfig
-from compress.schedule import LinearSchedule
+from compress.schedule import ConstantSchedule, LinearSchedule
 from export.convert import ExportConfig
 from export.int8 import DynamicInt8
 from replank.artifact import Artifact
@@ -67,8 +68,7 @@ def defaults(command: str) -> dict[str, Any]:
     ("command", "config", "elsewhere"),
     [
         ("finetune", FinetuneConfig, {"warmup", "weight_decay"}),
-        ("compress", TheseusConfig, {"warmup", "weight_decay", "schedule"}),
-        ("compress", LinearSchedule, set()),
+        ("compress", TruncateConfig, {"warmup", "weight_decay"}),
         ("export", ExportConfig, set()),
         ("quantize", DynamicInt8, set()),
         ("serve", ServeConfig, set()),
@@ -81,6 +81,51 @@ def test_the_defaults_are_those_of_python(command: str, config: Any, elsewhere: 
         if field.name not in elsewhere:
             assert field.default is not MISSING
             assert known[field.name] == field.default, field.name
+
+
+@pytest.mark.parametrize("config", [TheseusConfig, LinearSchedule, KdConfig, PkdConfig])
+def test_the_help_tells_the_defaults_of_each_method(config: Any) -> None:
+    """They are no defaults of the command, for an option of another method is refused."""
+    options = {option.name: option for option in cli.commands["compress"].params if isinstance(option, click.Option)}
+    own = {field.name: field.default for field in fields(config)}
+    for name in own.keys() - {field.name for field in fields(TruncateConfig)} - {"schedule"}:
+        assert defaults("compress")[name] is None
+        shown = f"{own[name]:g}" if isinstance(own[name], float) else own[name]
+        assert f"[default: {shown}" in str(options[name].help), name
+    if config is LinearSchedule:
+        assert f"; constant {ConstantSchedule().base_rate:g}]" in str(options["base_rate"].help)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message", "hint"),
+    [
+        ("--method kd --base-rate 0.3", "--base-rate is an option of --method theseus, not of kd", None),
+        ("--temperature 3", "--temperature is an option of --method kd and pkd, not of theseus", None),
+        ("--grouping 2,x", "'2,x' is no list of sizes", "replank compress --help"),
+        ("--grouping 2,3", "--grouping 2,3 adds up to 5; the predecessor has 4 layers", None),
+        (
+            "--layers 3",
+            "--layers 3 does not divide",
+            "or name groups of your own: --grouping 1,1,2",
+        ),
+        ("--ramp 1000", "the replacing rate never reaches 1", "choose a shorter --ramp"),
+        (
+            "--method truncate --init-from nowhere/at/all",
+            "there is no folder nowhere/at/all",
+            "expected a model folder",
+        ),
+    ],
+)
+def test_methods_on_the_command_line(
+    replank: Replank, predecessor: Path, data: DataConfig, tmp_path: Path, flags: str, message: str, hint: str | None
+) -> None:
+    given = ("--data", data.data, "--text", "sentence", "--task", "sentiment", *flags.split())
+    done = replank("compress", predecessor, tmp_path / "out", *given)
+    lines = error_lines(done)
+    assert done.code == (1 if "nowhere" in flags else 2)
+    assert message in lines[0]
+    assert hint is None or hint in lines[1]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("command", ["finetune", "compress", "export", "quantize", "run", "evaluate", "verify"])

@@ -33,10 +33,23 @@ GOLDEN = {
     "roberta": {"Attention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2},
     "xlm-roberta": {"Attention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2},
     "camembert": {"Attention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2},
+    "data2vec-text": {"Attention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2},
+    "xlm-roberta-xl": {"Attention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2},
+    "roberta-prelayernorm": {"Attention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2},
+    "ernie": {"Attention": 2, "SkipLayerNormalization": 4, "EmbedLayerNormalization": 1, "BiasGelu": 2},
 }
 
 
-@pytest.mark.parametrize("model_type", list(ENCODERS))
+@pytest.mark.parametrize("model_type", [name for name in ENCODERS if name not in GOLDEN])
+def test_attention_that_is_not_fused_is_refused(model_type: str, tmp_path: Path) -> None:
+    make_model(model_type).save_pretrained(tmp_path / "torch")
+    write_tokenizer(tmp_path / "torch")
+    with pytest.raises(ModelError, match=r"fusion found \d Attention nodes for 4 layers; expected 4"):
+        export(open_source(tmp_path / "torch"), tmp_path / "onnx", ExportConfig())
+    assert not (tmp_path / "onnx").exists()
+
+
+@pytest.mark.parametrize("model_type", list(GOLDEN))
 def test_every_architecture_is_fused_and_right_under_any_padding(model_type: str, tmp_path: Path) -> None:
     layers = {"n_layers": 2} if model_type == "distilbert" else {"num_hidden_layers": 2}
     model = make_model(model_type)

@@ -89,7 +89,7 @@ def test_the_digest_of_a_plain_folder_is_that_of_its_weights(plain: Path, encode
 @pytest.mark.parametrize("model_type", list(ENCODERS))
 def test_every_known_architecture(plain: Path, model_type: str) -> None:
     source = open_source(configure(plain, model_type=model_type))
-    offset = 2 if "roberta" in model_type or model_type == "camembert" else 0
+    offset = 2 if "roberta" in model_type or model_type in ("camembert", "mpnet", "data2vec-text") else 0
     assert position_limit(source.config, source.name) == 64 - offset
     assert source.text_encoder(source.task).max_length == 64 - offset
 
@@ -153,6 +153,9 @@ def test_a_pickle_is_not_loaded(plain: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
+        ({"model_type": "albert"}, "'albert', which replank cannot handle: its layers are one layer"),
+        ({"model_type": "modernbert"}, "'modernbert', which replank cannot handle: what kind of attention"),
+        ({"model_type": "deberta-v2", "conv_kernel_size": 3}, "has a conv_kernel_size, with which its layers are no"),
         ({"model_type": "gpt2"}, "is a model of type 'gpt2'"),
         ({"model_type": "frobnicate"}, "is a model of type 'frobnicate'"),
         ({"model_type": None}, "is a model of type None"),
@@ -163,7 +166,9 @@ def test_a_pickle_is_not_loaded(plain: Path) -> None:
 def test_other_architectures(plain: Path, config: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message) as refusal:
         open_source(configure(plain, **config))
-    assert refusal.value.hint == f"replank handles encoders of these types: {', '.join(ENCODERS)}"
+    supported = f"replank handles encoders of these types: {', '.join(ENCODERS)}"
+    other = {"deberta-v2": "models of type 'deberta-v2' without it are handled"}
+    assert refusal.value.hint == other.get(str(config.get("model_type")), supported)
 
 
 @pytest.mark.parametrize(

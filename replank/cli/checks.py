@@ -20,7 +20,7 @@ from replank.cli.options import (
     print_table,
 )
 from replank.cli.stages import required_data
-from replank.data import DataConfig
+from replank.data import SPLITS, DataConfig
 from replank.errors import QualityGateError, UsageError
 from replank.source import open_source
 
@@ -30,7 +30,7 @@ from replank.source import open_source
 )
 @click.argument("model")
 @data_options
-@option("--split", type=click.Choice(["train", "dev", "test"]), default="dev", help="The split to score.")
+@option("--split", type=click.Choice(SPLITS), default="dev", help="The split to score.")
 @device_options
 @json_option
 def evaluate(model: str, data: DataConfig | None, split: str, device: Any, threads: int | None, as_json: bool) -> None:

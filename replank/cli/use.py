@@ -24,7 +24,7 @@ from replank.cli.options import (
 from replank.cli.stages import required_data
 from replank.data import DataConfig
 from replank.errors import DataError, UsageError
-from replank.source import open_source
+from replank.source import Source, open_source
 from replank.text import without_lone_surrogates
 
 _STDIN_BATCH = 256
@@ -89,16 +89,32 @@ def run(
 @click.command(short_help="Answer texts.", epilog=example('replank predict int8 "a moving and funny film"'))
 @click.argument("model")
 @click.argument("texts", nargs=-1)
+@option("--glue", type=FOLDER, help="Folder for the leaderboard's files; needs --task, and --data if not from the hub.")
+@data_options
 @device_options
 @json_option
-def predict(model: str, texts: tuple[str, ...], device: Any, threads: int | None, as_json: bool) -> None:
+def predict(
+    model: str,
+    texts: tuple[str, ...],
+    glue: Path | None,
+    data: DataConfig | None,
+    device: Any,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Answer TEXTS, or the lines of stdin; of a pair task, arguments in twos, or a tab between the two.
 
     A line of stdin may also be JSON: a string, a list of two strings. --json prints one JSON object a line.
+    With --glue, the test split of a GLUE task is answered into the files that its leaderboard takes.
     """
     from replank.answers import answers
     from replank.runtime import load_model, require_whole_texts
 
+    if glue is not None:
+        _predict_glue(open_source(model), glue, required_data(data), device, threads, as_json)
+        return
+    if data is not None:
+        raise UsageError("predict takes data with --glue only", hint="replank evaluate scores a model on data")
     if not texts and sys.stdin.isatty():
         raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
     source = open_source(model)
@@ -155,6 +171,26 @@ def _show_chain(out: Path, summary: dict[str, Any], as_json: bool) -> None:
     console().print(comparison_table(summary))
     sample = '"first text" "second text"' if len(summary["task"]["columns"]) == 2 else '"a text of yours"'
     click.echo(f"next:\n  replank predict {out / 'int8'} {sample}\n  replank serve {out / 'int8'}")
+
+
+def _predict_glue(
+    source: Source, folder: Path, config: DataConfig, device: Any, threads: int | None, as_json: bool
+) -> None:
+    from replank.evaluate import require_same_task
+    from replank.leaderboard import write_predictions
+    from replank.progress import progress
+    from replank.runtime import load_model
+
+    data = config.load(source.task)
+    require_same_task(source.name, source.task, data)
+    loaded = load_model(source, task=data.task, device=device, threads=threads)
+    rows = sum(len(examples) for split, examples in data.splits.items() if split.startswith(("test", "ax")))
+    with progress("predict", rows) as advance:
+        written = write_predictions(loaded, data, folder, progress=advance)
+    if as_json:
+        print_json([str(path) for path in written])
+    else:
+        click.echo("\n".join(map(str, written)))
 
 
 def _batches(rows: Iterator[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:

@@ -1,0 +1,167 @@
+"""Every method of compression at equal steps, from the same predecessor, in the same order of data.
+
+    python benchmarks/compression.py --data DATA --encoder e5=ENCODER --suite main --seed 1 --task sst2_sent --task mrpc
+
+DATA holds a folder of train.tsv and dev.tsv for each task. Every choice (the best checkpoint) is made on a tenth of the
+training split; what is reported is the official dev split, which nothing has seen. Cells that are done are not done
+again: each is a JSON in benchmarks/results/compression, with its curve, seed, versions and machine. Stopped, the same
+command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+
+from replank.artifact import MANIFEST, Artifact
+from replank.environment import available_cores
+from replank.tables import read_table
+
+RESULTS = Path(__file__).parent / "results" / "compression"
+_HELD_BACK = 10
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model of the table.
+
+    :param encoder: short name of the encoder.
+    :param task: folder of the data.
+    :param method: ``predecessor``, or a key of a suite.
+    :param seed: of everything random.
+    """
+
+    encoder: str
+    task: str
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of the result's file."""
+        return f"{self.encoder}-{self.task}-{self.method}-{self.seed}"
+
+
+PREDECESSOR = "predecessor"
+# What each suite asks of `replank compress`; ENCODER stands for the pretrained encoder.
+SUITES: dict[str, dict[str, tuple[str, ...]]] = {
+    "main": {
+        "theseus": (),
+        "truncate": ("--method", "truncate"),
+        "kd": ("--method", "kd"),
+        "pkd": ("--method", "pkd"),
+        "truncate-pretrained": ("--method", "truncate", "--init-from", "ENCODER"),
+    },
+    "schedule": {
+        "constant": ("--schedule", "constant"),
+        "anti-curriculum": ("--schedule", "anti-curriculum"),
+        "no-second-phase": ("--ramp", "1", "--second-phase", "none"),
+    },
+    "second-phase": {
+        "second-phase-layers": ("--second-phase", "layers"),
+        "second-phase-head": ("--second-phase", "head"),
+    },
+    "depth": {
+        f"{method}-{layers}-layers": ("--layers", layers, "--method", method)
+        for layers, method in product(("4", "3"), ("theseus", "truncate"))
+    },
+}
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the tasks' folders.")
+@click.option("--encoder", "encoders", multiple=True, required=True, help="NAME=FOLDER or NAME=HUB_NAME.")
+@click.option("--task", "tasks", multiple=True, required=True, help="A folder below --data.")
+@click.option("--seed", "seeds", type=int, multiple=True, default=(1,), show_default=True)
+@click.option("--suite", type=click.Choice(list(SUITES)), default="main", show_default=True)
+@click.option("--work", type=click.Path(path_type=Path), default=Path("compression-work"), show_default=True)
+@click.option("--jobs", type=int, default=available_cores(), show_default=True, help="Trainings side by side.")
+def main(
+    data: Path, encoders: Iterable[str], tasks: Iterable[str], seeds: Iterable[int], suite: str, work: Path, jobs: int
+) -> None:
+    """Do what is not done yet of a suite."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    folders = dict(item.split("=", 1) for item in encoders)
+    tasks = list(tasks)
+    for task in tasks:
+        write_splits(data / task, work / "data" / task)
+    chains = list(product(folders.items(), seeds, tasks))
+    threads = str(max(1, available_cores() // jobs))
+    with ThreadPoolExecutor(jobs) as pool:
+        done = [pool.submit(run_chain, *chain, SUITES[suite], work, threads) for chain in chains]
+    for chain in done:
+        chain.result()
+
+
+def run_chain(
+    encoder: tuple[str, str], seed: int, task: str, methods: dict[str, tuple[str, ...]], work: Path, threads: str
+) -> None:
+    """The predecessor of an encoder, a task and a seed, and what the methods make of it."""
+    name, folder = encoder
+    predecessor = Cell(name, task, PREDECESSOR, seed)
+    out = work / predecessor.name
+    _do(predecessor, ("finetune", folder, str(out)), out, work, threads)
+    for method, flags in methods.items():
+        cell = Cell(name, task, method, seed)
+        flags = tuple(folder if flag == "ENCODER" else flag for flag in flags)
+        _do(cell, ("compress", str(out), str(work / cell.name), *flags), work / cell.name, work, threads)
+
+
+def write_splits(source: Path, target: Path) -> None:
+    """A task's data with a dev split of its own, cut from the training split; the official one becomes ``test``."""
+    target.mkdir(parents=True, exist_ok=True)
+    train, dev = (read_table(source / f"{split}.tsv") for split in ("train", "dev"))
+    splits = {
+        "train": [row for index, row in enumerate(train.rows) if index % _HELD_BACK != _HELD_BACK - 1],
+        "dev": train.rows[_HELD_BACK - 1 :: _HELD_BACK],
+        "test": dev.rows,
+    }
+    for split, rows in splits.items():
+        lines = ["\t".join(row) for row in (train.columns, *rows)]
+        (target / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
+    """What is kept of a cell: the parts of its manifest that tell of quality and cost."""
+    made_by, quality = artifact.manifest.made_by, artifact.manifest.quality or {}
+    wanted = ("config", "steps", "layer_steps", "seconds", "best_dev", "curve", "versions", "machine", "finished_at")
+    return {
+        **asdict(cell),
+        "layers": json.loads((artifact.path / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"],
+        "rows": quality["rows"],
+        "metrics": quality["metrics"],
+        "digest": artifact.manifest.digest,
+        **{name: made_by[name] for name in wanted if name in made_by},
+    }
+
+
+def _do(cell: Cell, command: tuple[str, ...], out: Path, work: Path, threads: str) -> None:
+    result = RESULTS / f"{cell.name}.json"
+    is_needed = not result.exists() or (cell.method == PREDECESSOR and not (out / MANIFEST).exists())
+    if not is_needed:
+        return
+    if not (out / MANIFEST).exists():
+        click.echo(f"{cell.name}: begins", err=True)
+        data = ("--task", cell.task, "--data", str(work / "data" / cell.task), "--seed", str(cell.seed))
+        program = str(Path(sys.executable).with_name("replank"))
+        with (work / f"{cell.name}.log").open("a", encoding="utf-8") as log:
+            environment = os.environ | {"OMP_NUM_THREADS": threads}
+            subprocess.run([program, *command, *data], stdout=log, stderr=log, env=environment, check=True)
+    values = result_of(cell, Artifact.open(out))
+    result.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in values["metrics"].items())
+    click.echo(f"{cell.name}: {shown}", err=True)
+
+
+if __name__ == "__main__":
+    main()
