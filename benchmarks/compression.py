@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 
-from replank.artifact import MANIFEST, Artifact
+from replank.artifact import MANIFEST, TRAINING, Artifact
 from replank.environment import available_cores
 from replank.tables import read_table
 
@@ -97,24 +97,31 @@ def main(
         write_splits(data / task, work / "data" / task)
     chains = list(product(folders.items(), seeds, tasks))
     threads = str(max(1, available_cores() // jobs))
+    # Method by method, so that what is there of an unfinished table can be compared.
+    chains = list(product(folders.items(), seeds, tasks))
     with ThreadPoolExecutor(jobs) as pool:
-        done = [pool.submit(run_chain, *chain, SUITES[suite], work, threads) for chain in chains]
-    for chain in done:
-        chain.result()
+        for method in (PREDECESSOR, *SUITES[suite]):
+            _finish([pool.submit(run_cell, *chain, method, SUITES[suite], work, threads) for chain in chains])
 
 
-def run_chain(
-    encoder: tuple[str, str], seed: int, task: str, methods: dict[str, tuple[str, ...]], work: Path, threads: str
+def run_cell(
+    encoder: tuple[str, str],
+    seed: int,
+    task: str,
+    method: str,
+    methods: dict[str, tuple[str, ...]],
+    work: Path,
+    threads: str,
 ) -> None:
-    """The predecessor of an encoder, a task and a seed, and what the methods make of it."""
+    """Make one model, unless it is there, and keep its result."""
     name, folder = encoder
-    predecessor = Cell(name, task, PREDECESSOR, seed)
-    out = work / predecessor.name
-    _do(predecessor, ("finetune", folder, str(out)), out, work, threads)
-    for method, flags in methods.items():
-        cell = Cell(name, task, method, seed)
-        flags = tuple(folder if flag == "ENCODER" else flag for flag in flags)
-        _do(cell, ("compress", str(out), str(work / cell.name), *flags), work / cell.name, work, threads)
+    cell, predecessor = Cell(name, task, method, seed), Cell(name, task, PREDECESSOR, seed)
+    out = work / cell.name
+    if method == PREDECESSOR:
+        _do(cell, ("finetune", folder, str(out)), out, work, threads)
+    else:
+        flags = (folder if flag == "ENCODER" else flag for flag in methods[method])
+        _do(cell, ("compress", str(work / predecessor.name), str(out), *flags), out, work, threads)
 
 
 def write_splits(source: Path, target: Path) -> None:
@@ -134,15 +141,24 @@ def write_splits(source: Path, target: Path) -> None:
 def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
     """What is kept of a cell: the parts of its manifest that tell of quality and cost."""
     made_by, quality = artifact.manifest.made_by, artifact.manifest.quality or {}
-    wanted = ("config", "steps", "layer_steps", "seconds", "best_dev", "curve", "versions", "machine", "finished_at")
+    wanted = ("config", "steps", "layer_steps", "best_dev", "versions", "machine", "finished_at")
+    training = json.loads((artifact.path / TRAINING).read_text(encoding="utf-8"))
     return {
         **asdict(cell),
         "layers": json.loads((artifact.path / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"],
         "rows": quality["rows"],
         "metrics": quality["metrics"],
         "digest": artifact.manifest.digest,
-        **{name: made_by[name] for name in wanted if name in made_by},
+        **{name: made_by[name] for name in wanted},
+        **training,
     }
+
+
+def _finish(running: list[Future[None]]) -> None:
+    """Wait for all, and raise the first error only then: what the others did is kept."""
+    errors = [error for error in (future.exception() for future in running) if error]
+    if errors:
+        raise errors[0]
 
 
 def _do(cell: Cell, command: tuple[str, ...], out: Path, work: Path, threads: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from compress.config import TrainingConfig
 from compress.processes import wait_for_all
 from compress.training import Trained
-from replank.artifact import Artifact, Manifest, new_artifact, seal
+from replank.artifact import TRAINING, Artifact, Manifest, new_artifact, seal
 from replank.data import Dataset
 from replank.errors import QualityGateError
 from replank.evaluate import evaluate
@@ -79,6 +80,8 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
             quality = evaluate(loaded, run.data, held_out, progress=advance)
         if other := run.data.also_held_out:
             quality |= {"mismatched": evaluate(loaded, run.data, other)}
+        training = {"curve": trained.curve, "seconds": trained.seconds, "joules": trained.joules}
+        (folder / TRAINING).write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
         seal(
             folder,
             Manifest(
@@ -93,7 +96,6 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
                     steps=trained.steps,
                     best_dev={run.data.task.headline: trained.best},
                     layer_steps=trained.layer_steps,
-                    curve=trained.curve,
                 ),
                 parent=run.source.as_parent(),
                 quality=quality,

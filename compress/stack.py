@@ -68,7 +68,7 @@ def group_sizes(depth: int, layers: int | None, grouping: tuple[int, ...] | None
         choices = f"choose one of {', '.join(map(str, reversed(divisors)))}, or name" if divisors else "name"
         raise UsageError(
             f"--layers {wanted} does not divide the predecessor's {depth} layers into equal groups",
-            hint=f"{choices} groups of your own: --grouping {_example_grouping(depth, wanted)}"
+            hint=f"{choices} groups of your own: replank compress --grouping {_example_grouping(depth, wanted)}"
             if 0 < wanted < depth
             else (f"choose one of {', '.join(map(str, reversed(divisors)))}" if divisors else None),
         )

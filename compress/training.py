@@ -19,7 +19,7 @@ from compress.checkpoints import claim, newest, sweep
 from compress.config import TrainingConfig, training_arguments
 from compress.method import Method
 from compress.processes import wait_for_all
-from compress.watching import EarlyStopping, Watcher
+from compress.watching import EarlyStopping, Spending, Watcher
 from replank.data import Dataset
 from replank.errors import TrainingError
 from replank.metrics import decide, score
@@ -40,12 +40,16 @@ class Trained:
     :param steps: optimizer steps done in all runs together.
     :param best: the best headline metric on the dev split, whose weights the model now has.
     :param layer_steps: Transformer layers run forward, summed over steps: the compute spent.
+    :param seconds: of training and its evaluations, in all runs together.
+    :param joules: of the processor packages, in all runs together; ``None`` where the machine does not tell.
     """
 
     curve: list[dict[str, Any]]
     steps: int
     best: float
     layer_steps: int
+    seconds: float
+    joules: float | None = None
 
 
 def train(
@@ -69,7 +73,7 @@ def train(
     train_set, dev_set = data.split("train"), data.split("dev")
     arguments = training_arguments(config, work, len(train_set))
     checkpoint = _claim(work, fingerprint | {"processes": process_count()})
-    watcher = Watcher(title, arguments.max_steps)
+    watcher, spending = Watcher(title, arguments.max_steps), Spending()
     trainer = _MethodTrainer(
         model=method.model,
         args=arguments,
@@ -78,9 +82,9 @@ def train(
         data_collator=Collator(text_encoder),
         compute_metrics=_metrics_of(data.task),
         preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
-        callbacks=[watcher, *([EarlyStopping(config.patience, method.may_stop)] if config.patience else [])],
+        callbacks=[watcher, spending, *([EarlyStopping(config.patience, method.may_stop)] if config.patience else [])],
     )
-    trainer.method, trainer.batch_size = method, config.batch_size
+    trainer.method, trainer.batch_size, trainer.spending = method, config.batch_size, spending
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if checkpoint:
@@ -103,6 +107,7 @@ def train(
         steps=state.global_step,
         best=float(state.best_metric or 0.0),
         layer_steps=sum(method.layers_run(step, state.max_steps) for step in range(state.global_step)),
+        **spending.so_far(),
     )
 
 
@@ -111,6 +116,7 @@ class _MethodTrainer(Trainer):
 
     method: Method
     batch_size: int
+    spending: Spending
     # Each micro-batch's loss is its own mean.
     loss_is_scaled_for_ga = False
     _is_skipped = False
@@ -150,7 +156,8 @@ class _MethodTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         # What is logged is of the step before, the last one done.
         rate = self.method.replacing_rate(max(0, self.state.global_step - 1), self.state.max_steps)
-        super().log(logs if rate is None or "loss" not in logs else {**logs, "replacing_rate": rate}, start_time)
+        rates = {} if rate is None or "loss" not in logs else {"replacing_rate": rate}
+        super().log({**logs, **rates, **self.spending.so_far()}, start_time)
 
     def _skip(self, skip: bool) -> None:
         """Let the optimizer pass over this step: without a gradient, fp16's gradient scaler would complain."""
@@ -172,10 +179,10 @@ def _claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
 
 
 def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Trainer's log without its stopwatch: the same run has the same curve."""
-    timed = ("runtime", "per_second", "total_flos")
-    kept = [{key: value for key, value in entry.items() if not key.endswith(timed)} for entry in history]
-    return [entry for entry in kept if entry.keys() - {"step", "epoch", "train_loss"}]
+    """Trainer's log without what it says of its own speed."""
+    unwanted = ("runtime", "per_second")
+    kept = [entry for entry in history if "loss" in entry or "eval_loss" in entry]
+    return [{key: value for key, value in entry.items() if not key.endswith(unwanted)} for entry in kept]
 
 
 def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:

@@ -12,8 +12,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from compress.processes import any_process
+from replank.energy import EnergyMeter
 from replank.processes import is_first_process
 from replank.progress import Advance, progress
+from replank.provenance import Stopwatch
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +108,24 @@ class EarlyStopping(TrainerCallback):
         if len(metrics) - 1 - _first_best(metrics) >= self._patience:
             control.should_training_stop = True
         return control
+
+
+class Spending(TrainerCallback):
+    """Time and energy of a training, in all its runs together: Trainer's log remembers those before this one."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, float] = {}
+        self._stopwatch, self._meter = Stopwatch(), EnergyMeter()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Trainer's call: start, from where the log of a resumed run ends."""
+        self._before = next((entry for entry in reversed(state.log_history) if "seconds" in entry), {})
+        self._stopwatch, self._meter = Stopwatch(), EnergyMeter()
+
+    def so_far(self) -> dict[str, float]:
+        """``seconds``, and ``joules`` where the machine tells."""
+        now = {"seconds": self._stopwatch.seconds, "joules": self._meter.joules()}
+        return {name: round(self._before.get(name, 0.0) + value, 2) for name, value in now.items() if value is not None}
 
 
 def _first_best(metrics: list[float]) -> int:

@@ -25,8 +25,9 @@ from replank.tasks import Task
 MANIFEST = "replank.json"
 SCHEMA = 1
 MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
-# Facts of the run, not of the model: they do not enter the digest. (A resumed run averages its losses otherwise.)
-_NOT_IDENTITY = ("machine", "seconds", "finished_at", "curve")
+TRAINING = "training.json"
+# Facts of the run, not of the model: they do not enter the digest.
+_NOT_IDENTITY = ("machine", "seconds", "finished_at")
 
 ArtifactKind = Literal["torch", "onnx"]
 
@@ -61,8 +62,9 @@ class Manifest:
         The parent enters by its own digest, for the same reason.
         """
         made_by = {key: value for key, value in self.made_by.items() if key not in _NOT_IDENTITY}
+        files = {name: entry for name, entry in self.files.items() if name != TRAINING}
         parent = self.parent and self.parent["digest"]
-        return _sha256(_canonical(self.to_json() | {"made_by": made_by, "parent": parent}).encode())
+        return _sha256(_canonical(self.to_json() | {"made_by": made_by, "parent": parent, "files": files}).encode())
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values."""

@@ -191,6 +191,12 @@ def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: p
     return export(open_source(tuned.path), folder / "onnx", ExportConfig()).path
 
 
+def curve_of(folder: Path) -> list[dict[str, Any]]:
+    """The curve of an artifact's training."""
+    curve: list[dict[str, Any]] = json.loads((folder / "training.json").read_text(encoding="utf-8"))["curve"]
+    return curve
+
+
 @dataclass(frozen=True)
 class Done:
     """What a command left: its exit code, its data, its talk."""

@@ -22,7 +22,14 @@ from replank.errors import ArtifactError, UsageError
 from replank.tasks import Task
 
 TASK = Task("mood", "classification", ("bad", "good"), ("text",), "label", ("accuracy",), 32)
-TORCH_FILES = ("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+TORCH_FILES = (
+    "README.md",
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "training.json",
+)
 ONNX_FILES = ("README.md", "config.json", "model.onnx", "ort_config.json", "tokenizer.json", "tokenizer_config.json")
 
 

@@ -106,7 +106,7 @@ def test_the_help_tells_the_defaults_of_each_method(config: Any) -> None:
         (
             "--layers 3",
             "--layers 3 does not divide",
-            "or name groups of your own: --grouping 1,1,2",
+            "or name groups of your own: replank compress --grouping 1,1,2",
         ),
         ("--ramp 1000", "the replacing rate never reaches 1", "choose a shorter --ramp"),
         (

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import curve_of
 from test_theseus import INPUTS, make_model
 from torch.nn import functional
 
@@ -103,11 +104,11 @@ def test_each_baseline_trains(predecessor: Path, data: DataConfig, tmp_path: Pat
     artifact = compress(open_source(predecessor), tmp_path / "out", config, data)
     made_by = artifact.manifest.made_by
     assert open_source(artifact.path).layers == 2
-    losses = [entry["loss"] for entry in made_by["curve"] if "loss" in entry]
+    losses = [entry["loss"] for entry in curve_of(artifact.path) if "loss" in entry]
     assert losses[-1] < losses[0]
     depth = 2 if isinstance(config, TruncateConfig) else 2 + 4
     assert made_by["layer_steps"] == 12 * depth
-    assert not [entry for entry in made_by["curve"] if "replacing_rate" in entry]
+    assert not [entry for entry in curve_of(artifact.path) if "replacing_rate" in entry]
 
 
 def test_truncation_of_the_pretrained_encoder_has_a_new_head(
@@ -116,7 +117,7 @@ def test_truncation_of_the_pretrained_encoder_has_a_new_head(
     config = replace(TruncateConfig(**SHORT), init_from=str(encoder))
     pretrained = compress(open_source(predecessor), tmp_path / "pretrained", config, data)
     fine_tuned = compress(open_source(predecessor), tmp_path / "fine-tuned", replace(config, init_from=None), data)
-    first_losses = [artifact.manifest.made_by["curve"][0]["loss"] for artifact in (pretrained, fine_tuned)]
+    first_losses = [curve_of(artifact.path)[0]["loss"] for artifact in (pretrained, fine_tuned)]
     assert first_losses[0] > first_losses[1]
 
 

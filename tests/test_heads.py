@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import BAD, FILLER, GOOD, SPECIAL, Replank, error_lines, sentences, tiny_settings, write_tokenizer
+from conftest import (
+    BAD,
+    FILLER,
+    GOOD,
+    SPECIAL,
+    Replank,
+    curve_of,
+    error_lines,
+    sentences,
+    tiny_settings,
+    write_tokenizer,
+)
 from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, BertConfig, BertForMaskedLM
 
 from compress.distill import KdConfig
@@ -208,7 +219,7 @@ def test_a_general_successor_is_made_and_fine_tuned_later(
     masked_predecessor: Path, texts: DataConfig, data: DataConfig, tmp_path: Path
 ) -> None:
     predecessor = finetune(open_source(masked_predecessor), tmp_path / "predecessor", FinetuneConfig(**SHORT), texts)
-    losses = [entry["eval_loss"] for entry in predecessor.manifest.made_by["curve"] if "eval_loss" in entry]
+    losses = [entry["eval_loss"] for entry in curve_of(predecessor.path) if "eval_loss" in entry]
     assert losses[-1] < 0.95 * losses[0]
     config = TheseusConfig(**SHORT, layers=2, second_phase="all")
     successor = compress(open_source(predecessor.path), tmp_path / "successor", config, texts)

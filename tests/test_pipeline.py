@@ -97,7 +97,7 @@ def test_a_depth_that_does_not_divide_is_refused_before_any_work(
     assert exit_.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
         "error: --layers 3 does not divide the predecessor's 4 layers into equal groups",
-        "hint: choose one of 2, 1",
+        "hint: choose one of 2, 1, or name groups of your own: replank compress --grouping 1,1,2",
     ]
     assert not (tmp_path / "out").exists()
 

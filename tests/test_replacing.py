@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import curve_of
 from safetensors.torch import load_file
 from test_theseus import make_model, make_theseus
 
@@ -84,9 +85,10 @@ def test_what_learns_follows_the_phase() -> None:
 
 def test_the_training_tells_rates_and_compute(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
     config = TheseusConfig(**SHORT, schedule=LinearSchedule(0.3, 0.5))
-    made_by = compress(open_source(predecessor), tmp_path / "out", config, data).manifest.made_by
+    artifact = compress(open_source(predecessor), tmp_path / "out", config, data)
+    made_by = artifact.manifest.made_by
     assert made_by["steps"] == 12
-    logged = [(entry["step"], entry["replacing_rate"]) for entry in made_by["curve"] if "loss" in entry]
+    logged = [(entry["step"], entry["replacing_rate"]) for entry in curve_of(artifact.path) if "loss" in entry]
     assert logged == [(step, pytest.approx(config.schedule.rate(step - 1, 12))) for step, _ in logged]
     method = make_method(config, 2, 2)
     assert made_by["layer_steps"] == sum(method.layers_run(step, 12) for step in range(12))
@@ -140,6 +142,6 @@ def test_without_its_second_phase_the_successor_is_worse(predecessor: Path, data
     losses = []
     for phase, schedule in schedules.items():
         config = TheseusConfig(**shared, schedule=schedule, second_phase=phase)  # type: ignore[arg-type]
-        curve = compress(open_source(predecessor), tmp_path / phase, config, data).manifest.made_by["curve"]
+        curve = curve_of(compress(open_source(predecessor), tmp_path / phase, config, data).path)
         losses.append(min(entry["eval_loss"] for entry in curve if "eval_loss" in entry))
     assert losses[0] < 0.9 * losses[1]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import replank_process, run_replank
+from conftest import curve_of, replank_process, run_replank
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
@@ -123,9 +123,9 @@ def test_parts_of_a_step_train_as_the_whole(calm: Path, data: DataConfig, tmp_pa
 def test_training_ends_when_it_gets_no_better(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
     """With a learning rate that moves nothing, every evaluation after the first is one too many."""
     config = FinetuneConfig(**SHORT | {"epochs": 9.0, "learning_rate": 1e-30}, patience=2)
-    made_by = finetune(open_source(encoder), tmp_path / "out", config, data).manifest.made_by
-    assert made_by["steps"] == 3 * 6
-    assert len([entry for entry in made_by["curve"] if "eval_headline" in entry]) == 3
+    artifact = finetune(open_source(encoder), tmp_path / "out", config, data)
+    assert artifact.manifest.made_by["steps"] == 3 * 6
+    assert len([entry for entry in curve_of(artifact.path) if "eval_headline" in entry]) == 3
 
 
 def test_replacing_is_not_stopped_in_its_first_phase(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:

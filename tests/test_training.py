@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +108,8 @@ def test_the_same_seed_gives_the_same_artifact(encoder: Path, data: DataConfig, 
     first, second = (
         finetune(open_source(encoder), tmp_path / name, FinetuneConfig(**SHORT), data) for name in ("a", "b")
     )
-    assert first.manifest.files == second.manifest.files
+    name = "model.safetensors"
+    assert first.manifest.files[name] == second.manifest.files[name]
     assert first.manifest.digest == second.manifest.digest
     other = finetune(open_source(encoder), tmp_path / "c", FinetuneConfig(**SHORT, seed=7), data)
     assert first.manifest.files["model.safetensors"] != other.manifest.files["model.safetensors"]
@@ -182,9 +185,22 @@ def test_settings_that_cannot_work_are_refused(field: str, value: Any) -> None:
         TrainingConfig(**{field: value})
 
 
-def test_the_manifest_tells_the_curve_and_the_best(successor: Path) -> None:
-    made_by = Artifact.open(successor).manifest.made_by
-    assert made_by["steps"] == 72
-    evaluated = [entry["eval_headline"] for entry in made_by["curve"] if "eval_headline" in entry]
+def test_the_artifact_tells_the_curve_the_best_and_the_compute(successor: Path) -> None:
+    manifest = Artifact.open(successor).manifest
+    assert manifest.made_by["steps"] == 72
+    training = json.loads((successor / "training.json").read_text())
+    evaluated = [entry["eval_headline"] for entry in training["curve"] if "eval_headline" in entry]
     assert len(evaluated) == 6
-    assert made_by["best_dev"] == {"accuracy": max(evaluated)}
+    assert manifest.made_by["best_dev"] == {"accuracy": max(evaluated)}
+    seconds = [entry["seconds"] for entry in training["curve"]]
+    assert 0 < seconds[0] <= seconds[-1] <= training["seconds"]
+    assert seconds == sorted(seconds)
+    # Between one layer and two for each of two modules, but for the steps that are skipped.
+    assert 72 * 0.7 * 2 < manifest.made_by["layer_steps"] < 72 * 4
+
+
+def test_how_long_it_took_does_not_make_another_model(successor: Path) -> None:
+    manifest = Artifact.open(successor).manifest
+    slower = replace(manifest, files=manifest.files | {"training.json": {"sha256": "0", "bytes": 1}})
+    other = replace(manifest, files=manifest.files | {"config.json": {"sha256": "0", "bytes": 1}})
+    assert slower.digest == manifest.digest != other.digest

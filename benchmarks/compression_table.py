@@ -1,0 +1,102 @@
+"""The results of benchmarks/compression.py as tables, beside the paper's."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+# GLUE's task behind a folder's name.
+TASKS = {"sst2_sent": "sst2", "qnli_10k": "qnli", "qqp_10k": "qqp", "mnli_10k": "mnli"}
+METHODS = {
+    "predecessor": "predecessor",
+    "theseus": "**theseus**",
+    "truncate": "truncate the predecessor",
+    "kd": "KD",
+    "pkd": "PKD",
+    "truncate-pretrained": "truncate the pretrained encoder",
+}
+VARIANTS = {
+    "theseus": "as it is: linear, everything learns in the second phase",
+    "second-phase-head": "in the second phase the layers and the head learn",
+    "second-phase-layers": "in the second phase the layers alone learn, as in the paper's code",
+    "constant": "constant rate 0.5, then 1",
+    "anti-curriculum": "anti-curriculum, then 1",
+    "no-second-phase": "linear over the whole training, no second phase",
+}
+_TWO_METRICS = ("mrpc", "qqp", "stsb")
+
+Scores = dict[tuple[str, str], dict[int, float]]
+
+
+def read_cells() -> list[dict[str, Any]]:
+    """Every cell that is done."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / "compression").glob("*.json"))]
+
+
+def score(cell: dict[str, Any]) -> float:
+    """A cell's score in points, by the paper's rule: the mean of both metrics for MRPC, QQP and STS-B."""
+    values: list[float] = list(cell["metrics"].values())
+    glue = TASKS.get(cell["task"], cell["task"])
+    return 100 * (statistics.mean(values) if glue in _TWO_METRICS else values[0])
+
+
+def scores_of(cells: Iterable[dict[str, Any]], encoder: str) -> Scores:
+    """``{(method, task): {seed: score}}`` of one encoder."""
+    scores: Scores = defaultdict(dict)
+    for cell in cells:
+        if cell["encoder"] == encoder:
+            scores[cell["method"], cell["task"]][cell["seed"]] = score(cell)
+    return scores
+
+
+def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, str]) -> list[str]:
+    """Methods by tasks, with how much of the predecessor each keeps, over the tasks and seeds that all have."""
+    scores = scores_of(cells, encoder)
+    methods = [method for method in names if any(name == method for name, _ in scores)]
+    tasks = sorted({task for _, task in scores if all((method, task) in scores for method in methods)})
+    rows = []
+    for method in methods:
+        columns = [_spread(list(scores[method, task].values())) for task in tasks]
+        kept = [
+            value / scores["predecessor", task][seed] for task in tasks for seed, value in scores[method, task].items()
+        ]
+        macro = statistics.mean(statistics.mean(scores[method, task].values()) for task in tasks)
+        rows.append([names[method], *columns, f"{macro:.1f}", f"{statistics.mean(kept):.1%}"])
+    return _markdown(["", *tasks, "mean", "kept"], rows)
+
+
+def paper_table(tasks: Sequence[str]) -> list[str]:
+    """The paper's figures for some of its tasks."""
+    paper = json.loads((RESULTS / "paper.json").read_text(encoding="utf-8"))
+    indices = [paper["tasks"].index(task) for task in tasks]
+    rows = []
+    for method, values in paper["scores"].items():
+        chosen = [values[index] for index in indices]
+        kept = statistics.mean(
+            value / whole
+            for value, whole in zip(chosen, (paper["scores"]["predecessor"][index] for index in indices), strict=True)
+        )
+        macro = statistics.mean(chosen)
+        rows.append([METHODS[method], *(f"{value:.1f}" for value in chosen), f"{macro:.1f}", f"{kept:.1%}"])
+    return _markdown(["", *tasks, "mean", "kept"], rows)
+
+
+def done_tasks(cells: list[dict[str, Any]], encoder: str, names: dict[str, str]) -> list[str]:
+    """The tasks that :func:`methods_table` shows."""
+    return [name.strip() for name in methods_table(cells, encoder, names)[0].strip("|").split("|")[1:-2]]
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f} ({len(values)})"
+
+
+def _markdown(header: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]

@@ -1,0 +1,136 @@
+"""What a training step of each method costs, in time and in memory, on a model of BERT-base's shape.
+
+    python benchmarks/replacing_cost.py
+
+Time: optimizer steps of the methods in turn, on the same batch, in one process; replacing at rates spread over its
+whole schedule. Memory: the peak of a process of its own for each method, above what it held before the model was made.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from compress.distill import KdConfig, PkdConfig, TruncateConfig
+from compress.method import Method
+from compress.replacing import TheseusConfig
+from compress.successor import SuccessorConfig, initial_layers
+from replank.environment import available_cores, machine, versions
+
+RESULT = Path(__file__).parent / "results" / "replacing_cost.json"
+SIZES = (2,) * 6
+CONFIGS: dict[str, SuccessorConfig] = {
+    "theseus": TheseusConfig(),
+    "truncate": TruncateConfig(),
+    "kd": KdConfig(),
+    "pkd": PkdConfig(),
+}
+PREDECESSOR = "fine-tuning of the predecessor"
+_TOTAL = 1000
+
+
+@click.command()
+@click.option("--batch-size", default=16, show_default=True)
+@click.option("--length", default=64, show_default=True)
+@click.option("--rounds", default=12, show_default=True)
+def main(batch_size: int, length: int, rounds: int) -> None:
+    """Measure, print and keep."""
+    memory = {name: _in_a_process(name, batch_size, length) for name in (PREDECESSOR, *CONFIGS)}
+    torch.set_num_threads(available_cores())
+    result = {
+        "shape": {"layers": 12, "into": len(SIZES), "hidden": 768, "batch_size": batch_size, "length": length},
+        "seconds": measure_time(batch_size, length, rounds),
+        "peak_bytes": memory,
+        "bound_bytes": memory[PREDECESSOR] + successor_bytes(),
+        "machine": machine(),
+        "versions": versions(),
+    }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({name: result[name] for name in ("seconds", "peak_bytes", "bound_bytes")}, indent=2))
+
+
+def measure_time(batch_size: int, length: int, rounds: int) -> dict[str, Any]:
+    """Seconds of each method's steps, and the ratios to KD's of the same round."""
+    steps = {name: stepper(name, batch_size, length) for name in CONFIGS}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(-1, rounds):
+        # The middle of each of so many equal parts of the training.
+        at = int((max(number, 0) + 0.5) / rounds * _TOTAL)
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step(at)
+            if number >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    means = {name: statistics.mean(values) for name, values in seconds.items()}
+    return {
+        "rounds": seconds,
+        "mean": means,
+        "theseus_of_kd": means["theseus"] / means["kd"],
+        "first_phase_of_kd": statistics.mean(seconds["theseus"][: rounds // 2])
+        / statistics.mean(seconds["kd"][: rounds // 2]),
+    }
+
+
+def stepper(name: str, batch_size: int, length: int) -> Callable[[int], None]:
+    """A function that does one optimizer step of a method, as if so many had been done before."""
+    torch.manual_seed(0)
+    predecessor = BertForSequenceClassification(BertConfig())
+    method = make_method(name, predecessor)
+    optimizer = torch.optim.AdamW([p for p in method.model.parameters() if p.requires_grad], lr=1e-5)
+    ids = torch.randint(1000, 20000, (batch_size, length))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.randint(2, (batch_size,))}
+
+    def step(at: int) -> None:
+        method.model.train()
+        if method.before_step(at, _TOTAL):
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = method.loss(method.model, inputs)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(method.model.parameters(), 1.0)
+            optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def make_method(name: str, predecessor: Any) -> Method:
+    """A method on 12 layers into 6."""
+    if name == PREDECESSOR:
+        return Method(predecessor)
+    layers = initial_layers(predecessor, SIZES, "first")
+    return CONFIGS[name].method(predecessor, predecessor, layers, SIZES)
+
+
+def successor_bytes() -> int:
+    """Weights and optimizer state of the successor's layers: what the bound allows on top of fine-tuning."""
+    layers = BertForSequenceClassification(BertConfig(num_hidden_layers=len(SIZES))).bert.encoder.layer
+    numbers = sum(parameter.numel() for parameter in layers.parameters())
+    return numbers * 4 * 3
+
+
+def _in_a_process(name: str, batch_size: int, length: int) -> int:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(peak_bytes, (name, batch_size, length))
+
+
+def peak_bytes(name: str, batch_size: int, length: int) -> int:
+    """How far a method's steps, over its whole schedule, raise the peak of this process."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step = stepper(name, batch_size, length)
+    for part in range(8):
+        step(int((part + 0.5) / 8 * _TOTAL))
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+if __name__ == "__main__":
+    main()
