@@ -99,6 +99,8 @@ def train(
     finally:
         if is_first_process():
             sweep(work)
+    # The first process deletes the checkpoints soon, from which the others may still be loading the best.
+    wait_for_all()
     # Mixed precision and several processes wrap the model; what leaves here computes in fp32 again, by itself.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     state = trainer.state
@@ -139,8 +141,9 @@ class _MethodTrainer(Trainer):
             return torch.tensor(self._last_loss, device=self.args.device)
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
+            kept = newest(Path(str(self.args.output_dir)))
             raise TrainingError(
-                f"the loss is {loss.item()} at step {step}; the last good checkpoint is kept in {self.args.output_dir}",
+                f"the loss is {loss.item()} at step {step}" + (f"; the last good checkpoint is {kept}" if kept else ""),
                 hint="choose a smaller --learning-rate, or --precision fp32, and another OUT",
             )
         self._last_loss = float(loss)

@@ -18,7 +18,7 @@ from compress import training
 from compress.batches import LengthGrouped
 from compress.config import TrainingConfig
 from compress.finetune import FinetuneConfig, finetune
-from compress.replacing import TheseusConfig
+from compress.replacing import Replacing, TheseusConfig
 from compress.schedule import LinearSchedule
 from compress.successor import compress
 from replank.artifact import Artifact
@@ -145,6 +145,26 @@ def test_a_loss_that_is_no_number_ends_the_run(encoder: Path, data: DataConfig, 
     with pytest.raises(TrainingError, match=r"the loss is .* at step"):
         finetune(open_source(encoder), tmp_path / "out", config, data)
     assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.work").exists()
+
+
+def test_the_last_good_checkpoint_outlives_a_loss_that_is_no_number(
+    predecessor: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A predecessor whose weights are poisoned after the first evaluation."""
+    original = Replacing.before_step
+
+    def poisoned(self: Replacing, step: int, total: int) -> bool:
+        if step == 8:
+            self.model.classifier.weight.data[:] = float("nan")
+        return original(self, step, total)
+
+    monkeypatch.setattr(Replacing, "before_step", poisoned)
+    config = TheseusConfig(**SHORT, layers=2, schedule=LinearSchedule(0.9, 0.1))
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 8; the last good checkpoint is .*checkpoint-6$"):
+        compress(open_source(predecessor), tmp_path / "out", config, data)
+    kept = load_file(tmp_path / "out.work" / "checkpoint-6" / "model.safetensors")
+    assert all(torch.isfinite(value).all() for value in kept.values())
 
 
 def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Path) -> None:

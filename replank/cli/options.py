@@ -7,13 +7,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from replank.data import DataConfig
+from replank.tasks import Kind
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -47,7 +48,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         option("--text", help="Column of the text, or of a pair's first."),
         option("--text-pair", help="Column of a pair's second text."),
         option("--label", help="Column of the label. [default: label]"),
-        option("--kind", type=click.Choice(["classification", "regression"]), help="What the label is."),
+        option("--kind", type=click.Choice(get_args(Kind)), help="What is asked of a text. [default: classification]"),
         option("--max-length", type=int, help="Tokens to truncate to."),
     )(wrapped)
 
