@@ -20,14 +20,6 @@ METHODS = {
     "pkd": "PKD",
     "truncate-pretrained": "truncate the pretrained encoder",
 }
-VARIANTS = {
-    "theseus": "as it is: linear, everything learns in the second phase",
-    "second-phase-head": "in the second phase the layers and the head learn",
-    "second-phase-layers": "in the second phase the layers alone learn, as in the paper's code",
-    "constant": "constant rate 0.5, then 1",
-    "anti-curriculum": "anti-curriculum, then 1",
-    "no-second-phase": "linear over the whole training, no second phase",
-}
 _TWO_METRICS = ("mrpc", "qqp", "stsb")
 
 Scores = dict[tuple[str, str], dict[int, float]]
@@ -54,23 +46,27 @@ def scores_of(cells: Iterable[dict[str, Any]], encoder: str) -> Scores:
     return scores
 
 
-def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, str]) -> list[str]:
-    """Methods by tasks, with how much of the predecessor each keeps, over the tasks and seeds that all have."""
+def complete_tasks(cells: list[dict[str, Any]], encoder: str, names: Iterable[str]) -> list[str]:
+    """The tasks for which every method is done."""
     scores = scores_of(cells, encoder)
-    methods = [method for method in names if any(name == method for name, _ in scores)]
-    tasks = sorted({task for _, task in scores if all((method, task) in scores for method in methods)})
+    return sorted({task for _, task in scores if all((method, task) in scores for method in names)})
+
+
+def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, str], tasks: Sequence[str]) -> str:
+    """Methods by tasks, with how much of the predecessor of the same seed each keeps."""
+    scores = scores_of(cells, encoder)
     rows = []
-    for method in methods:
+    for method, title in names.items():
         columns = [_spread(list(scores[method, task].values())) for task in tasks]
         kept = [
             value / scores["predecessor", task][seed] for task in tasks for seed, value in scores[method, task].items()
         ]
         macro = statistics.mean(statistics.mean(scores[method, task].values()) for task in tasks)
-        rows.append([names[method], *columns, f"{macro:.1f}", f"{statistics.mean(kept):.1%}"])
+        rows.append([title, *columns, f"{macro:.1f}", f"{statistics.mean(kept):.1%}"])
     return _markdown(["", *tasks, "mean", "kept"], rows)
 
 
-def paper_table(tasks: Sequence[str]) -> list[str]:
+def paper_table(tasks: Sequence[str]) -> str:
     """The paper's figures for some of its tasks."""
     paper = json.loads((RESULTS / "paper.json").read_text(encoding="utf-8"))
     indices = [paper["tasks"].index(task) for task in tasks]
@@ -86,17 +82,12 @@ def paper_table(tasks: Sequence[str]) -> list[str]:
     return _markdown(["", *tasks, "mean", "kept"], rows)
 
 
-def done_tasks(cells: list[dict[str, Any]], encoder: str, names: dict[str, str]) -> list[str]:
-    """The tasks that :func:`methods_table` shows."""
-    return [name.strip() for name in methods_table(cells, encoder, names)[0].strip("|").split("|")[1:-2]]
-
-
 def _spread(values: list[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.1f}"
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f} ({len(values)})"
 
 
-def _markdown(header: list[str], rows: list[list[str]]) -> list[str]:
+def _markdown(header: list[str], rows: list[list[str]]) -> str:
     lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from compression_table import METHODS, TASKS, complete_tasks, methods_table, paper_table, read_cells
 from rich.console import Console
 
 from replank.pipeline import comparison_table
@@ -27,7 +29,7 @@ def fill(readme: str) -> str:
         if not (readme.count(opening) == readme.count(closing) == 1):
             raise ValueError(f"README.md must have one block named {name}")
         before, rest = readme.split(opening)
-        readme = f"{before}{opening}\n{render(read_result(name))}\n{closing}{rest.split(closing)[1]}"
+        readme = f"{before}{opening}\n{render(name)}\n{closing}{rest.split(closing)[1]}"
     return readme
 
 
@@ -37,16 +39,18 @@ def read_result(name: str) -> dict[str, Any]:
     return values
 
 
-def chain_block(summary: dict[str, Any]) -> str:
+def chain_block(name: str) -> str:
     """The table that a chain ends with, as the terminal shows it, and the machine."""
+    summary = read_result(name)
     console = Console(file=io.StringIO(), width=110)
     console.print(comparison_table(summary))
     text = console.file.getvalue().rstrip()  # type: ignore[attr-defined]
     return f"```text\n{text}\n```\n\n{machine_line(summary)}"
 
 
-def speed_block(result: dict[str, Any]) -> str:
+def speed_block(name: str) -> str:
     """Latency and ratio of each model at each shape."""
+    result = read_result(name)
     names = [model["name"] for model in result["models"]]
     shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in result["cells"]))
     cells = {(cell["model"], cell["batch_size"], cell["length"]): cell for cell in result["cells"]}
@@ -60,6 +64,18 @@ def speed_block(result: dict[str, Any]) -> str:
         gain = f"**{ratio['median']:.1f}x** ({ratio['min']:.1f}-{ratio['max']:.1f})"
         lines.append(f"| {shape[0]} x {shape[1]} | " + " | ".join([*latencies, gain]) + " |")
     return "\n".join(lines) + f"\n\n{machine_line(result)}"
+
+
+def compression_block(_: str) -> str:
+    """Each method on each task, and the paper's figures for the same tasks."""
+    cells = read_cells()
+    parts = []
+    for encoder, title in ENCODERS.items():
+        tasks = complete_tasks(cells, encoder, METHODS)
+        parts += [f"{title}:", methods_table(cells, encoder, METHODS, tasks)] if tasks else []
+    shown = [TASKS.get(task, task) for task in complete_tasks(cells, next(iter(ENCODERS)), METHODS)]
+    parts += ["The paper's own figures for these tasks, BERT-base, 12 layers into 6:", paper_table(shown)]
+    return "\n\n".join([*parts, machine_line(cells[0])])
 
 
 def machine_line(result: dict[str, Any]) -> str:
@@ -76,7 +92,16 @@ SPEED_NAMES = {
     "onnx-6": "6 layers, ONNX fp32",
     "int8-6": "6 layers, INT8",
 }
-BLOCKS = {"quickstart": chain_block, "sst2_e5_small": chain_block, "bert_base_speed": speed_block}
+ENCODERS = {
+    "e5": "e5-small (384 wide), 12 layers into 6",
+    "minilm": "all-MiniLM-L6-v2 (384 wide), 6 layers into 3",
+}
+BLOCKS: dict[str, Callable[[str], str]] = {
+    "quickstart": chain_block,
+    "sst2_e5_small": chain_block,
+    "bert_base_speed": speed_block,
+    "compression": compression_block,
+}
 
 
 def main() -> None:

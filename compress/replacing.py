@@ -29,11 +29,17 @@ _LEARNING: dict[SecondPhase, tuple[str, ...]] = {
 class TheseusConfig(SuccessorConfig):
     """How a successor is made by replacing.
 
+    The learning rate is higher than that of the other methods, because at first each layer learns only from the batches
+    in which it is drawn. Its layers start from those whose place they take (``spread``): the others of their group
+    then find nearly the states that they know. README says how the defaults were chosen.
+
     :param schedule: how the replacing rate grows.
     :param second_phase: what learns once every module is replaced: ``layers`` alone, as in the paper's code; ``head``,
         pooler and head too; ``all``, the embeddings too. ``none`` asks for a training that ends before that.
     """
 
+    learning_rate: float = 2e-4
+    init_layers: Literal["first", "spread"] = "spread"
     schedule: Schedule = field(default_factory=LinearSchedule)
     second_phase: SecondPhase = "all"
 

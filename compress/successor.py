@@ -31,8 +31,7 @@ from replank.source import Source, open_source, require_kind
 class SuccessorConfig(TrainingConfig):
     """What all methods of making a successor share.
 
-    The learning rate is higher than in fine-tuning, because only a few layers learn and, under replacing, each only in
-    the batches in which it is drawn.
+    The learning rate is higher than in fine-tuning, because a few layers must learn what many knew.
 
     :param layers: layers of the successor; must divide the predecessor's. ``None`` halves them.
     :param grouping: how many of the predecessor's layers each layer of the successor replaces, instead of ``layers``.

@@ -68,7 +68,7 @@ def defaults(command: str) -> dict[str, Any]:
     ("command", "config", "elsewhere"),
     [
         ("finetune", FinetuneConfig, {"warmup", "weight_decay"}),
-        ("compress", TruncateConfig, {"warmup", "weight_decay"}),
+        ("compress", TruncateConfig, {"warmup", "weight_decay", "learning_rate", "init_layers"}),
         ("export", ExportConfig, set()),
         ("quantize", DynamicInt8, set()),
         ("serve", ServeConfig, set()),
@@ -92,6 +92,11 @@ def test_the_help_tells_the_defaults_of_each_method(config: Any) -> None:
         assert defaults("compress")[name] is None
         shown = f"{own[name]:g}" if isinstance(own[name], float) else own[name]
         assert f"[default: {shown}" in str(options[name].help), name
+    if config is TheseusConfig:
+        shown = f"[default: theseus {own['learning_rate']:g}, others {TruncateConfig().learning_rate:g}]"
+        assert shown in str(options["learning_rate"].help)
+        shown = f"[default: theseus {own['init_layers']}, others {TruncateConfig().init_layers}]"
+        assert shown in str(options["init_layers"].help)
     if config is LinearSchedule:
         assert f"; constant {ConstantSchedule().base_rate:g}]" in str(options["base_rate"].help)
 

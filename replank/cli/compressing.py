@@ -45,8 +45,7 @@ class _Grouping(click.ParamType[tuple[int, ...]]):
 @option(
     "--init-layers",
     type=click.Choice(["first", "spread"]),
-    default="first",
-    help="Which of them: the first, or the first of each group.",
+    help="Which of them: the first, or the first of each group. [default: theseus spread, others first]",
 )
 @option(
     "--method",
@@ -72,7 +71,7 @@ class _Grouping(click.ParamType[tuple[int, ...]]):
 @option("--patient-weight", type=float, help="pkd: weight of the hidden states' distance. [default: 10]")
 @option("--patient-layers", type=click.Choice(["skip", "last"]), help="pkd: the predecessor's layers. [default: skip]")
 @data_options
-@training_options(epochs=5.0, learning_rate=1e-4)
+@training_options(epochs=5.0, learning_rate="theseus 0.0002, others 0.0001")
 @out_options
 def compress(predecessor: str, out: Path, data: DataConfig | None, force: bool, as_json: bool, **settings: Any) -> None:
     """Make a successor: replace the layers of PREDECESSOR, a fine-tuned model, by fewer, into the folder OUT.
@@ -95,13 +94,13 @@ def config_of(method: str, **settings: Any) -> Any:
     from compress.replacing import TheseusConfig
     from compress.schedule import SCHEDULES
 
-    own = {name: settings.pop(name) for name in {name for names in _OPTIONS.values() for name in names}}
-    given = {name: value for name, value in own.items() if value is not None}
-    for name in given.keys() - set(_OPTIONS[method]):
+    settings = {name: value for name, value in settings.items() if value is not None}
+    special = {name for names in _OPTIONS.values() for name in names}
+    for name in sorted(settings.keys() & special - set(_OPTIONS[method])):
         methods = " and ".join(method for method, names in _OPTIONS.items() if name in names)
         raise UsageError(f"--{name.replace('_', '-')} is an option of --method {methods}, not of {method}")
     if method == "theseus":
-        schedule = {name: given.pop(name) for name in _SCHEDULE if name in given}
-        given["schedule"] = SCHEDULES[schedule.pop("schedule", "linear")](**schedule)
+        schedule = {name: settings.pop(name) for name in _SCHEDULE if name in settings}
+        settings["schedule"] = SCHEDULES[schedule.pop("schedule", "linear")](**schedule)
     configs = {"theseus": TheseusConfig, "truncate": TruncateConfig, "kd": KdConfig, "pkd": PkdConfig}
-    return configs[method](**settings, **given)
+    return configs[method](**settings)

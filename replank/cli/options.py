@@ -53,16 +53,18 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
     )(wrapped)
 
 
-def training_options(epochs: float, learning_rate: float) -> Decorator:
+def training_options(epochs: float, learning_rate: float | str) -> Decorator:
     """The fields of ``compress.config.TrainingConfig``.
 
     :param epochs: the command's default.
-    :param learning_rate: the command's default.
+    :param learning_rate: the command's default, or what the help says of it where a method has its own.
     """
+    own = isinstance(learning_rate, str)
+    rate: dict[str, Any] = {"help": f"Peak learning rate. [default: {learning_rate}]"} if own else {}
     return _together(
         option("--epochs", type=float, default=epochs, help="Passes over the training split."),
         option("--batch-size", type=int, default=32, help="Examples of one step."),
-        option("--learning-rate", type=float, default=learning_rate, help="Peak learning rate."),
+        option("--learning-rate", type=float, **rate or {"default": learning_rate, "help": "Peak learning rate."}),
         option("--micro-batches", type=int, default=1, help="Parts to compute a step in; more need less memory."),
         option("--seed", type=int, default=42, help="Of order, dropout, initialisation and draws."),
         option(
