@@ -46,23 +46,27 @@ def scores_of(cells: Iterable[dict[str, Any]], encoder: str) -> Scores:
     return scores
 
 
-def complete_tasks(cells: list[dict[str, Any]], encoder: str, names: Iterable[str]) -> list[str]:
-    """The tasks for which every method is done."""
+def shown_tasks(cells: list[dict[str, Any]], encoder: str) -> list[str]:
+    """The tasks on which a predecessor and the successor by replacing are done."""
     scores = scores_of(cells, encoder)
-    return sorted({task for _, task in scores if all((method, task) in scores for method in names)})
+    return sorted({task for _, task in scores if {("predecessor", task), ("theseus", task)} <= scores.keys()})
 
 
 def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, str], tasks: Sequence[str]) -> str:
-    """Methods by tasks, with how much of the predecessor of the same seed each keeps."""
+    """Methods by tasks, with how much of the predecessor of the same seed each keeps; blank where a cell is not done."""
     scores = scores_of(cells, encoder)
     rows = []
     for method, title in names.items():
-        columns = [_spread(list(scores[method, task].values())) for task in tasks]
-        kept = [
-            value / scores["predecessor", task][seed] for task in tasks for seed, value in scores[method, task].items()
-        ]
-        macro = statistics.mean(statistics.mean(scores[method, task].values()) for task in tasks)
-        rows.append([title, *columns, f"{macro:.1f}", f"{statistics.mean(kept):.1%}"])
+        done = [(task, scores[method, task]) for task in tasks if (method, task) in scores]
+        columns = [_spread(list(scores[method, task].values())) if (method, task) in scores else "" for task in tasks]
+        mean = kept = ""
+        if len(done) == len(tasks):
+            shares = [
+                value / scores["predecessor", task][seed] for task, values in done for seed, value in values.items()
+            ]
+            mean = f"{statistics.mean(statistics.mean(values.values()) for _, values in done):.1f}"
+            kept = f"{statistics.mean(shares):.1%}"
+        rows.append([title, *columns, mean, kept])
     return _markdown(["", *tasks, "mean", "kept"], rows)
 
 
@@ -80,6 +84,21 @@ def paper_table(tasks: Sequence[str]) -> str:
         macro = statistics.mean(chosen)
         rows.append([METHODS[method], *(f"{value:.1f}" for value in chosen), f"{macro:.1f}", f"{kept:.1%}"])
     return _markdown(["", *tasks, "mean", "kept"], rows)
+
+
+def defaults_table(runs: list[dict[str, Any]]) -> str:
+    """The runs by which the defaults were chosen: what differs in each, and its metrics on every task."""
+    tasks = sorted({run["task"] for run in runs})
+    names = list(dict.fromkeys(run["name"] for run in runs))
+    found = {(run["name"], run["task"]): run for run in runs}
+    rows = []
+    for name in names:
+        cells = []
+        for task in tasks:
+            metrics = found[name, task]["metrics"] if (name, task) in found else {}
+            cells.append(", ".join(f"{metric} {100 * value:.1f}" for metric, value in metrics.items()))
+        rows.append([name, *cells])
+    return _markdown(["", *tasks], rows)
 
 
 def _spread(values: list[float]) -> str:

@@ -1,7 +1,7 @@
-"""Writes the measured parts of README.md from benchmarks/results, so that no number in it is typed by hand.
+"""Writes the measured parts of README.md and log.md from benchmarks/results, so that no number is typed by hand.
 
-python benchmarks/readme.py            rewrite README.md
-python benchmarks/readme.py --check    exit 1 if it is not what the results say
+python benchmarks/readme.py            rewrite them
+python benchmarks/readme.py --check    exit 1 if they are not what the results say
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compression_table import METHODS, TASKS, complete_tasks, methods_table, paper_table, read_cells
+from compression_table import METHODS, TASKS, defaults_table, methods_table, paper_table, read_cells, shown_tasks
 from rich.console import Console
 
 from replank.pipeline import comparison_table
@@ -22,15 +22,15 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 
 
-def fill(readme: str) -> str:
-    """The README with every block between ``<!-- name -->`` and ``<!-- /name -->`` made anew."""
-    for name, render in BLOCKS.items():
+def fill(text: str, blocks: dict[str, Callable[[str], str]]) -> str:
+    """A text with every block between ``<!-- name -->`` and ``<!-- /name -->`` made anew."""
+    for name, render in blocks.items():
         opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-        if not (readme.count(opening) == readme.count(closing) == 1):
-            raise ValueError(f"README.md must have one block named {name}")
-        before, rest = readme.split(opening)
-        readme = f"{before}{opening}\n{render(name)}\n{closing}{rest.split(closing)[1]}"
-    return readme
+        if not (text.count(opening) == text.count(closing) == 1):
+            raise ValueError(f"there must be one block named {name}")
+        before, rest = text.split(opening)
+        text = f"{before}{opening}\n{render(name)}\n{closing}{rest.split(closing)[1]}"
+    return text
 
 
 def read_result(name: str) -> dict[str, Any]:
@@ -69,12 +69,12 @@ def speed_block(name: str) -> str:
 def compression_block(_: str) -> str:
     """Each method on each task, and the paper's figures for the same tasks."""
     cells = read_cells()
-    parts = []
+    parts, seen = [], set()
     for encoder, title in ENCODERS.items():
-        tasks = complete_tasks(cells, encoder, METHODS)
-        parts += [f"{title}:", methods_table(cells, encoder, METHODS, tasks)] if tasks else []
-    shown = [TASKS.get(task, task) for task in complete_tasks(cells, next(iter(ENCODERS)), METHODS)]
-    parts += ["The paper's own figures for these tasks, BERT-base, 12 layers into 6:", paper_table(shown)]
+        if tasks := shown_tasks(cells, encoder):
+            parts += [f"{title}:", methods_table(cells, encoder, METHODS, tasks)]
+            seen |= {TASKS.get(task, task) for task in tasks}
+    parts += ["The paper's own figures for these tasks, BERT-base, 12 layers into 6:", paper_table(sorted(seen))]
     return "\n\n".join([*parts, machine_line(cells[0])])
 
 
@@ -96,22 +96,27 @@ ENCODERS = {
     "e5": "e5-small (384 wide), 12 layers into 6",
     "minilm": "all-MiniLM-L6-v2 (384 wide), 6 layers into 3",
 }
-BLOCKS: dict[str, Callable[[str], str]] = {
-    "quickstart": chain_block,
-    "sst2_e5_small": chain_block,
-    "bert_base_speed": speed_block,
-    "compression": compression_block,
+FILES: dict[str, dict[str, Callable[[str], str]]] = {
+    "README.md": {
+        "quickstart": chain_block,
+        "sst2_e5_small": chain_block,
+        "bert_base_speed": speed_block,
+        "compression": compression_block,
+    },
+    "benchmarks/log.md": {"compression_defaults": lambda name: defaults_table(read_result(name)["runs"])},
 }
 
 
 def main() -> None:
-    """Rewrite README.md, or check it."""
-    path = ROOT / "README.md"
-    before = path.read_text(encoding="utf-8")
-    after = fill(before)
-    if "--check" in sys.argv:
-        sys.exit(before != after)
-    path.write_text(after, encoding="utf-8")
+    """Rewrite the files, or check them."""
+    for file, blocks in FILES.items():
+        path = ROOT / file
+        before = path.read_text(encoding="utf-8")
+        after = fill(before, blocks)
+        if "--check" not in sys.argv:
+            path.write_text(after, encoding="utf-8")
+        elif before != after:
+            sys.exit(f"{file} is not what the results say")
 
 
 if __name__ == "__main__":
