@@ -53,7 +53,7 @@ def shown_tasks(cells: list[dict[str, Any]], encoder: str) -> list[str]:
 
 
 def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, str], tasks: Sequence[str]) -> str:
-    """Methods by tasks, with how much of the predecessor of the same seed each keeps; blank where a cell is not done."""
+    """Methods by tasks, and how much of the predecessor of the same seed each keeps; blank where a cell is not done."""
     scores = scores_of(cells, encoder)
     rows = []
     for method, title in names.items():

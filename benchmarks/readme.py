@@ -99,7 +99,6 @@ ENCODERS = {
 FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "README.md": {
         "quickstart": chain_block,
-        "sst2_e5_small": chain_block,
         "bert_base_speed": speed_block,
         "compression": compression_block,
     },
