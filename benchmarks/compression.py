@@ -52,6 +52,8 @@ class Cell:
         return f"{self.encoder}-{self.task}-{self.method}-{self.seed}"
 
 
+# An encoder's name and folder, a seed, a task.
+Chain = tuple[tuple[str, str], int, str]
 PREDECESSOR = "predecessor"
 # What each suite asks of `replank compress`; ENCODER stands for the pretrained encoder.
 SUITES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -95,32 +97,35 @@ def main(
     tasks = list(tasks)
     for task in tasks:
         write_splits(data / task, work / "data" / task)
-    chains = list(product(folders.items(), seeds, tasks))
     threads = str(max(1, available_cores() // jobs))
     # Method by method, so that what is there of an unfinished table can be compared.
     chains = list(product(folders.items(), seeds, tasks))
+    running: dict[tuple[str, Chain], Future[None]] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        for method in (PREDECESSOR, *SUITES[suite]):
-            _finish([pool.submit(run_cell, *chain, method, SUITES[suite], work, threads) for chain in chains])
+        for method, chain in product((PREDECESSOR, *SUITES[suite]), chains):
+            flags = SUITES[suite].get(method, ())
+            before = running.get((PREDECESSOR, chain))
+            running[method, chain] = pool.submit(run_cell, chain, method, flags, work, threads, before)
+    if errors := [error for future in running.values() if (error := future.exception())]:
+        raise errors[0]
 
 
 def run_cell(
-    encoder: tuple[str, str],
-    seed: int,
-    task: str,
-    method: str,
-    methods: dict[str, tuple[str, ...]],
-    work: Path,
-    threads: str,
+    chain: Chain, method: str, flags: tuple[str, ...], work: Path, threads: str, before: Future[None] | None
 ) -> None:
-    """Make one model, unless it is there, and keep its result."""
-    name, folder = encoder
+    """Make one model, unless it is there, and keep its result.
+
+    :param before: its predecessor's making.
+    """
+    if before is not None:
+        before.result()
+    (name, folder), seed, task = chain
     cell, predecessor = Cell(name, task, method, seed), Cell(name, task, PREDECESSOR, seed)
     out = work / cell.name
     if method == PREDECESSOR:
         _do(cell, ("finetune", folder, str(out)), out, work, threads)
     else:
-        flags = (folder if flag == "ENCODER" else flag for flag in methods[method])
+        flags = tuple(folder if flag == "ENCODER" else flag for flag in flags)
         _do(cell, ("compress", str(work / predecessor.name), str(out), *flags), out, work, threads)
 
 
@@ -152,13 +157,6 @@ def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
         **{name: made_by[name] for name in wanted},
         **training,
     }
-
-
-def _finish(running: list[Future[None]]) -> None:
-    """Wait for all, and raise the first error only then: what the others did is kept."""
-    errors = [error for error in (future.exception() for future in running) if error]
-    if errors:
-        raise errors[0]
 
 
 def _do(cell: Cell, command: tuple[str, ...], out: Path, work: Path, threads: str) -> None:
