@@ -1,4 +1,4 @@
-"""Making models: fine-tuning a predecessor, and replacing its layers by half as many.
+"""Making models: fine-tuning a predecessor, and replacing its layers by fewer.
 
 Importing it imports torch, with OpenMP threads that sleep while they wait. They spin otherwise, which on a machine with
 other work on it makes training three to ten times slower (two cores, one of them busy: 0.3 steps a second against 3).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,17 +41,17 @@ class LengthGrouped(LengthGroupedSampler):
 
     The order is a function of seed and epoch alone. The parent class draws from torch's global generator, and a
     resumed epoch would see other batches than the one that was interrupted.
+
+    :param epoch: asked at the start of each pass. (Being told, by ``set_epoch``, does not reach a sampler that a
+        resumed or distributed training has wrapped.)
     """
 
-    def __init__(self, batch_size: int, examples: LabelledExamples, seed: int) -> None:
+    def __init__(self, batch_size: int, examples: LabelledExamples, seed: int, epoch: Callable[[], int]) -> None:
         super().__init__(batch_size, lengths=examples.lengths)
-        self._examples, self._seed, self._epoch = examples, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Trainer at the start of each epoch."""
-        self._epoch = self._examples.epoch = epoch
+        self._examples, self._seed, self._epoch = examples, seed, epoch
 
     def __iter__(self) -> Iterator[int]:
-        self.generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        self._examples.epoch = self._epoch()
+        self.generator = torch.Generator().manual_seed(self._seed + self._examples.epoch)
         order: Iterator[int] = super().__iter__()  # type: ignore[no-untyped-call]
         return order

@@ -12,12 +12,13 @@ from transformers import TrainingArguments
 
 from replank.environment import available_cores, has_fast_bf16
 from replank.errors import UsageError
-from replank.processes import process_count
+from replank.processes import local_process_count, process_count
 
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 # A checkpoint and an evaluation are due each epoch, or after as many steps of a long one: what is lost, at most, when a
 # machine dies.
 _INTERVAL = 500
+_PATIENCE_SECONDS = 6 * 3600
 # transformers is renaming it.
 _ACTIVATION_CHECKPOINTING = next(
     field.name
@@ -32,7 +33,8 @@ class TrainingConfig:
 
     :param epochs: passes over the training split.
     :param batch_size: examples of one optimizer step, over all processes and micro-batches together.
-    :param micro_batches: parts in which each process computes its share of a step; more need less memory.
+    :param micro_batches: parts in which each process computes its share of a step; more need less memory. The loss is
+        the mean of the parts' means: the whole's, unless parts have different numbers of targets, as where tokens are.
     :param learning_rate: peak of AdamW's learning rate.
     :param warmup: part of the steps over which the learning rate rises linearly; then it falls linearly to 0.
     :param weight_decay: AdamW's, on all but biases and layer norms.
@@ -97,7 +99,7 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
     if config.precision == "fp16" and not cuda:
         raise UsageError("--precision fp16 needs a CUDA device", hint="on a CPU: --precision bf16, fp32 or auto")
     if not cuda:
-        torch.set_num_threads(max(1, available_cores() // process_count()))
+        torch.set_num_threads(max(1, available_cores() // local_process_count()))
     total = config.steps(rows)
     interval = max(1, min(config.steps_per_epoch(rows), _INTERVAL, total))
     renamed: dict[str, Any] = {_ACTIVATION_CHECKPOINTING: config.checkpoint_activations}
@@ -129,6 +131,8 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
         dataloader_pin_memory=cuda,
         # Under replacing, each step uses other parameters.
         ddp_find_unused_parameters=True,
+        # The others wait while the first measures the result.
+        ddp_timeout=_PATIENCE_SECONDS,
         report_to="none",
         disable_tqdm=True,
     )

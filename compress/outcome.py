@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from compress.checkpoints import clear
 from compress.config import TrainingConfig
 from compress.processes import wait_for_all
 from compress.training import Trained
@@ -30,13 +30,25 @@ _EXTRACTION_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: what it starts from and how."""
+    """One training run: what it starts from and how.
+
+    :param init_from: the model whose layers it starts from, where that is another.
+    """
 
     stage: str
     source: Source
     data: Dataset
     config: TrainingConfig
     stopwatch: Stopwatch
+    init_from: Source | None = None
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Name and digest of ``init_from``, for the manifest."""
+        if self.init_from is None:
+            return {}
+        parent = self.init_from.as_parent()
+        return {"init_from": {name: parent[name] for name in ("name", "digest")}}
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -45,6 +57,7 @@ class Run:
             "stage": self.stage,
             "source": self.source.as_parent()["digest"],
             "config": config_json(self.config),
+            **self.origin,
             "task": self.data.task.to_json(),
             "data": self.data.digests,
         }
@@ -92,6 +105,7 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
                     run.stage,
                     run.config,
                     run.stopwatch,
+                    **run.origin,
                     data=run.data.digests,
                     steps=trained.steps,
                     best_dev={run.data.task.headline: trained.best},
@@ -101,7 +115,7 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
                 quality=quality,
             ),
         )
-    shutil.rmtree(work_folder(out), ignore_errors=True)
+    clear(work_folder(out))
 
 
 def require_equal_logits(mixed: Any, extracted: Any, text_encoder: TextEncoder, data: Dataset) -> None:

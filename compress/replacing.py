@@ -31,7 +31,7 @@ class TheseusConfig(SuccessorConfig):
 
     The learning rate is higher than that of the other methods, because at first each layer learns only from the batches
     in which it is drawn. Its layers start from those whose place they take (``spread``): the others of their group
-    then find nearly the states that they know. README says how the defaults were chosen.
+    then find nearly the states that they know. benchmarks/log.md says how the defaults were chosen.
 
     :param schedule: how the replacing rate grows.
     :param second_phase: what learns once every module is replaced: ``layers`` alone, as in the paper's code; ``head``,
@@ -80,7 +80,7 @@ class Replacing(Method):
         """Which modules are replaced in a step: one coin a module, for the whole batch.
 
         A pure function of seed and step: the same after a resume, on every process, and in every micro-batch, so that
-        accumulating gradients is the same as a larger batch.
+        a step of many parts draws as one of a single part does.
         """
         generator = np.random.default_rng([self._config.seed, step])
         drawn: NDArray[np.bool_] = generator.random(len(self._sizes)) < self.replacing_rate(step, total)

@@ -44,7 +44,7 @@ class SuccessorConfig(TrainingConfig):
     learning_rate: float = 1e-4
     layers: int | None = None
     grouping: tuple[int, ...] | None = None
-    init_from: str | None = None
+    init_from: str | Path | None = None
     init_layers: Literal["first", "spread"] = "first"
 
     @abstractmethod
@@ -72,19 +72,19 @@ def compress(
     """
     stopwatch = Stopwatch()
     require_kind(source, "torch", "compress")
-    require_head(source)
     require_free(out, force=force, source=source.folder)
     sizes = group_sizes(source.layers, config.layers, config.grouping)
     data = data_config.load(source.task)
+    require_head(source, data.task.kind)
     require_same_task(source.name, source.task, data)
     config.require_sense(config.steps(len(data.split("train"))))
     set_seed(config.seed)
     predecessor = load_torch_model(source)
-    origin = _pretrained(config.init_from, source) if config.init_from else predecessor
-    layers = initial_layers(origin, sizes, config.init_layers)
-    _require_fit(layers[0], predecessor, config.init_from)
-    method = config.method(predecessor, origin, layers, sizes)
-    run = Run("compress", source, data, config, stopwatch)
+    encoder = open_source(config.init_from) if config.init_from else None
+    origin = _pretrained(encoder, source) if encoder else predecessor
+    _require_fit(origin, predecessor)
+    method = config.method(predecessor, origin, initial_layers(origin, sizes, config.init_layers), sizes)
+    run = Run("compress", source, data, config, stopwatch, encoder)
     text_encoder = source.text_encoder(data.task)
     trained = train(
         method, data, text_encoder, config, work=work_folder(out), fingerprint=run.fingerprint, title="compress"
@@ -109,23 +109,26 @@ def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Mo
     return [copy.deepcopy(stack[index]) for index in indices]
 
 
-def _pretrained(name: str, predecessor: Source) -> Any:
-    encoder = open_source(name)
+def _pretrained(encoder: Source, predecessor: Source) -> Any:
     require_kind(encoder, "torch", "compress --init-from")
     return load_torch_model(encoder, predecessor.task.kind, new_head=True, **head_of(predecessor.task))
 
 
-def _require_fit(layer: nn.Module, predecessor: Any, name: str | None) -> None:
-    """Refuse layers that cannot take the place of the predecessor's.
+def _require_fit(origin: Any, predecessor: Any) -> None:
+    """Refuse a model whose layers cannot take the place of the predecessor's, or that reads other tokens.
 
-    :raises ModelError: they are of another architecture or size.
+    :raises ModelError: it is of another architecture, width or vocabulary.
     """
     ours, theirs = (
-        {key: value.shape for key, value in module.state_dict().items()}
-        for module in (layer, layer_stack(predecessor)[0])
+        [
+            *((name, value.shape) for name, value in layer_stack(model)[0].state_dict().items()),
+            ("tokens", model.get_input_embeddings().weight.shape),
+            ("type", type(layer_stack(model)[0])),
+        ]
+        for model in (origin, predecessor)
     )
-    if ours != theirs or type(layer) is not type(layer_stack(predecessor)[0]):
+    if ours != theirs:
         raise ModelError(
-            f"the layers of {name} do not fit the predecessor's: another architecture or hidden size",
-            hint="--init-from takes the encoder that the predecessor was fine-tuned from",
+            "--init-from does not fit the predecessor: another architecture, hidden size or vocabulary",
+            hint="it takes the encoder that the predecessor was fine-tuned from",
         )

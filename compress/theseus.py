@@ -64,7 +64,9 @@ class Theseus:
             for size, successor in zip(sizes, successors, strict=True)
         ]
         set_layer_stack(model, [])
-        self._shared = dict(model.named_parameters())
+        head = {id(parameter) for parameter in model.parameters()}
+        head -= {id(parameter) for name, parameter in model.base_model.named_parameters() if "pooler." not in name}
+        self._shared = [(parameter, id(parameter) in head) for parameter in model.parameters()]
         set_layer_stack(model, self.modules)
         self.train_shared(())
 
@@ -76,11 +78,10 @@ class Theseus:
     def train_shared(self, parts: Sequence[str]) -> None:
         """Let parts of what predecessor and successor share learn, and freeze the rest.
 
-        :param parts: of ``embeddings`` (and whatever else lies below the layers) and ``head`` (pooler and head).
+        :param parts: of ``embeddings`` (and whatever else the encoder has beside its layers) and ``head`` (pooler and
+            head, but for a matrix that the embeddings share with it).
         """
-        base = f"{self.model.base_model_prefix}."
-        for name, parameter in self._shared.items():
-            is_head = not name.startswith(base) or ".pooler." in name
+        for parameter, is_head in self._shared:
             parameter.requires_grad_(("head" if is_head else "embeddings") in parts)
 
     def extract(self) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import EvalPrediction, Trainer
+from transformers import EvalPrediction, TrainerState
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from compress.batches import Collator, LengthGrouped
+from compress.batches import Collator
 from compress.checkpoints import claim, newest, sweep
 from compress.config import TrainingConfig, training_arguments
 from compress.method import Method
 from compress.processes import wait_for_all
+from compress.trainer import MethodTrainer
 from compress.watching import EarlyStopping, Spending, Watcher
 from replank.data import Dataset
-from replank.errors import TrainingError
+from replank.errors import TrainingError, UsageError
 from replank.metrics import decide, score
 from replank.processes import is_first_process, process_count
 from replank.quiet import quiet_transformers
@@ -69,22 +69,33 @@ def train(
 
     :param fingerprint: what makes the run this run: source, configuration, data.
     :raises TrainingError: ``work`` holds checkpoints of another run, or the loss is not a number any more.
+    :raises UsageError: the model or the hardware cannot be trained as asked.
     """
     train_set, dev_set = data.split("train"), data.split("dev")
+    total = config.steps(len(train_set))
+    if config.checkpoint_activations and not method.model.supports_gradient_checkpointing:
+        raise UsageError(f"--checkpoint-activations: {type(method.model).__name__} of transformers cannot do that")
     arguments = training_arguments(config, work, len(train_set))
     checkpoint = _claim(work, fingerprint | {"processes": process_count()})
-    watcher, spending = Watcher(title, arguments.max_steps), Spending()
-    trainer = _MethodTrainer(
-        model=method.model,
+    stopping = EarlyStopping(config.patience, lambda step: method.may_stop(step, total)) if config.patience else None
+    if checkpoint and stopping:
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        # It had ended already when it was killed, and must not go on from there.
+        arguments.max_steps = state.global_step if stopping.is_over(state.log_history) else total
+    watcher, spending = Watcher(title), Spending()
+    trainer = MethodTrainer(
+        method,
+        total,
+        config.batch_size,
+        spending,
         args=arguments,
         train_dataset=LabelledExamples(data.task, text_encoder, train_set, seed=config.seed),
         eval_dataset=LabelledExamples(data.task, text_encoder, dev_set),
         data_collator=Collator(text_encoder),
         compute_metrics=_metrics_of(data.task),
         preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
-        callbacks=[watcher, spending, *([EarlyStopping(config.patience, method.may_stop)] if config.patience else [])],
+        callbacks=[watcher, spending, *([stopping] if stopping else [])],
     )
-    trainer.method, trainer.batch_size, trainer.spending = method, config.batch_size, spending
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if checkpoint:
@@ -108,69 +119,9 @@ def train(
         curve=_curve(state.log_history),
         steps=state.global_step,
         best=float(state.best_metric or 0.0),
-        layer_steps=sum(method.layers_run(step, state.max_steps) for step in range(state.global_step)),
+        layer_steps=sum(method.layers_run(step, total) for step in range(state.global_step)),
         **spending.so_far(),
     )
-
-
-class _MethodTrainer(Trainer):
-    """Trainer that asks a method how a step goes, and does not go on from a loss that is no number."""
-
-    method: Method
-    batch_size: int
-    spending: Spending
-    # Each micro-batch's loss is its own mean.
-    loss_is_scaled_for_ga = False
-    _is_skipped = False
-    _last_loss = math.nan
-    _scaler: Any = None
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.model_accepts_loss_kwargs = False
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
-        examples: Any = self.train_dataset
-        return LengthGrouped(self.batch_size, examples, self.args.seed)
-
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        step = self.state.global_step
-        self._skip(not self.method.before_step(step, self.state.max_steps))
-        if self._is_skipped:
-            # Not a loss of 0, which would make the curve look better than it is.
-            return torch.tensor(self._last_loss, device=self.args.device)
-        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
-            kept = newest(Path(str(self.args.output_dir)))
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {step}" + (f"; the last good checkpoint is {kept}" if kept else ""),
-                hint="choose a smaller --learning-rate, or --precision fp32, and another OUT",
-            )
-        self._last_loss = float(loss)
-        return loss
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        if return_outputs:
-            return super().compute_loss(model, inputs, return_outputs)
-        return self.method.loss(model, inputs)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        # What is logged is of the step before, the last one done.
-        rate = self.method.replacing_rate(max(0, self.state.global_step - 1), self.state.max_steps)
-        rates = {} if rate is None or "loss" not in logs else {"replacing_rate": rate}
-        super().log({**logs, **rates, **self.spending.so_far()}, start_time)
-
-    def _skip(self, skip: bool) -> None:
-        """Let the optimizer pass over this step: without a gradient, fp16's gradient scaler would complain."""
-        optimizer: Any = self.optimizer
-        self._scaler = self._scaler or optimizer.scaler
-        optimizer.scaler = None if skip else self._scaler
-        self._is_skipped = skip
-
-    def _clip_grad_norm(self, model: Any) -> Any:
-        return torch.zeros(()) if self._is_skipped else super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
 
 
 def _claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:

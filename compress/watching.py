@@ -30,8 +30,8 @@ class Watcher(TrainerCallback):
     :raises KeyboardInterrupt: when the context ends, if it was asked to stop.
     """
 
-    def __init__(self, title: str, total: int) -> None:
-        self._title, self._total = title, total
+    def __init__(self, title: str) -> None:
+        self._title = title
         self._stop = False
         self.has_begun = False
         self._note = ""
@@ -74,7 +74,6 @@ class Watcher(TrainerCallback):
         self._stop = any_process(self._stop)
         if self._stop:
             control.should_save = True
-            control.should_evaluate = False
             control.should_training_stop = True
         return control
 
@@ -92,22 +91,22 @@ class EarlyStopping(TrainerCallback):
     It counts in Trainer's own log, so that a resumed run stops where an undisturbed one does.
 
     :param patience: evaluations in a row without a better dev metric.
-    :param may_stop: whether the training may end after so many steps of so many; evaluations before do not count.
+    :param may_stop: whether the training may end after so many steps; evaluations before do not count.
     """
 
-    def __init__(self, patience: int, may_stop: Callable[[int, int], bool]) -> None:
+    def __init__(self, patience: int, may_stop: Callable[[int], bool]) -> None:
         self._patience, self._may_stop = patience, may_stop
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Trainer's call, after each evaluation too."""
-        metrics = [
-            entry["eval_headline"]
-            for entry in state.log_history
-            if "eval_headline" in entry and self._may_stop(entry["step"], state.max_steps)
-        ]
-        if len(metrics) - 1 - _first_best(metrics) >= self._patience:
-            control.should_training_stop = True
+        control.should_training_stop |= self.is_over(state.log_history)
         return control
+
+    def is_over(self, history: list[dict[str, Any]]) -> bool:
+        """Whether a training with this log is to go no further."""
+        evaluated = [entry for entry in history if "eval_headline" in entry and self._may_stop(entry["step"])]
+        metrics = [entry["eval_headline"] for entry in evaluated]
+        return bool(metrics) and len(metrics) - 1 - metrics.index(max(metrics)) >= self._patience
 
 
 class Spending(TrainerCallback):
@@ -126,7 +125,3 @@ class Spending(TrainerCallback):
         """``seconds``, and ``joules`` where the machine tells."""
         now = {"seconds": self._stopwatch.seconds, "joules": self._meter.joules()}
         return {name: round(self._before.get(name, 0.0) + value, 2) for name, value in now.items() if value is not None}
-
-
-def _first_best(metrics: list[float]) -> int:
-    return metrics.index(max(metrics)) if metrics else -1

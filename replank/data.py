@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from replank import hub
 from replank.errors import DataError, UsageError
-from replank.labels import label_names, parse_labels, raw_labels
+from replank.labels import label_names, parse_labels, raw_labels, word_lists
 from replank.tables import SUFFIXES, Table, read_table
 from replank.tasks import GLUE, GlueTask, Kind, Task, custom_metrics, glue_task
-from replank.words import join_words, split_cell
+from replank.words import join_words
 
 SPLITS = ("train", "dev", "test", "dev_mismatched", "test_mismatched", "ax")
 # MNLI's splits as GLUE's own files name them.
 _OTHER_NAMES = {"dev_matched": "dev", "test_matched": "test"}
 _TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",), ("tokens",), ("words",))
+_SINGLE = ("token-classification", "masked-lm")
 _WORD_LABEL_GUESSES = ("ner_tags", "tags", "labels")
 
 
@@ -147,6 +148,8 @@ class DataConfig:
         :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
         :raises HubError: the data set must come from the hub, which cannot be reached.
         """
+        if model and model.kind == "masked-lm" and self.kind != model.kind:
+            model = None  # a pretrained encoder: what it was pretrained on is not what these labels ask
         if self.data is None and not (self.train or self.dev or self.test):
             return _assemble(self, hub.load_glue(str(self.task)), model)
         return _assemble(self, {split: read_table(path) for split, path in self._files().items()}, model)
@@ -186,7 +189,7 @@ def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) 
     for split, table in tables.items():
         texts = [table.column(column) for column in task.columns]
         if kind == "token-classification":
-            texts = [[join_words(split_cell(cell)) for cell in texts[0]]]
+            texts = [[join_words(words) for words in word_lists(table, texts[0])]]
         values = raw[split]
         labels = None if values is None else parse_labels(task, table, values, texts[0])
         splits[split] = Examples(texts[0], texts[1] if task.is_pair else None, labels)
@@ -213,7 +216,7 @@ def _task(
         name=config.task or (model.name if model else "custom"),
         kind=kind,
         labels=labels,
-        columns=_text_columns(config, next(iter(tables.values())), glue, model),
+        columns=_text_columns(config, kind, next(iter(tables.values())), glue, model),
         label_column=label_column,
         metrics=next((known.metrics for known in known_tasks if known.kind == kind), custom_metrics(kind, labels)),
         max_length=config.max_length or known_length,
@@ -225,13 +228,17 @@ def _label_column(kind: Kind, table: Table) -> str:
     return next((name for name in guesses if name in table.columns), "label")
 
 
-def _text_columns(config: DataConfig, table: Table, glue: GlueTask | None, model: Task | None) -> tuple[str, ...]:
+def _text_columns(
+    config: DataConfig, kind: Kind, table: Table, glue: GlueTask | None, model: Task | None
+) -> tuple[str, ...]:
+    if kind in _SINGLE and config.text_pair is not None:
+        raise UsageError(f"--kind {kind} takes single texts, not pairs")
     if config.text is not None:
         return (config.text, config.text_pair) if config.text_pair is not None else (config.text,)
     guesses = [model.columns] if model and model.columns else []
     guesses += [glue.hub_columns] if glue else []
     for guess in (*guesses, *_TEXT_GUESSES):
-        if all(column in table.columns for column in guess):
+        if all(column in table.columns for column in guess) and not (kind in _SINGLE and len(guess) > 1):
             return guess
     raise DataError(
         f"cannot tell the text column of {table.path}; its columns are {', '.join(map(repr, table.columns))}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,8 @@ from numpy.typing import NDArray
 
 from replank.errors import DataError
 from replank.tables import Table
-from replank.tasks import Kind, Task
-from replank.words import split_cell, words_of
+from replank.tasks import GLUE, Kind, Task
+from replank.words import words_of
 
 _MANY_LABELS = 200
 
@@ -42,7 +44,7 @@ def label_names(kind: Kind, values: list[str] | None, table: Table | None) -> tu
             hint="add --train FILE, or evaluate a model that replank made",
         )
     per_word = kind == "token-classification"
-    names = {name for value in values for name in split_cell(value)} if per_word else set(values)
+    names = {name for words in word_lists(table, values) for name in words} if per_word else set(values)
     if "" in names:
         raise DataError(f"{table.path}, line {table.lines[values.index('')]}: the label is empty")
     if len(names) < 2:
@@ -67,8 +69,31 @@ def parse_labels(task: Task, table: Table, values: list[str], texts: Sequence[st
         return np.array([_parse_number(table, row, value) for row, value in enumerate(values)], dtype=np.float32)
     if task.kind == "token-classification":
         return _parse_word_labels(task, table, values, texts)
-    index = _index(task, set(values))
+    index = _index(task, set(values), table.path)
     return np.array([_lookup(task, table, row, value, index) for row, value in enumerate(values)], dtype=np.int64)
+
+
+def word_lists(table: Table, cells: Sequence[str]) -> list[list[str]]:
+    """The words, or labels, of each cell of a column: a list in JSONL; else values with white space between.
+
+    :raises DataError: a list holds something else than texts and whole numbers, or nothing.
+    """
+    lists = []
+    for line, cell in zip(table.lines, cells, strict=True):
+        words = _json_list(cell) if table.path.suffix == ".jsonl" and cell[:1] == "[" else cell.split()
+        if not words:
+            raise DataError(
+                f"{table.path}, line {line}: expected a list of words or labels, found {cell[:40]!r}",
+                hint="delete sentences without words",
+            )
+        lists.append(words)
+    return lists
+
+
+def _json_list(cell: str) -> list[str]:
+    """The texts of a JSON list; none if it holds anything but texts and whole numbers."""
+    values = json.loads(cell)
+    return [str(value) for value in values] if all(type(value) in (str, int) for value in values) else []
 
 
 def is_number(value: str) -> bool:
@@ -80,8 +105,8 @@ def is_number(value: str) -> bool:
 
 
 def _parse_word_labels(task: Task, table: Table, values: list[str], texts: Sequence[str]) -> NDArray[Any]:
-    cells = [split_cell(value) for value in values]
-    index = _index(task, {name for names in cells for name in names})
+    cells = word_lists(table, values)
+    index = _index(task, {name for names in cells for name in names}, table.path)
     labels = np.empty(len(cells), dtype=object)
     for row, (names, text) in enumerate(zip(cells, texts, strict=True)):
         words = len(words_of(text))
@@ -94,12 +119,29 @@ def _parse_word_labels(task: Task, table: Table, values: list[str], texts: Seque
     return labels
 
 
-def _index(task: Task, found: set[str]) -> dict[str, int]:
+def _index(task: Task, found: set[str], path: Path) -> dict[str, int]:
+    """The model's output for each label that a file may hold.
+
+    GLUE's files number its labels, or name them as it pleases; a model may have them in any order.
+
+    :raises DataError: the model's labels are not those of the GLUE task that it is to be used for.
+    """
     index = {name: number for number, name in enumerate(task.labels)}
-    if not found <= index.keys() and found <= {str(number) for number in index.values()}:
-        # GLUE's files write indices where the task has names.
-        index = {str(number): number for number in index.values()}
-    return index
+    if found <= index.keys() or task.name not in GLUE:
+        return index
+    names = [name.casefold() for name in GLUE[task.name].labels]
+    ours = [name.casefold() for name in task.labels]
+    if ours == [str(number) for number in range(len(ours))]:
+        ours = names  # a model without names has GLUE's order
+    if sorted(ours) != sorted(names):
+        raise DataError(
+            f"the model's labels are {', '.join(task.labels)}; those of {task.name} are {', '.join(names)}",
+            hint=f"is {path} the data of the task that the model was made for?",
+        )
+    numbers = {str(number): ours.index(name) for number, name in enumerate(names)}
+    if found <= numbers.keys():
+        return numbers
+    return index | {name: ours.index(name.casefold()) for name in GLUE[task.name].labels}
 
 
 def _lookup(task: Task, table: Table, row: int, value: str, index: dict[str, int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from replank.errors import DataError
 from replank.extras import require
-from replank.tasks import Task
+from replank.tasks import GLUE, Task
 
 Predictions = NDArray[Any]
 # Where each token is asked: an array for each example.
@@ -24,11 +25,11 @@ def _accuracy(truth: Predictions, predicted: Predictions) -> float:
     return float(accuracy_score(truth, predicted))
 
 
-def _f1(truth: Predictions, predicted: Predictions) -> float:
-    """F1 of class 1, as GLUE has it for MRPC and QQP."""
+def _f1(truth: Predictions, predicted: Predictions, positive: int) -> float:
+    """F1 of one class against the other, as GLUE has it for MRPC and QQP."""
     from sklearn.metrics import f1_score
 
-    return float(f1_score(truth, predicted, pos_label=1, average="binary", zero_division=0))
+    return float(f1_score(truth == positive, predicted == positive, zero_division=0))
 
 
 def _macro_f1(truth: Predictions, predicted: Predictions) -> float:
@@ -55,10 +56,8 @@ def _spearman(truth: Predictions, predicted: Predictions) -> float:
     return float(spearmanr(truth, predicted).statistic) if len(truth) > 1 else 0.0
 
 
-_ENTITY_F1 = "entity_f1"
 METRICS: dict[str, Callable[[Predictions, Predictions], float]] = {
     "accuracy": _accuracy,
-    "f1": _f1,
     "macro_f1": _macro_f1,
     "matthews": _matthews,
     "pearson": _pearson,
@@ -94,11 +93,21 @@ def score(task: Task, predicted: Answers, truth: Answers | None) -> dict[str, fl
     flat = [np.concatenate(rows) if task.is_per_token else np.asarray(rows) for rows in (truth, predicted)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries warn about constant predictions; 0 says it too
-        values = {
-            name: _entity_f1(task, truth, predicted) if name == _ENTITY_F1 else METRICS[name](*flat)
-            for name in task.metrics
+        special = {
+            "f1": partial(_f1, flat[0], flat[1], _positive(task)),
+            "entity_f1": partial(_entity_f1, task, truth, predicted),
         }
+        plain = {name: partial(metric, *flat) for name, metric in METRICS.items()}
+        values = {name: (plain | special)[name]() for name in task.metrics}
     return {name: value if np.isfinite(value) else 0.0 for name, value in values.items()}
+
+
+def _positive(task: Task) -> int:
+    """The output that F1 counts: GLUE's class 1, wherever the model has it; else the second."""
+    if task.name not in GLUE:
+        return 1
+    name = GLUE[task.name].labels[1].casefold()
+    return next((index for index, label in enumerate(task.labels) if label.casefold() == name), 1)
 
 
 def _entity_f1(task: Task, truth: Answers, predicted: Answers) -> float:

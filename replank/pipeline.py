@@ -82,6 +82,11 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     group_sizes(encoder.layers, plan.compress.layers, plan.compress.grouping)
     require_kind(encoder, "torch", "run")
     data = data_config.load(encoder.task if encoder.is_fine_tuned else None)
+    if data.task.is_per_token:
+        raise UsageError(
+            f"run is for whole texts; --kind {data.task.kind} is not exported yet",
+            hint="replank finetune and replank compress make such models",
+        )
     chain = _Chain(out, data)
     if encoder.is_fine_tuned:
         _log.warning("%s is fine-tuned already: it is the predecessor", encoder.name)

@@ -229,6 +229,8 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
             hint="are config.json and model.safetensors whole, and of the same model?",
         ) from error
     _require_all_weights(source, report, new_head=new_head)
+    # Logits are what is wanted of it, whatever its publisher used it for.
+    model.config.output_hidden_states = model.config.output_attentions = False
     return model
 
 

@@ -96,6 +96,10 @@ class TextEncoder:
         settings = read_json(folder / "tokenizer_config.json", optional=True)
         tokenizer = _load_tokenizer(folder)
         pad_id, mask_id = (_token_id(tokenizer, settings.get(name)) for name in ("pad_token", "mask_token"))
+        if mask_id is None:
+            named = read_json(folder / "special_tokens_map.json", optional=True).get("mask_token")
+            known = (_token_id(tokenizer, token) for token in (named, "[MASK]", "<mask>"))
+            mask_id = next((index for index in known if index is not None), None)
         return cls(
             tokenizer,
             pad_id=config.get("pad_token_id") or 0 if pad_id is None else pad_id,

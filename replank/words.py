@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-
-
-def split_cell(cell: str) -> list[str]:
-    """The words or labels of a cell: a JSON list, as JSONL has it, or values with white space between."""
-    if cell[:1] == "[":
-        try:
-            values = json.loads(cell)
-        except ValueError:
-            values = None
-        if isinstance(values, list) and all(isinstance(value, str) or type(value) is int for value in values):
-            return [str(value) for value in values]
-    return cell.split()
 
 
 def join_words(words: Sequence[str]) -> str:

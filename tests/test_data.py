@@ -416,3 +416,62 @@ def test_a_cached_model_needs_no_hub_and_a_half_cached_one_does(encoder: Path, t
     whole = run_replank("inspect", "owner/name", "--json", env=environment)
     assert (whole.code, whole.err) == (0, "")
     assert json.loads(whole.out)["layers"] == 4
+
+
+def mnli_model(*labels: str) -> Task:
+    return Task("nli", "classification", labels, ("premise", "hypothesis"), "label", ("accuracy",))
+
+
+@pytest.mark.parametrize("written", [("0", "2", "1"), ("entailment", "contradiction", "neutral")])
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (("entailment", "neutral", "contradiction"), [0, 2, 1]),
+        (("CONTRADICTION", "NEUTRAL", "ENTAILMENT"), [2, 0, 1]),
+        (("0", "1", "2"), [0, 2, 1]),
+    ],
+)
+def test_glues_labels_are_found_wherever_the_model_has_them(
+    tmp_path: Path, written: tuple[str, ...], labels: tuple[str, ...], expected: list[int]
+) -> None:
+    save(tmp_path, "dev.tsv", ["premise", "hypothesis", "label"], [("a", "b", label) for label in written])
+    data = DataConfig(task="mnli", data=tmp_path).load(mnli_model(*labels))
+    assert labels_of(data, "dev") == expected
+
+
+def test_labels_of_another_set_than_the_models_are_refused(tmp_path: Path) -> None:
+    save(tmp_path, "dev.tsv", ["premise", "hypothesis", "label"], [("a", "b", 0)])
+    with pytest.raises(DataError, match="labels are yes, no, maybe; those of mnli are entailment, neutral, contradict"):
+        DataConfig(task="mnli", data=tmp_path).load(mnli_model("yes", "no", "maybe"))
+    with pytest.raises(DataError, match="label '0' is not one of yes, no, maybe"):
+        DataConfig(data=tmp_path, text="premise", text_pair="hypothesis").load(mnli_model("yes", "no", "maybe"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"tokens": ["a", 1.5], "tags": ["O", "B-X"]}', "line 1: expected a list of words or labels, found"),
+        ('{"tokens": ["a", null], "tags": ["O", "B-X"]}', "line 1: expected a list of words"),
+        ('{"tokens": [], "tags": []}', "line 1: expected a list of words"),
+        ('{"sentence1": "a", "sentence2": "b", "tags": ["O", "B-X"]}', "cannot tell the text column"),
+    ],
+)
+def test_words_that_are_none(tmp_path: Path, row: str, message: str) -> None:
+    (tmp_path / "train.jsonl").write_text(row)
+    with pytest.raises(DataError, match=message):
+        DataConfig(train=tmp_path / "train.jsonl", kind="token-classification").load(
+            Task("t", "token-classification", ("B-X", "O"), (), "tags", ("accuracy",))
+        )
+
+
+def test_brackets_are_words_in_a_table(tmp_path: Path) -> None:
+    save(tmp_path, "train.tsv", ["tokens", "tags"], [("[1] see", "X Y"), ("a [1, 2]", "X Y Y")])
+    data = DataConfig(train=tmp_path / "train.tsv", kind="token-classification").load()
+    assert list(data.split("train").first) == ["[1] see", "a [1, 2]"]
+
+
+def test_words_come_in_single_texts(tmp_path: Path) -> None:
+    save(tmp_path, "train.tsv", ["a", "b", "tags"], [("a", "b", "X"), ("a", "b", "Y")])
+    config = DataConfig(train=tmp_path / "train.tsv", kind="token-classification", text="a", text_pair="b")
+    with pytest.raises(UsageError, match="takes single texts, not pairs"):
+        config.load()

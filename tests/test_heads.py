@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from conftest import (
     tiny_settings,
     write_tokenizer,
 )
+from test_theseus import make_model, make_theseus
 from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, BertConfig, BertForMaskedLM
 
 from compress.distill import KdConfig
@@ -257,3 +259,57 @@ def test_what_answers_texts_refuses_a_tagger(tagger: Artifact, replank: Replank,
     done = replank(command, tagger.path, second)
     assert done.code == 1
     assert f"answers each token (token-classification); {command} handles models" in error_lines(done)[0]
+
+
+def test_blank_texts_and_hidden_words_do_no_harm(masked_predecessor: Path, tmp_path: Path) -> None:
+    """Batches in which nothing is asked, in training and in evaluation."""
+    for split in ("train", "dev"):
+        rows = [json.dumps({"text": text}) for text in ["good film"] * 8 + [""] * 40]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
+    data = DataConfig(data=tmp_path, kind="masked-lm")
+    config = FinetuneConfig(**SHORT | {"epochs": 2.0})
+    artifact = finetune(open_source(masked_predecessor), tmp_path / "out", config, data)
+    assert all(np.isfinite(entry["loss"]) for entry in curve_of(artifact.path) if "loss" in entry)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mask_token": {"content": "[MASK]"}}])
+def test_the_mask_is_found_where_the_tokenizer_does_not_name_it(
+    masked_predecessor: Path, texts: DataConfig, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    folder = shutil.copytree(masked_predecessor, tmp_path / "model")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert open_source(folder).text_encoder(texts.load().task).mask_id == SPECIAL.index("[MASK]")
+
+
+@pytest.mark.parametrize("command", ["compress", "evaluate"])
+def test_a_forgotten_fine_tuning_is_told(
+    masked_predecessor: Path, data: DataConfig, replank: Replank, tmp_path: Path, command: str
+) -> None:
+    """What the encoder was pretrained on is not what these labels ask."""
+    out = [tmp_path / "out"] if command == "compress" else []
+    done = replank(command, masked_predecessor, *out, "--data", data.data, "--text", "sentence")
+    assert done.code == 1
+    lines = error_lines(done)
+    assert "is an encoder without a classification head" in lines[0]
+    assert "replank finetune" in lines[1]
+
+
+def test_a_chain_of_taggers_is_refused_before_it_begins(
+    encoder: Path, tags: DataConfig, replank: Replank, tmp_path: Path
+) -> None:
+    given = ("--data", tags.data, "--kind", "token-classification")
+    done = replank("run", encoder, tmp_path / "out", *given)
+    assert done.code == 2
+    assert "--kind token-classification is not exported yet" in error_lines(done)[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"])
+def test_the_tied_matrix_is_the_embeddings(model_type: str) -> None:
+    """Whichever of its two names a model lists first."""
+    made = make_model(model_type)
+    model = AutoModelForMaskedLM.from_config(made.config)  # type: ignore[no-untyped-call]
+    theseus = make_theseus(model)
+    theseus.train_shared(("head",))
+    assert not model.get_input_embeddings().weight.requires_grad
+    assert any(parameter.requires_grad for parameter, is_head in theseus._shared if is_head)

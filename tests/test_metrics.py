@@ -148,3 +148,12 @@ def test_a_plain_model_may_be_of_texts_or_pairs() -> None:
     unknown = replace(BINARY, columns=())
     for columns in (("text",), ("a", "b")):
         require_same_task("m", unknown, Dataset(replace(BINARY, columns=columns), {}))
+
+
+def test_f1_counts_glues_positive_class_wherever_the_model_has_it() -> None:
+    """2 true positives of "equivalent", 1 false negative."""
+    truth, predicted = np.array([1, 1, 1, 0]), [1, 1, 0, 0]
+    for turned, labels in enumerate((("not_equivalent", "equivalent"), ("EQUIVALENT", "NOT_EQUIVALENT"))):
+        task = Task("mrpc", "classification", labels, ("a", "b"), "label", ("f1",))
+        answers = logits_of([1 - index if turned else index for index in predicted])
+        assert score(task, answers, 1 - truth if turned else truth) == {"f1": pytest.approx(4 / 5)}

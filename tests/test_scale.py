@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import curve_of, replank_process, run_replank
+from conftest import curve_of, replank_process, run_replank, write_tokenizer
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification
+from test_theseus import make_model
+from transformers import AutoModelForSequenceClassification, modeling_utils
 
 from compress.checkpoints import newest
 from compress.config import TrainingConfig
@@ -104,8 +105,47 @@ def test_two_processes_train_as_one(calm: Path, data: DataConfig, tmp_path: Path
     assert not (tmp_path / "two.work").exists()
 
 
-def test_parts_of_a_step_train_as_the_whole(calm: Path, data: DataConfig, tmp_path: Path) -> None:
+def test_two_processes_go_on_in_the_midst_of_an_epoch(calm: Path, data: DataConfig, tmp_path: Path) -> None:
+    """Killed after the second of three checkpoints, in an epoch that is not the first."""
+    program = Path(sys.executable).parent
+    torchrun = [program / "torchrun", "--standalone", "--no-python", "--nproc-per-node=2", program / "replank"]
+    whole, killed = (
+        [*map(str, torchrun), *map(str, compress_arguments(calm, tmp_path / name, data, 6))]
+        for name in ("whole", "killed")
+    )
+    settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    done = subprocess.run(whole, check=False, timeout=300, **settings)
+    assert done.returncode == 0, done.stderr
+    with subprocess.Popen(killed, **settings) as process:
+        while process.poll() is None and not (tmp_path / "killed.work" / "checkpoint-24").exists():
+            time.sleep(0.01)
+        # torchrun hands it on; both processes write a checkpoint of the step that they are in.
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+    at = newest(tmp_path / "killed.work")
+    assert at is not None
+    done = subprocess.run(killed, check=False, timeout=300, **settings)
+    assert done.returncode == 0, done.stderr
+    theirs, ours = (
+        [(entry["step"], entry["eval_loss"]) for entry in curve_of(tmp_path / name) if "eval_loss" in entry]
+        for name in ("whole", "killed")
+    )
+    assert ours == theirs
+    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+
+
+def test_parts_of_a_step_train_as_the_whole(
+    calm: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = TheseusConfig(**SHORT, layers=2, schedule=LinearSchedule(0.5, 0.5))
+    calls = []
+    original = modeling_utils.checkpoint  # type: ignore[attr-defined]
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(modeling_utils, "checkpoint", counted)
     whole, parts, again = (
         compress(open_source(calm), tmp_path / name, made, data).path
         for name, made in (
@@ -116,13 +156,29 @@ def test_parts_of_a_step_train_as_the_whole(calm: Path, data: DataConfig, tmp_pa
     )
     for other in (parts, again):
         ours, theirs = weights(other), weights(whole)
-        assert max(float((ours[name] - theirs[name]).abs().max()) for name in theirs) < 2e-3
+        assert max(float((ours[name] - theirs[name]).abs().max()) for name in theirs) < 1e-4
     assert same(weights(again), weights(whole))
+    assert calls
 
 
-def test_training_ends_when_it_gets_no_better(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+def test_activations_that_cannot_be_computed_again_are_refused(data: DataConfig, tmp_path: Path) -> None:
+    make_model("mpnet").save_pretrained(tmp_path / "mpnet")
+    write_tokenizer(tmp_path / "mpnet")
+    config = FinetuneConfig(**SHORT, checkpoint_activations=True)
+    with pytest.raises(UsageError, match="MPNetForSequenceClassification of transformers cannot do that"):
+        finetune(open_source(tmp_path / "mpnet"), tmp_path / "out", config, data)
+
+
+def test_training_ends_when_it_gets_no_better(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a learning rate that moves nothing, every evaluation after the first is one too many."""
     config = FinetuneConfig(**SHORT | {"epochs": 9.0, "learning_rate": 1e-30}, patience=2)
+    with monkeypatch.context() as patch:
+        patch.setattr("compress.finetune.write_artifact", lambda *_, **__: pytest.exit("killed"))
+        with pytest.raises(pytest.exit.Exception):
+            finetune(open_source(encoder), tmp_path / "out", config, data)
+    # Killed after its training had ended, it does not go on from there.
     artifact = finetune(open_source(encoder), tmp_path / "out", config, data)
     assert artifact.manifest.made_by["steps"] == 3 * 6
     assert len([entry for entry in curve_of(artifact.path) if "eval_headline" in entry]) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from compress import training
+from compress import trainer
 from compress.batches import LengthGrouped
 from compress.config import TrainingConfig
 from compress.finetune import FinetuneConfig, finetune
@@ -37,14 +38,14 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Send this process SIGINT, as Ctrl-C does, in the midst of a training."""
-    original = training._MethodTrainer.training_step
+    original = trainer.MethodTrainer.training_step
 
     def training_step(self: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         if self.state.global_step == step:
             signal.raise_signal(signal.SIGINT)
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(training._MethodTrainer, "training_step", training_step)
+    monkeypatch.setattr(trainer.MethodTrainer, "training_step", training_step)
 
 
 def test_the_successor_is_a_plain_model_with_the_same_answers(successor: Path, data: DataConfig) -> None:
@@ -85,7 +86,7 @@ def test_the_second_phase_moves_everything(predecessor: Path, data: DataConfig, 
     )
 
 
-@pytest.mark.parametrize("step", [3, 8, 10])
+@pytest.mark.parametrize("step", [3, 5, 8, 11])
 def test_an_interrupted_run_ends_with_the_same_weights(
     predecessor: Path, successor: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -188,9 +189,11 @@ def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Pa
 def test_every_epoch_has_its_own_order_and_every_example_once(encoder: Path, data: DataConfig) -> None:
     rows = Examples([" ".join(["film"] * (index % 7 + 1)) for index in range(50)], None, np.zeros(50, dtype=np.int64))
     task = data.load().task
-    sampler = LengthGrouped(8, LabelledExamples(task, open_source(encoder).text_encoder(task), rows), seed=1)
+    epoch = 0
+    examples = LabelledExamples(task, open_source(encoder).text_encoder(task), rows)
+    sampler = LengthGrouped(8, examples, 1, lambda: epoch)
     first, again = list(sampler), list(sampler)
-    sampler.set_epoch(1)
+    epoch = 1
     second = list(sampler)
     assert first == again
     assert first != second
@@ -224,3 +227,49 @@ def test_how_long_it_took_does_not_make_another_model(successor: Path) -> None:
     slower = replace(manifest, files=manifest.files | {"training.json": {"sha256": "0", "bytes": 1}})
     other = replace(manifest, files=manifest.files | {"config.json": {"sha256": "0", "bytes": 1}})
     assert slower.digest == manifest.digest != other.digest
+
+
+def test_files_of_others_are_not_deleted(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    work = tmp_path / "out.work"
+    work.mkdir()
+    (work / "thesis.txt").write_text("years of work")
+    with pytest.raises(TrainingError, match=r"out\.work is wanted for checkpoints and holds other files"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert (work / "thesis.txt").read_text() == "years of work"
+
+
+def test_what_was_put_beside_the_checkpoints_stays(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    (tmp_path / "out.work" / "checkpoint-best").mkdir()
+    finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert [path.name for path in (tmp_path / "out.work").iterdir()] == ["checkpoint-best"]
+
+
+def test_weights_that_are_no_numbers_are_never_kept(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They turn bad in the last step before an evaluation, after its loss."""
+    original = trainer.MethodTrainer.evaluate
+
+    def evaluate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.state.global_step == 12:
+            self.model.classifier.weight.data[:] = float("nan")
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(trainer.MethodTrainer, "evaluate", evaluate)
+    with pytest.raises(TrainingError, match=r"a weight is no number at step 12; the last good .*checkpoint-6$"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert [path.name for path in sorted((tmp_path / "out.work").iterdir())] == ["checkpoint-6", "run.json"]
+
+
+def test_a_model_that_shows_its_hidden_states_is_trained(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    shown = shutil.copytree(encoder, tmp_path / "encoder")
+    config = json.loads((shown / "config.json").read_text()) | {"output_hidden_states": True, "output_attentions": True}
+    (shown / "config.json").write_text(json.dumps(config))
+    artifact = finetune(open_source(shown), tmp_path / "out", FinetuneConfig(**SHORT | {"epochs": 1}), data)
+    assert artifact.manifest.quality is not None

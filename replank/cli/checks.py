@@ -38,10 +38,11 @@ def evaluate(model: str, data: DataConfig | None, split: str, device: Any, threa
     from replank.evaluate import evaluate as score_model
     from replank.evaluate import require_same_task
     from replank.progress import progress
-    from replank.runtime import load_model
+    from replank.runtime import load_model, require_head
 
     source = open_source(model)
     dataset = required_data(data).load(source.task)
+    require_head(source, dataset.task.kind)
     require_same_task(source.name, source.task, dataset)
     loaded = load_model(source, task=dataset.task, device=device, threads=threads)
     with progress(f"evaluate on {split}", len(dataset.split(split))) as advance:

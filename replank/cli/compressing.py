@@ -23,6 +23,15 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+class _Model(click.ParamType[str | Path]):
+    """A hub name, or a folder, of which a manifest keeps the name only."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: Any, context: Any) -> str | Path:
+        return Path(value) if Path(value).exists() else str(value)
+
+
 class _Grouping(click.ParamType[tuple[int, ...]]):
     name = "sizes"
 
@@ -41,7 +50,11 @@ class _Grouping(click.ParamType[tuple[int, ...]]):
 @click.argument("out", type=FOLDER)
 @option("--layers", type=click.IntRange(1), help="Layers of the successor. [default: half]")
 @option("--grouping", type=_Grouping(), help="Layers that each of its layers replaces, such as 1,2,3,6.")
-@option("--init-from", help="Hub name or folder of the model whose layers it starts from. [default: the predecessor]")
+@option(
+    "--init-from",
+    type=_Model(),
+    help="Hub name or folder of the model whose layers it starts from. [default: the predecessor]",
+)
 @option(
     "--init-layers",
     type=click.Choice(["first", "spread"]),
