@@ -75,6 +75,15 @@ SUITES: dict[str, dict[str, tuple[str, ...]]] = {
         "second-phase-layers": ("--second-phase", "layers"),
         "second-phase-head": ("--second-phase", "head"),
     },
+    # What of the difference is the start, and what the method.
+    "start": {
+        "theseus-first": ("--init-layers", "first"),
+        **{f"{method}-spread": ("--method", method, "--init-layers", "spread") for method in ("truncate", "kd", "pkd")},
+    },
+    # Fine-tuning a predecessor and replacing its layers run about as many layers as 12 epochs of the small model alone.
+    "compute": {
+        "truncate-pretrained-12-epochs": ("--method", "truncate", "--init-from", "ENCODER", "--epochs", "12"),
+    },
     "depth": {
         f"{method}-{layers}-layers": ("--layers", layers, "--method", method)
         for layers, method in product(("4", "3"), ("theseus", "truncate"))

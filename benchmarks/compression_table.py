@@ -60,11 +60,13 @@ def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, st
         columns = [_spread(list(scores[method, task].values())) if (method, task) in scores else "" for task in tasks]
         mean = kept = ""
         if len(done) == len(tasks):
-            shares = [
-                value / scores["predecessor", task][seed] for task, values in done for seed, value in values.items()
+            whole = {task: scores["predecessor", task] for task in tasks}
+            seeds = set.intersection(*(set(values) for _, values in done))
+            kept_by_seed = [
+                100 * statistics.mean(values[seed] / whole[task][seed] for task, values in done) for seed in seeds
             ]
             mean = f"{statistics.mean(statistics.mean(values.values()) for _, values in done):.1f}"
-            kept = f"{statistics.mean(shares):.1%}"
+            kept = f"{_spread(kept_by_seed)}%"
         rows.append([title, *columns, mean, kept])
     return _markdown(["", *tasks, "mean", "kept"], rows)
 

@@ -78,12 +78,25 @@ def compression_block(_: str) -> str:
     return "\n\n".join([*parts, machine_line(cells[0])])
 
 
+def cost_block(name: str) -> str:
+    """What a step of replacing costs, beside one of distillation and beside fine-tuning the predecessor."""
+    result = read_result(name)
+    shape, peak = result["shape"], {method: f"{size / 1e9:.1f} GB" for method, size in result["peak_bytes"].items()}
+    return (
+        f"On BERT-base's shape, {shape['layers']} layers into {shape['into']}, batches of {shape['batch_size']} x "
+        f"{shape['length']} tokens, a step of replacing takes **{result['seconds']['theseus_of_kd']:.2f}** of a step "
+        f"of KD, averaged over its schedule; training takes {peak['theseus']} at its peak, KD {peak['kd']}, "
+        f"fine-tuning the predecessor {peak['fine-tuning of the predecessor']}. {machine_line(result)}"
+    )
+
+
 def machine_line(result: dict[str, Any]) -> str:
     """What the numbers must be read with."""
     machine, versions = result["machine"], result["versions"]
     vector = ", ".join(name for name in machine["instruction_sets"] if "vnni" in name or "amx" in name)
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("torch", "transformers", "onnxruntime"))
-    return f"Measured on {machine['cores']} cores of an {machine['cpu']} ({vector}); {libraries}."
+    cores = "one core" if machine["cores"] == 1 else f"{machine['cores']} cores"
+    return f"Measured on {cores} of an {machine['cpu']} ({vector}); {libraries}."
 
 
 SPEED_NAMES = {
@@ -101,6 +114,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "quickstart": chain_block,
         "bert_base_speed": speed_block,
         "compression": compression_block,
+        "replacing_cost": cost_block,
     },
     "benchmarks/log.md": {"compression_defaults": lambda name: defaults_table(read_result(name)["runs"])},
 }
