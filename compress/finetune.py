@@ -14,8 +14,8 @@ from compress.training import train
 from replank.artifact import Artifact, require_free
 from replank.data import DataConfig
 from replank.provenance import Stopwatch
-from replank.runtime import head_of, load_torch_model
 from replank.source import Source, require_kind
+from replank.torch_model import head_of, load_torch_model
 
 
 @dataclass(frozen=True)

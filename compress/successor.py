@@ -23,8 +23,8 @@ from replank.data import DataConfig
 from replank.errors import ModelError, UsageError
 from replank.evaluate import require_same_task
 from replank.provenance import Stopwatch
-from replank.runtime import head_of, load_torch_model, require_head
 from replank.source import Source, open_source, require_kind
+from replank.torch_model import head_of, load_torch_model, require_head
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from replank.evaluate import evaluate, require_same_task
 from replank.extras import require
 from replank.progress import progress
 from replank.provenance import Stopwatch, made_by
-from replank.runtime import Model, load_model, require_head, require_whole_texts
+from replank.runtime import Model, load_model, require_whole_texts
 from replank.source import Source, open_source, require_kind
 from replank.text import INPUT_NAMES, save_tokenizer
+from replank.torch_model import require_head
 
 _CASES = 8
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from replank.errors import ModelError
-from replank.runtime import load_torch_model
 from replank.source import Source
 from replank.text import INPUT_NAMES
+from replank.torch_model import load_torch_model
 
 OUTPUT_NAME = "logits"
 _TRACED_SHAPE = (2, 16)

@@ -17,9 +17,10 @@ from conftest import sentences
 from safetensors.torch import load_file, save_file
 
 from replank.errors import MissingExtraError, ModelError, ProviderError
-from replank.runtime import load_model, load_torch_model, open_session, require_head, require_onnxruntime
+from replank.runtime import load_model, open_session, require_onnxruntime
 from replank.source import Source, open_source
 from replank.text import Batch, read_json
+from replank.torch_model import load_torch_model, require_head
 
 TEXTS = [text for text, _ in sentences(40, seed=7)] + ["", "good " * 200, "🚢", "\0", "\ud83d bad"]
 Change = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]

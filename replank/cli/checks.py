@@ -38,7 +38,8 @@ def evaluate(model: str, data: DataConfig | None, split: str, device: Any, threa
     from replank.evaluate import evaluate as score_model
     from replank.evaluate import require_same_task
     from replank.progress import progress
-    from replank.runtime import load_model, require_head
+    from replank.runtime import load_model
+    from replank.torch_model import require_head
 
     source = open_source(model)
     dataset = required_data(data).load(source.task)
