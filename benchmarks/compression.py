@@ -165,6 +165,7 @@ def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
         "rows": quality["rows"],
         "metrics": quality["metrics"],
         "digest": artifact.manifest.digest,
+        "parent": (artifact.manifest.parent or {})["digest"],
         **{name: made_by[name] for name in wanted},
         **training,
     }

@@ -12,8 +12,9 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 # GLUE's task behind a folder's name.
 TASKS = {"sst2_sent": "sst2", "qnli_10k": "qnli", "mnli_10k": "mnli"}
+PREDECESSOR = "predecessor"
 METHODS = {
-    "predecessor": "predecessor",
+    PREDECESSOR: "predecessor",
     "theseus": "**theseus**",
     "truncate": "truncate the predecessor",
     "kd": "KD",
@@ -26,8 +27,26 @@ Scores = dict[tuple[str, str], dict[int, float]]
 
 
 def read_cells() -> list[dict[str, Any]]:
-    """Every cell that is done."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / "compression").glob("*.json"))]
+    """Every cell that is done.
+
+    :raises ValueError: cells of one table were made from different predecessors, or with different settings.
+    """
+    cells = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / "compression").glob("*.json"))]
+    predecessors = {_chain(cell): cell["digest"] for cell in cells if cell["method"] == PREDECESSOR}
+    settings: dict[tuple[str, str], dict[str, Any]] = {}
+    for cell in cells:
+        if cell["method"] != PREDECESSOR and predecessors.get(_chain(cell)) != cell["parent"]:
+            raise ValueError(f"{_chain(cell)} {cell['method']} was not made from the predecessor of the table")
+        config = cell["config"] | {"seed": None}
+        if settings.setdefault((cell["encoder"], cell["method"]), config) != config:
+            raise ValueError(
+                f"{_chain(cell)} {cell['method']} was made with other settings than elsewhere in the table"
+            )
+    return cells
+
+
+def _chain(cell: dict[str, Any]) -> tuple[str, str, int]:
+    return cell["encoder"], cell["task"], cell["seed"]
 
 
 def score(cell: dict[str, Any]) -> float:
@@ -48,7 +67,7 @@ def scores_of(cells: Iterable[dict[str, Any]], encoder: str) -> Scores:
 def shown_tasks(cells: list[dict[str, Any]], encoder: str) -> list[str]:
     """The tasks on which a predecessor and the successor by replacing are done."""
     scores = scores_of(cells, encoder)
-    return sorted({task for _, task in scores if {("predecessor", task), ("theseus", task)} <= scores.keys()})
+    return sorted({task for _, task in scores if {(PREDECESSOR, task), ("theseus", task)} <= scores.keys()})
 
 
 def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, str], tasks: Sequence[str]) -> str:
@@ -60,7 +79,7 @@ def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, st
         columns = [_spread(list(scores[method, task].values())) if (method, task) in scores else "" for task in tasks]
         mean = kept = ""
         if len(done) == len(tasks):
-            whole = {task: scores["predecessor", task] for task in tasks}
+            whole = {task: scores[PREDECESSOR, task] for task in tasks}
             seeds = set.intersection(*(set(values) for _, values in done))
             kept_by_seed = [
                 100 * statistics.mean(values[seed] / whole[task][seed] for task, values in done) for seed in seeds

@@ -86,6 +86,19 @@ class Model:
                 answers[row] = answer[: len(tokens[row])]
         return answers
 
+    def word_logits(self, texts: Sequence[str]) -> list[list[Logits | None]]:
+        """Logits of each word of many texts: of its first token; ``None`` for a word that the model does not see.
+
+        :param texts: as of :func:`replank.words.join_words`.
+        :returns: for each text, for each word, shape ``(outputs,)``.
+        """
+        tokens = self.text_encoder.tokenize(texts, words=True)
+        answers: list[list[Logits | None]] = [[]] * len(tokens)
+        for rows, output in self._run(tokens, EVALUATION_BATCH, None):
+            for row, logits in zip(rows, output, strict=True):
+                answers[row] = [logits[start] if start >= 0 else None for start in tokens[row].starts]
+        return answers
+
     def _run(
         self, tokens: Sequence[Tokens], batch_size: int, progress: Callable[[int], None] | None
     ) -> Iterator[tuple[list[int], Logits]]:

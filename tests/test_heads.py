@@ -253,9 +253,9 @@ def test_a_pretrained_encoder_is_no_predecessor_of_a_task(masked_predecessor: Pa
         load_model(source, task=data.load().task)
 
 
-@pytest.mark.parametrize("command", ["export", "predict", "serve", "verify"])
+@pytest.mark.parametrize("command", ["export", "serve", "verify"])
 def test_what_answers_texts_refuses_a_tagger(tagger: Artifact, replank: Replank, tmp_path: Path, command: str) -> None:
-    second = {"export": tmp_path / "onnx", "predict": "a text", "serve": "--port=0", "verify": tagger.path}[command]
+    second = {"export": tmp_path / "onnx", "serve": "--port=0", "verify": tagger.path}[command]
     done = replank(command, tagger.path, second)
     assert done.code == 1
     assert f"answers each token (token-classification); {command} handles models" in error_lines(done)[0]
@@ -313,3 +313,26 @@ def test_the_tied_matrix_is_the_embeddings(model_type: str) -> None:
     theseus.train_shared(("head",))
     assert not model.get_input_embeddings().weight.requires_grad
     assert any(parameter.requires_grad for parameter, is_head in theseus._shared if is_head)
+
+
+def test_predict_labels_words(tagger: Artifact, replank: Replank) -> None:
+    done = replank("predict", tagger.path, stdin=f"the film is {GOOD[0]} {GOOD[4]}\n\n a  {BAD[1]} scene".encode())
+    assert done.code == 0, done.err
+    rows = [line.split("\t") for line in done.out.split("\n")]
+    assert [row[0] for row in rows] == ["the", "film", "is", GOOD[0], GOOD[4], "", "", "a", BAD[1], "scene", "", ""]
+    assert [row[1] for row in rows if len(row) > 1] == ["O", "O", "O", "B-PRAISE", "I-PRAISE", "O", "B-BLAME", "O"]
+    assert all(0.2 < float(row[2]) <= 1 for row in rows if len(row) > 1)
+
+
+def test_predict_tells_words_beyond_the_length(tagger: Artifact, replank: Replank) -> None:
+    text = " ".join(["film"] * 40)
+    done = replank("predict", tagger.path, text, "--json")
+    words = json.loads(done.out)["words"]
+    assert [word["word"] for word in words] == ["film"] * 40
+    assert [word["label"] for word in words] == ["O"] * 30 + [None] * 10
+
+
+def test_predict_does_not_guess_masked_tokens(masked_predecessor: Path, replank: Replank) -> None:
+    done = replank("predict", masked_predecessor, "a text")
+    assert done.code == 1
+    assert "answers each token (masked-lm)" in error_lines(done)[0]

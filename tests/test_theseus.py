@@ -123,8 +123,10 @@ def test_only_drawn_successors_learn_and_gradients_pass_through_frozen_layers() 
 
 
 def test_neither_momentum_nor_weight_decay_moves_an_undrawn_layer() -> None:
+    """Nor anything of the predecessor, whatever is drawn."""
     theseus = make_theseus(make_model())
     first, second = theseus.modules
+    frozen = {name: p.clone() for name, p in theseus.model.named_parameters() if not p.requires_grad}
     learning = [p for p in theseus.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=0.1, weight_decay=0.1)
 
@@ -140,6 +142,9 @@ def test_neither_momentum_nor_weight_decay_moves_an_undrawn_layer() -> None:
     after = [module.successor.state_dict() for module in (first, second)]
     assert any(not torch.equal(before[0][name], after[0][name]) for name in before[0])
     assert all(torch.equal(before[1][name], after[1][name]) for name in before[1])
+    now = dict(theseus.model.named_parameters())
+    assert {name.split(".")[1] for name in frozen} == {"embeddings", "encoder", "pooler", "weight", "bias"}
+    assert all(torch.equal(value, now[name]) for name, value in frozen.items())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""The command `predict`: answers to texts, or to a whole test split."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replank.cli.options import FOLDER, data_options, device_options, example, json_option, option, print_json
+from replank.cli.stages import required_data
+from replank.data import DataConfig
+from replank.errors import DataError, UsageError
+from replank.source import Source, open_source
+from replank.text import without_lone_surrogates
+
+if TYPE_CHECKING:
+    from replank.runtime import Model
+
+_STDIN_BATCH = 256
+# An answer is one line, whatever the text holds; and no text may command the terminal.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@click.command(short_help="Answer texts.", epilog=example('replank predict int8 "a moving and funny film"'))
+@click.argument("model")
+@click.argument("texts", nargs=-1)
+@option("--glue", type=FOLDER, help="Folder for the leaderboard's files; needs --task, and --data if not from the hub.")
+@data_options
+@device_options
+@json_option
+def predict(
+    model: str,
+    texts: tuple[str, ...],
+    glue: Path | None,
+    data: DataConfig | None,
+    device: Any,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Answer TEXTS, or the lines of stdin; of a pair task, arguments in twos, or a tab between the two.
+
+    A line of stdin may also be JSON: a string, a list of two strings. --json prints one JSON object a line.
+    A model that labels words prints each on a line, as CoNLL's files do. With --glue, the test split of a GLUE task is
+    answered into the files that its leaderboard takes.
+    """
+    from replank.runtime import load_model, require_whole_texts
+
+    if glue is not None:
+        _predict_glue(open_source(model), glue, required_data(data), device, threads, as_json)
+        return
+    if data is not None:
+        raise UsageError("predict takes data with --glue only", hint="replank evaluate scores a model on data")
+    if not texts and sys.stdin.isatty():
+        raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
+    source = open_source(model)
+    if source.task.kind == "masked-lm":
+        require_whole_texts(source, "predict")
+    loaded = load_model(source, device=device, threads=threads)
+    show = _show_words if source.task.is_per_token else _show_answers
+    width = 2 if loaded.task.is_pair else 1
+    for batch in _batches(_arguments(texts, width) if texts else _lines(width)):
+        for line in show(loaded, batch, as_json):
+            sys.stdout.buffer.write(line.encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
+    """A line for each text: the likeliest label with its probability, or all of them as JSON."""
+    from replank.answers import answers
+
+    columns = list(zip(*batch, strict=True))
+    logits = model.logits(columns[0], columns[1] if len(columns) == 2 else None)
+    for row, scores in zip(batch, answers(model.task, logits), strict=True):
+        if as_json:
+            ordered = {score.label: score.score for score in scores}
+            yield json.dumps({"text": row[0] if len(row) == 1 else row, "label": scores[0].label, "scores": ordered})
+        else:
+            yield _line(scores[0].label, f"{scores[0].score:.4f}", *row)
+
+
+def _show_words(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
+    """A line for each word with its label and probability, and an empty one after each text; or a text as JSON."""
+    from replank.answers import word_answers
+
+    for (text,), words in zip(batch, word_answers(model, [text for (text,) in batch]), strict=True):
+        if as_json:
+            named = [
+                {"word": word, "label": score and score.label, "score": score and score.score} for word, score in words
+            ]
+            yield json.dumps({"text": text, "words": named})
+            continue
+        for word, score in words:
+            yield _line(word, score.label, f"{score.score:.4f}") if score else _line(word, "", "")
+        yield ""
+
+
+def _line(*values: str) -> str:
+    return "\t".join(_CONTROL.sub(" ", value) for value in values)
+
+
+def _predict_glue(
+    source: Source, folder: Path, config: DataConfig, device: Any, threads: int | None, as_json: bool
+) -> None:
+    from replank.evaluate import require_same_task
+    from replank.leaderboard import write_predictions
+    from replank.progress import progress
+    from replank.runtime import load_model
+
+    data = config.load(source.task)
+    require_same_task(source.name, source.task, data)
+    loaded = load_model(source, task=data.task, device=device, threads=threads)
+    rows = sum(len(examples) for split, examples in data.splits.items() if split.startswith(("test", "ax")))
+    with progress("predict", rows) as advance:
+        written = write_predictions(loaded, data, folder, progress=advance)
+    if as_json:
+        print_json([str(path) for path in written])
+    else:
+        click.echo("\n".join(map(str, written)))
+
+
+def _batches(rows: Iterator[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
+    """Rows in lists, so that a long stdin is answered as it comes and fits into memory."""
+    batch: list[tuple[str, ...]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _STDIN_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _arguments(texts: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
+    if len(texts) % width:
+        raise UsageError(f"{len(texts)} texts for a task of pairs; expected them in twos")
+    # What is not UTF-8 comes from the system as half characters.
+    clean = tuple(map(without_lone_surrogates, texts))
+    return (clean[start : start + width] for start in range(0, len(clean), width))
+
+
+def _lines(width: int) -> Iterator[tuple[str, ...]]:
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        line = raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").rstrip("\r\n")
+        row = _json_row(line) or tuple(line.split("\t", width - 1))
+        if len(row) != width:
+            raise DataError(
+                f"line {number} of stdin holds {len(row)} of the {width} texts that the task takes",
+                hint='a pair is two texts with a tab between, or ["first", "second"]' if width == 2 else None,
+            )
+        yield tuple(map(without_lone_surrogates, row))
+
+
+def _json_row(line: str) -> tuple[str, ...] | None:
+    """The texts of a line that is JSON of the right kind; any other line is a text itself."""
+    if line[:1] not in ('"', "["):
+        return None
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    row = tuple(value) if isinstance(value, list) else (value,)
+    return row if all(isinstance(item, str) for item in row) else None
