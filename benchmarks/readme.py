@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,13 @@ def cost_block(name: str) -> str:
     """What a step of replacing costs, beside one of distillation and beside fine-tuning the predecessor."""
     result = read_result(name)
     shape, peak = result["shape"], {method: f"{size / 1e9:.1f} GB" for method, size in result["peak_bytes"].items()}
-    return (
+    text = (
         f"On BERT-base's shape, {shape['layers']} layers into {shape['into']}, batches of {shape['batch_size']} x "
         f"{shape['length']} tokens, a step of replacing takes **{result['seconds']['theseus_of_kd']:.2f}** of a step "
         f"of KD, averaged over its schedule; training takes {peak['theseus']} at its peak, KD {peak['kd']}, "
         f"fine-tuning the predecessor {peak['fine-tuning of the predecessor']}. {machine_line(result)}"
     )
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def machine_line(result: dict[str, Any]) -> str:
