@@ -25,7 +25,7 @@ from replank.tasks import Task
 MANIFEST = "replank.json"
 SCHEMA = 1
 MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
-TRAINING = "training.json"
+TRAINING, TRAINING_CHART = "training.json", "training.svg"
 # Facts of the run, not of the model: they do not enter the digest.
 _NOT_IDENTITY = ("machine", "seconds", "finished_at")
 
@@ -62,7 +62,7 @@ class Manifest:
         The parent enters by its own digest, for the same reason.
         """
         made_by = {key: value for key, value in self.made_by.items() if key not in _NOT_IDENTITY}
-        files = {name: entry for name, entry in self.files.items() if name != TRAINING}
+        files = {name: entry for name, entry in self.files.items() if name not in (TRAINING, TRAINING_CHART)}
         parent = self.parent and self.parent["digest"]
         return _sha256(_canonical(self.to_json() | {"made_by": made_by, "parent": parent, "files": files}).encode())
 

@@ -26,6 +26,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         *(f"{number}. {step}" for number, step in enumerate(lineage(manifest), 1)),
         "## Quality",
         _quality(manifest["quality"]),
+        *(["![Training](training.svg)"] if "best_dev" in manifest["made_by"] else []),
         "## How to load it",
         _usage(manifest),
     ]

@@ -29,6 +29,7 @@ TORCH_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "training.json",
+    "training.svg",
 )
 ONNX_FILES = ("README.md", "config.json", "model.onnx", "ort_config.json", "tokenizer.json", "tokenizer_config.json")
 
