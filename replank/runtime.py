@@ -216,7 +216,9 @@ def require_whole_texts(source: Source, stage: str) -> None:
     if source.task.is_per_token:
         raise ModelError(
             f"{source.name} answers each token ({source.task.kind}); {stage} handles models that answer whole texts",
-            hint="replank evaluate measures it; it loads in transformers like any other model",
+            hint="make a model of a task of it first: replank finetune ENCODER OUT --task …"
+            if source.task.kind == "masked-lm"
+            else "replank evaluate and replank predict take it, as transformers does",
         )
 
 

@@ -335,4 +335,6 @@ def test_predict_tells_words_beyond_the_length(tagger: Artifact, replank: Replan
 def test_predict_does_not_guess_masked_tokens(masked_predecessor: Path, replank: Replank) -> None:
     done = replank("predict", masked_predecessor, "a text")
     assert done.code == 1
-    assert "answers each token (masked-lm)" in error_lines(done)[0]
+    lines = error_lines(done)
+    assert "answers each token (masked-lm)" in lines[0]
+    assert "replank finetune ENCODER OUT" in lines[1]
