@@ -273,3 +273,20 @@ def test_a_model_that_shows_its_hidden_states_is_trained(encoder: Path, data: Da
     (shown / "config.json").write_text(json.dumps(config))
     artifact = finetune(open_source(shown), tmp_path / "out", FinetuneConfig(**SHORT | {"epochs": 1}), data)
     assert artifact.manifest.quality is not None
+
+
+def test_each_epoch_of_a_training_has_its_own_order(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[list[int]] = []
+    original = LengthGrouped.__iter__
+
+    def noted(self: LengthGrouped) -> Any:
+        orders.append(list(original(self)))
+        return iter(orders[-1])
+
+    monkeypatch.setattr(LengthGrouped, "__iter__", noted)
+    finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT | {"epochs": 3}), data)
+    assert len(orders) == 3
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+    assert all(sorted(order) == list(range(192)) for order in orders)
