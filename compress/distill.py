@@ -58,13 +58,13 @@ class KdConfig(SuccessorConfig):
 class PkdConfig(KdConfig):
     """Patient knowledge distillation: the successor's layers also learn the predecessor's hidden states.
 
-    :param patient_weight: β, of the squared distance between normalized hidden states of the first token, summed over
-        their dimensions, averaged over layers and examples.
+    :param patient_weight: β, of the squared distance between normalized hidden states of the first token, averaged over
+        dimensions, layers and examples as in the authors' code (the paper writes a sum, with the same range of β).
     :param patient_layers: which of the predecessor's: ``skip``, the last of each group; ``last``, the uppermost. The
         output layer itself is left out, as in the paper.
     """
 
-    patient_weight: float = 10.0
+    patient_weight: float = 100.0
     patient_layers: Literal["skip", "last"] = "skip"
 
     def __post_init__(self) -> None:
@@ -149,4 +149,4 @@ def soft_loss(learnt: torch.Tensor, taught: torch.Tensor, labels: torch.Tensor, 
 
 def _normalized_distance(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
     ours, theirs = (functional.normalize(states.float(), dim=-1) for states in (ours, theirs))
-    return (ours - theirs).pow(2).sum(-1).mean()
+    return functional.mse_loss(ours, theirs)

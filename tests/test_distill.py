@@ -72,7 +72,7 @@ def test_the_loss_of_pkd_by_hand(choice: Any, taught: list[int]) -> None:
     kd = build(KdConfig(), copy.deepcopy(model))
     ours = method.model.train()(**INPUTS, output_hidden_states=True).hidden_states[1][:, 0]
     theirs = model(**INPUTS, output_hidden_states=True).hidden_states[taught[0]][:, 0]
-    distance = (ours / ours.norm(dim=1, keepdim=True) - theirs / theirs.norm(dim=1, keepdim=True)).pow(2).sum(1).mean()
+    distance = (ours / ours.norm(dim=1, keepdim=True) - theirs / theirs.norm(dim=1, keepdim=True)).pow(2).mean()
     expected = kd.loss(kd.model, BATCH).detach() + 7 * distance.detach()
     assert float(method.loss(method.model, BATCH).detach()) == pytest.approx(float(expected), rel=1e-5)
 

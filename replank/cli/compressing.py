@@ -81,7 +81,7 @@ class _Grouping(click.ParamType[tuple[int, ...]]):
 )
 @option("--temperature", type=float, help="kd, pkd: of the soft labels. [default: 2]")
 @option("--soft-weight", type=float, help="kd, pkd: their part of the loss. [default: 0.5]")
-@option("--patient-weight", type=float, help="pkd: weight of the hidden states' distance. [default: 10]")
+@option("--patient-weight", type=float, help="pkd: weight of the hidden states' distance. [default: 100]")
 @option("--patient-layers", type=click.Choice(["skip", "last"]), help="pkd: the predecessor's layers. [default: skip]")
 @data_options
 @training_options(epochs=5.0, learning_rate="theseus 0.0002, others 0.0001")
