@@ -9,7 +9,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
-from replank.data import DataConfig
+from replank.data import DataConfig, Dataset
 
 # Tiny models gain nothing from a second thread, and the tests run side by side.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -189,6 +189,21 @@ def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: p
     config = FinetuneConfig(epochs=1, batch_size=32, precision="fp32")
     tuned = finetune(open_source(encoder), folder / "predecessor", config, pair_data)
     return export(open_source(tuned.path), folder / "onnx", ExportConfig()).path
+
+
+def save_table(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
+    """A TSV file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["\t".join(map(str, row)) for row in [columns, *rows]]
+    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / name
+
+
+def labels_of(data: Dataset, split: str) -> list[Any]:
+    """The labels of a split that has some."""
+    labels = data.split(split).labels
+    assert labels is not None
+    return list(labels.tolist())
 
 
 def curve_of(folder: Path) -> list[dict[str, Any]]:
