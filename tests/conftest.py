@@ -22,6 +22,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from replank.data import DataConfig, Dataset
+from replank.runtime import Model
 
 # Tiny models gain nothing from a second thread, and the tests run side by side.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -189,6 +190,24 @@ def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: p
     config = FinetuneConfig(epochs=1, batch_size=32, precision="fp32")
     tuned = finetune(open_source(encoder), folder / "predecessor", config, pair_data)
     return export(open_source(tuned.path), folder / "onnx", ExportConfig()).path
+
+
+@pytest.fixture(scope="session")
+def model(onnx_artifact: Path) -> Model:
+    """The ONNX artifact, loaded."""
+    from replank.runtime import load_model
+    from replank.source import open_source
+
+    return load_model(open_source(onnx_artifact), threads=1)
+
+
+@pytest.fixture(scope="session")
+def pair_model(pair_onnx_artifact: Path) -> Model:
+    """The ONNX artifact of the pair task, loaded."""
+    from replank.runtime import load_model
+    from replank.source import open_source
+
+    return load_model(open_source(pair_onnx_artifact), threads=1)
 
 
 def save_table(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
