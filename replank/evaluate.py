@@ -7,7 +7,7 @@ from typing import Any
 
 from replank.data import Dataset
 from replank.errors import DataError
-from replank.metrics import decide, score
+from replank.metrics import decide, require_labels, score
 from replank.runtime import Model
 from replank.targets import IGNORED, LabelledExamples
 from replank.tasks import Task
@@ -30,8 +30,8 @@ def evaluate(
     if not data.task.is_per_token:
         logits = model.logits(examples.first, examples.second, progress=progress)
         return facts | {"metrics": score(data.task, decide(data.task, logits), examples.labels)}
-    if data.task.kind == "token-classification" and examples.labels is None:
-        score(data.task, [], None)
+    if data.task.kind == "token-classification":
+        require_labels(examples.labels)
     asked = LabelledExamples(data.task, model.text_encoder, examples)
     rows = [asked[index] for index in range(len(asked))]
     answers = model.token_answers([tokens for tokens, _ in rows], progress=progress)

@@ -87,8 +87,7 @@ def score(task: Task, predicted: Answers, truth: Answers | None) -> dict[str, fl
     :param truth: the labels, likewise.
     :raises DataError: the examples carry no labels.
     """
-    if truth is None:
-        raise DataError("this split has no labels to score against", hint="choose another --split")
+    truth = require_labels(truth)
     require("scikit-learn", "scipy")
     flat = [np.concatenate(rows) if task.is_per_token else np.asarray(rows) for rows in (truth, predicted)]
     with warnings.catch_warnings():
@@ -100,6 +99,16 @@ def score(task: Task, predicted: Answers, truth: Answers | None) -> dict[str, fl
         plain = {name: partial(metric, *flat) for name, metric in METRICS.items()}
         values = {name: (plain | special)[name]() for name in task.metrics}
     return {name: value if np.isfinite(value) else 0.0 for name, value in values.items()}
+
+
+def require_labels(truth: Answers | None) -> Answers:
+    """The labels of a split.
+
+    :raises DataError: it has none.
+    """
+    if truth is None:
+        raise DataError("this split has no labels to score against", hint="choose another --split")
+    return truth
 
 
 def _positive(task: Task) -> int:

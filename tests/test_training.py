@@ -48,6 +48,16 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(trainer.MethodTrainer, "training_step", training_step)
 
 
+def interrupt_finetuning(
+    monkeypatch: pytest.MonkeyPatch, encoder: Path, out: Path, data: DataConfig, step: int
+) -> None:
+    """Leave the checkpoints of a fine-tuning that was stopped after a step."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(open_source(encoder), out, FinetuneConfig(**SHORT), data)
+
+
 def test_the_successor_is_a_plain_model_with_the_same_answers(successor: Path, data: DataConfig) -> None:
     model, report = AutoModelForSequenceClassification.from_pretrained(successor, output_loading_info=True)
     assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == 2
@@ -119,10 +129,7 @@ def test_the_same_seed_gives_the_same_artifact(encoder: Path, data: DataConfig, 
 def test_checkpoints_of_another_run_are_not_resumed_from(
     encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        stop_after(patch, 3)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
     with pytest.raises(TrainingError, match="checkpoints of a run with other data or settings"):
         finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT, seed=7), data)
 
@@ -130,10 +137,7 @@ def test_checkpoints_of_another_run_are_not_resumed_from(
 def test_a_half_written_checkpoint_is_passed_over(
     encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        stop_after(patch, 8)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 8)
     newest = tmp_path / "out.work" / "checkpoint-9"
     (newest / "trainer_state.json").write_text('{"best', encoding="utf-8")
     resumed = finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
@@ -241,10 +245,7 @@ def test_files_of_others_are_not_deleted(encoder: Path, data: DataConfig, tmp_pa
 def test_what_was_put_beside_the_checkpoints_stays(
     encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        stop_after(patch, 3)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
     (tmp_path / "out.work" / "checkpoint-best").mkdir()
     finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
     assert [path.name for path in (tmp_path / "out.work").iterdir()] == ["checkpoint-best"]
