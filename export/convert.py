@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from export.optimize import fuse
-from export.trace import trace
+from export.exporters import EXPORTERS, ExporterName, write_graph
+from export.half import to_half
+from export.hostile import hostile_cases
 from export.verify import Verification, verify
 from replank.artifact import Artifact, Manifest, new_artifact, require_free, seal
 from replank.data import DataConfig, Dataset
@@ -19,7 +19,7 @@ from replank.evaluate import evaluate, require_same_task
 from replank.extras import require
 from replank.progress import progress
 from replank.provenance import Stopwatch, made_by
-from replank.runtime import Model, load_model, require_whole_texts
+from replank.runtime import Model, load_model
 from replank.source import Source, open_source, require_kind
 from replank.text import INPUT_NAMES, save_tokenizer
 from replank.torch_model import require_head
@@ -31,14 +31,25 @@ _CASES = 8
 class ExportConfig:
     """How a graph is made.
 
-    :param opset: version of ONNX's operators, 17 to 20: what the TorchScript exporter writes and the fusions know.
+    :param exporter: ``torchscript``, ``dynamo``, or ``auto``: the first of them whose graph is fused completely.
+    :param precision: of the weights and of what is computed: ``fp32``, or ``fp16`` for CUDA.
+    :param opset: version of ONNX's operators, 17 to 20 (18 to 20 for ``dynamo``): what is written and fused.
+    :param allow_unfused: write a graph whose attention or norms are not fused, too.
     """
 
+    exporter: ExporterName = "auto"
+    precision: Literal["fp32", "fp16"] = "fp32"
     opset: int = 18
+    allow_unfused: bool = False
 
     def __post_init__(self) -> None:
-        if not 17 <= self.opset <= 20:
-            raise UsageError(f"--opset is {self.opset}; expected 17 to 20")
+        if self.exporter not in get_args(ExporterName):
+            raise UsageError(f"--exporter is {self.exporter!r}; expected {', '.join(get_args(ExporterName))}")
+        if self.precision not in ("fp32", "fp16"):
+            raise UsageError(f"--precision is {self.precision!r}; expected fp32 or fp16")
+        oldest = EXPORTERS["torchscript" if self.exporter == "auto" else self.exporter].oldest_opset
+        if not oldest <= self.opset <= 20:
+            raise UsageError(f"--opset is {self.opset}; expected {oldest} to 20")
 
 
 def export(
@@ -52,41 +63,50 @@ def export(
     """Trace, fuse, and compare with torch under every kind of padding before the artifact exists.
 
     :param data_config: the task's data: real texts to compare on, and the split to measure quality on.
-    :raises ModelError: the model cannot be exported, or its attention cannot be fused.
+    :raises ModelError: the model cannot be exported, or cannot be fused completely.
     :raises QualityGateError: the graph gives other numbers than torch.
     """
     stopwatch = Stopwatch()
     require_kind(source, "torch", "export")
-    require_whole_texts(source, "export")
     require_head(source)
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)
     data = load_data(source, data_config)
     task = data.task if data else source.task
     with new_artifact(out, force=force) as folder:
-        segments = source.text_encoder(task).input_names == INPUT_NAMES
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            raw = Path(scratch) / "raw.onnx"
-            traced = trace(source, raw, segments=segments, opset=config.opset)
-            fused = fuse(raw, folder / "model.onnx", traced, source.layers)
+        graph = write_graph(
+            source,
+            folder / "model.onnx",
+            config.exporter,
+            opset=config.opset,
+            segments=source.text_encoder(task).input_names == INPUT_NAMES,
+            allow_unfused=config.allow_unfused,
+        )
         copy_model_files(source, folder)
         (folder / "ort_config.json").write_text(ort_config(config.opset), encoding="utf-8")
-        reference, candidate = load_model(source, task=task), load_model(open_source(folder), task=task)
-        verification = compare(reference, candidate, data, "fp32")
+        reference = load_model(source, task=task)
+        kept = None
+        if config.precision == "fp16":
+            batches = [batch for case in hostile_cases(reference) for batch in case.batches]
+            kept = to_half(folder / "model.onnx", batches)
+        candidate = load_model(open_source(folder), task=task)
+        verification = compare(reference, candidate, data, config.precision)
         verification.require()
         seal(
             folder,
             Manifest(
                 kind="onnx",
-                precision="fp32",
+                precision=config.precision,
                 task=task,
                 made_by=made_by(
                     "export",
                     config,
                     stopwatch,
                     data=data.digests if data else None,
-                    exporter="torchscript",
-                    fused=fused,
+                    exporter=graph.exporter,
+                    fused=graph.fused,
+                    unfused=graph.unfused,
+                    kept_in_fp32=kept,
                 ),
                 parent=source.as_parent(),
                 quality=measure(candidate, data) if data else None,

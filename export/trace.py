@@ -1,8 +1,9 @@
-"""torch to a raw ONNX graph: the only place of this package that imports torch."""
+"""torch to a raw ONNX graph, by either of torch's exporters: the only place of this package that imports torch."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,21 @@ from typing import Any
 import torch
 from torch import nn
 
+from replank.encoders import position_limit
 from replank.errors import ModelError
+from replank.foreign import OUTPUT_NAME
+from replank.quiet import quiet_logging
 from replank.source import Source
 from replank.text import INPUT_NAMES
 from replank.torch_model import load_torch_model
 
-OUTPUT_NAME = "logits"
+# No size is one, which an exporter would take for a constant, and no two are equal, which it would tie together.
 _TRACED_SHAPE = (2, 16)
 
 
 @dataclass(frozen=True)
 class Traced:
-    """What the optimizer must be told of the graph; left to guess, it fuses nothing.
+    """What fusion must be told of the graph; left to guess, it fuses nothing.
 
     :param heads: attention heads.
     :param hidden_size: width of the hidden states.
@@ -31,44 +35,90 @@ class Traced:
     hidden_size: int
 
 
-def trace(source: Source, path: Path, *, segments: bool, opset: int) -> Traced:
-    """Write the model's graph with dynamic batch and length.
+def trace_torchscript(source: Source, path: Path, *, segments: bool, opset: int) -> Traced:
+    """Write the model's graph by recording what its TorchScript trace does.
 
-    The TorchScript exporter with eager attention is the one whose graph ONNX Runtime fuses completely.
+    Eager attention is the one whose graph ONNX Runtime's own optimizer knows.
 
     :param segments: whether the graph takes ``token_type_ids``.
     :raises ModelError: the exporter fails.
     """
-    model = load_torch_model(source, attn_implementation="eager").eval()
-    names = INPUT_NAMES if segments else INPUT_NAMES[:2]
-    ids = torch.randint(
-        10, min(1000, model.config.vocab_size), _TRACED_SHAPE, generator=torch.Generator().manual_seed(0)
-    )
+
+    def write(model: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str]) -> None:
+        axes = {name: {0: "batch_size", 1: "sequence_length"} for name in names}
+        output = {OUTPUT_NAME: axes[names[0]] if source.task.is_per_token else {0: "batch_size"}}
+        torch.onnx.export(
+            model,
+            inputs,
+            str(path),
+            input_names=names,
+            output_names=[OUTPUT_NAME],
+            dynamic_axes=axes | output,
+            opset_version=opset,
+            dynamo=False,
+        )
+
+    return _trace(source, "eager", segments, write)
+
+
+def trace_dynamo(source: Source, path: Path, *, segments: bool, opset: int) -> Traced:
+    """Write the model's graph by ``torch.export``, torch's newer exporter.
+
+    :param segments: whether the graph takes ``token_type_ids``.
+    :raises ModelError: the exporter fails.
+    """
+    longest = position_limit(source.config, source.name)
+    # Named, because tools look for these names; the default would write unrelated symbols for each input.
+    dimensions = {0: torch.export.Dim("batch_size"), 1: torch.export.Dim("sequence_length", max=longest)}
+
+    def write(model: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str]) -> None:
+        program = torch.onnx.export(
+            model,
+            inputs,
+            input_names=names,
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=((dimensions,) * len(names),),  # one parameter, *inputs
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None, "the exporter gives a program where it is given no file"  # noqa: S101
+        program.save(str(path))
+
+    return _trace(source, None, segments, write)
+
+
+def _trace(
+    source: Source,
+    attention: str | None,
+    segments: bool,
+    write: Callable[[nn.Module, tuple[torch.Tensor, ...], list[str]], None],
+) -> Traced:
+    """Load the model as its exporter wants it, and write it with inputs of an example's shape.
+
+    :param attention: transformers' name of an implementation; ``None``: its default.
+    """
+    arguments: dict[str, Any] = {"attn_implementation": attention} if attention else {}
+    model = load_torch_model(source, **arguments).eval()
+    names = list(INPUT_NAMES if segments else INPUT_NAMES[:2])
+    # Ids that every vocabulary has and that are no padding, which RoBERTa counts positions by.
+    ids = torch.arange(_TRACED_SHAPE[0] * _TRACED_SHAPE[1]).reshape(_TRACED_SHAPE) % (model.config.vocab_size - 10) + 10
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
-    axes = {name: {0: "batch_size", 1: "sequence_length"} for name in names} | {OUTPUT_NAME: {0: "batch_size"}}
     try:
-        with warnings.catch_warnings(), torch.inference_mode():
+        with warnings.catch_warnings(), torch.inference_mode(), quiet_logging():
             # Deprecation, and the tracer's notes on Python values; the comparison afterwards is what counts.
             warnings.simplefilter("ignore")
-            torch.onnx.export(
-                _Positional(model, names),
-                inputs,
-                str(path),
-                input_names=list(names),
-                output_names=[OUTPUT_NAME],
-                dynamic_axes=axes,
-                opset_version=opset,
-                dynamo=False,
-            )
+            write(_Positional(model, names).eval(), inputs, names)
     except Exception as error:  # the exporter raises whatever the failing operator does
-        raise ModelError(f"torch cannot export {source.name} to ONNX: {error}") from error
+        reason = str(error).strip().splitlines()
+        raise ModelError(f"torch cannot export {source.name} to ONNX: {reason[0] if reason else error!r}") from error
     return Traced(heads=model.config.num_attention_heads, hidden_size=model.config.hidden_size)
 
 
 class _Positional(nn.Module):
     """The model as the tracer wants it: positions in, one tensor out."""
 
-    def __init__(self, model: Any, names: tuple[str, ...]) -> None:
+    def __init__(self, model: Any, names: list[str]) -> None:
         super().__init__()
         self._model, self._names = model, names
 
