@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from export.int8 import DynamicInt8, PreparedGraph
-from export.verify import difference
+import numpy as np
+
+from export.int8 import PreparedGraph
+from export.verify import answers, difference, real_batches
 from replank.data import Examples
 from replank.errors import QualityGateError
 from replank.progress import progress
-from replank.runtime import Model, OnnxPredictor, open_session
+from replank.runtime import Logits, Model, OnnxPredictor, open_session
+from replank.text import Batch
 
 _SENSITIVITY_ROWS = 128
 _log = logging.getLogger(__name__)
@@ -22,7 +25,7 @@ _log = logging.getLogger(__name__)
 def keep_until_good(
     graph: PreparedGraph,
     target: Path,
-    config: DynamicInt8,
+    max_drop: float,
     reference: Model,
     examples: Examples,
     drop: Callable[[], float],
@@ -31,6 +34,7 @@ def keep_until_good(
 
     The number of kept products doubles from try to try, so that a metric of many rows is measured a few times only.
 
+    :param max_drop: the loss of the headline metric that is allowed, as a fraction.
     :param reference: the fp32 model.
     :param examples: texts to rank the products on.
     :param drop: loss of the headline metric of what lies in ``target``, as a fraction.
@@ -38,30 +42,31 @@ def keep_until_good(
     :raises QualityGateError: the metric falls too far with most products in floating point; that is no INT8 model.
     """
     found = drop()
-    if found <= config.max_drop:
+    if found <= max_drop:
         return []
     _log.warning("INT8 costs %.2f points, more than --max-drop allows; looking for the cause", 100 * found)
     keep: list[str] = []
-    ranked = most_sensitive_first(graph, config, reference, examples.head(_SENSITIVITY_ROWS))
+    ranked = most_sensitive_first(graph, reference, examples.head(_SENSITIVITY_ROWS))
     count = 1
     while count < len(ranked):
         keep = ranked[:count]
-        graph.write(target, config, keep)
+        graph.write(target, keep)
         found = drop()
         _log.warning("%d of %d products in floating point: %.2f points", len(keep), len(ranked), 100 * found)
-        if found <= config.max_drop:
+        if found <= max_drop:
             return keep
         count *= 2
     raise QualityGateError(
         f"INT8 costs {100 * found:.2f} points with {len(keep)} of {len(ranked)} products in floating point; "
-        f"--max-drop allows {100 * config.max_drop:g}",
+        f"--max-drop allows {100 * max_drop:g}",
         hint="serve the fp32 model, or allow more with --max-drop",
     )
 
 
-def most_sensitive_first(graph: PreparedGraph, config: DynamicInt8, reference: Model, examples: Examples) -> list[str]:
+def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examples) -> list[str]:
     """The products, ordered by how near INT8 comes to fp32 when this one alone stays in floating point."""
-    expected = reference.logits(examples.first, examples.second)
+    batches = real_batches(reference, examples)
+    expected = _all_answers(reference, batches)
     error: dict[str, float] = {}
     with (
         tempfile.TemporaryDirectory(prefix="replank-") as scratch,
@@ -69,9 +74,13 @@ def most_sensitive_first(graph: PreparedGraph, config: DynamicInt8, reference: M
     ):
         path = Path(scratch) / "model.onnx"
         for name in graph.products:
-            graph.write(path, config, [name])
+            graph.write(path, [name])
             candidate = dataclasses.replace(reference, predictor=OnnxPredictor(open_session(path)))
-            found = candidate.logits(examples.first, examples.second)
+            found = _all_answers(candidate, batches)
             error[name] = difference(name, expected, found, reference.task.kind).mean_abs
             advance(1)
     return sorted(error, key=lambda name: error[name])
+
+
+def _all_answers(model: Model, batches: Sequence[Batch]) -> Logits:
+    return np.concatenate([row for batch in batches for row in answers(model, batch)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from replank.errors import ReplankError
 from replank.extras import installed_version
 
 _INSTRUCTION_SETS = (
@@ -24,6 +25,8 @@ _INSTRUCTION_SETS = (
     "asimd",
     "asimddp",
 )
+# vnni: four products of 8 bits are added up in 32 bits. avx2: in 16 bits, which two products of 8 bits can exceed.
+Int8Target = Literal["vnni", "avx2", "arm64"]
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers", "numpy")
 
 
@@ -62,6 +65,13 @@ def has_fast_int8() -> bool:
     return bool({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp"} & set(instruction_sets()))
 
 
+def int8_target() -> Int8Target:
+    """The instructions that INT8 graphs have to be made for here."""
+    if {"avx_vnni", "avx512_vnni", "amx_int8"} & set(instruction_sets()):
+        return "vnni"
+    return "arm64" if platform.machine() in ("aarch64", "arm64") else "avx2"
+
+
 def has_fast_bf16() -> bool:
     """Whether the CPU multiplies bf16 in hardware."""
     return bool({"avx512_bf16", "amx_bf16"} & set(instruction_sets()))
@@ -90,7 +100,7 @@ class Check:
     """One line of `replank doctor`."""
 
     name: str
-    status: Literal["ok", "warning", "error"]
+    status: Literal["ok", "absent", "warning", "error"]
     detail: str
     hint: str | None = None
 
@@ -103,6 +113,7 @@ def doctor() -> list[Check]:
         _check_instruction_sets(),
         _check_wheels(),
         *_check_cuda(),
+        *_check_providers(),
         _check_torch(),
     ]
 
@@ -171,6 +182,28 @@ def _check_library(name: str, file: str, hint: str) -> Check:
     except OSError as error:
         return Check(name, "error", str(error), hint)
     return Check(name, "ok", file)
+
+
+def _check_providers() -> list[Check]:
+    """Whether each execution provider really starts: being listed proves nothing."""
+    # Not above: the providers want to know this machine's cores.
+    from replank.providers import PROVIDERS, start
+
+    if not (installed_version("onnxruntime") or installed_version("onnxruntime-gpu")):
+        return []
+    checks = []
+    for device, provider in PROVIDERS.items():
+        name = f"--device {device}"
+        if missing := provider.missing:
+            checks.append(Check(name, "absent", f"{provider.name} is not installed", missing))
+            continue
+        try:
+            start(device)
+        except ReplankError as error:
+            checks.append(Check(name, "warning", error.message.removeprefix(f"{name}: "), error.hint))
+        else:
+            checks.append(Check(name, "ok", f"{provider.name} starts; computes fp32 models in {provider.arithmetic}"))
+    return checks
 
 
 def _check_torch() -> Check:

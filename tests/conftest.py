@@ -175,7 +175,7 @@ def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
     from export.quantize import quantize
     from replank.source import open_source
 
-    config = DynamicInt8(max_drop=0.1)
+    config = DynamicInt8(max_drop=0.1, allow_slower=True)
     return quantize(open_source(onnx_artifact), onnx_artifact.with_name("int8"), config, data).path
 
 

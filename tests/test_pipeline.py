@@ -31,7 +31,7 @@ def tiny_plan(epochs: float = 6.0) -> Plan:
         FinetuneConfig(**TINY, epochs=epochs),
         TheseusConfig(**TINY, epochs=epochs, layers=2),
         ExportConfig(),
-        DynamicInt8(max_drop=0.1),
+        DynamicInt8(max_drop=0.1, allow_slower=True),
     )
 
 

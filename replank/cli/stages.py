@@ -48,10 +48,18 @@ def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_j
 )
 @click.argument("model")
 @click.argument("out", type=FOLDER)
-@option("--opset", type=int, default=18, help="Version of ONNX's operators, 17 to 20.")
+@option(
+    "--exporter",
+    type=click.Choice(["auto", "torchscript", "dynamo"]),
+    default="auto",
+    help="auto: the first whose graph is fused completely.",
+)
+@option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="fp16 is for CUDA.")
+@option("--opset", type=int, default=18, help="Version of ONNX's operators, 17 to 20 (dynamo: 18 to 20).")
+@option("--allow-unfused", is_flag=True, help="Write a slower graph if not everything can be fused.")
 @data_options
 @out_options
-def export(model: str, out: Path, opset: int, data: DataConfig | None, force: bool, as_json: bool) -> None:
+def export(model: str, out: Path, data: DataConfig | None, force: bool, as_json: bool, **settings: Any) -> None:
     """Make an ONNX model: trace MODEL, fuse its attention, compare with torch under every padding, into OUT.
 
     With the task's data, real texts are compared too and the quality is measured.
@@ -60,36 +68,60 @@ def export(model: str, out: Path, opset: int, data: DataConfig | None, force: bo
     from export.convert import ExportConfig
     from export.convert import export as stage
 
-    show(stage(source, out, ExportConfig(opset=opset), data, force=force), as_json)
+    show(stage(source, out, ExportConfig(**settings), data, force=force), as_json)
 
 
 @click.command(short_help="ONNX model to INT8.", epilog=example("replank quantize onnx int8 --task sst2"))
 @click.argument("model")
 @click.argument("out", type=FOLDER)
-@option("--scheme", type=click.Choice(["dynamic"]), default="dynamic", help="dynamic: no calibration data.")
+@option(
+    "--scheme",
+    type=click.Choice(["dynamic", "static"]),
+    default="dynamic",
+    help="dynamic: activations are scaled batch by batch. static: by texts of the task.",
+)
 @option("--per-channel/--per-tensor", default=True, help="Scales of the weights.")
 @option("--max-drop", type=float, default=0.005, help="Loss of the headline metric allowed (0.005: half a point).")
+@option(
+    "--target",
+    type=click.Choice(["native", "vnni", "avx2", "arm64"]),
+    default="native",
+    help="Instructions that it is for; avx2 weights take 7 bits.",
+)
+@option("--allow-slower", is_flag=True, help="Write it even if it is not faster than MODEL here.")
+@option(
+    "--calibration",
+    type=click.Choice(["minmax", "percentile", "entropy"]),
+    help="static: how ranges are chosen. [default: minmax]",
+)
+@option("--calibration-rows", type=int, help="static: texts to calibrate on. [default: 128]")
 @data_options
 @out_options
 def quantize(
     model: str,
     out: Path,
     scheme: str,
-    per_channel: bool,
-    max_drop: float,
+    calibration: str | None,
+    calibration_rows: int | None,
     data: DataConfig | None,
     force: bool,
     as_json: bool,
+    **settings: Any,
 ) -> None:
-    """Make an INT8 model: quantize MODEL, a fused ONNX model, and measure what it costs, into OUT.
+    """Make an INT8 model: quantize MODEL, an ONNX model, and measure what it costs and brings, into OUT.
 
     With the task's data the loss is measured; above --max-drop nothing is written and the exit code is 3.
     """
     source = source_for(out, model, force)
-    from export.int8 import DynamicInt8
+    from export.int8 import DynamicInt8, StaticInt8
     from export.quantize import quantize as stage
 
-    config = DynamicInt8(per_channel=per_channel, max_drop=max_drop)
+    given = {"calibration": calibration, "calibration_rows": calibration_rows}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and scheme == "dynamic":
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{flags} with --scheme dynamic, which calibrates nothing", hint="add --scheme static")
+    config = StaticInt8(**settings, **given) if scheme == "static" else DynamicInt8(**settings)  # type: ignore[arg-type]
     show(stage(source, out, config, data, force=force), as_json)
 
 
@@ -114,6 +146,16 @@ def show(artifact: Artifact, as_json: bool) -> None:
         kept = manifest.made_by["kept_in_float"]
         names = ", ".join(entry["node"] for entry in kept) or "no weight matrix"
         rows.append(("kept in float", names))
+    if speed := manifest.made_by.get("speed"):
+        ratio = speed["source_ms"] / speed["ms"]
+        rows.append(("speed", f"{speed['ms']:.2f} ms for {speed['length']} tokens, {ratio:.1f}x its source"))
+    if sizes := manifest.made_by.get("sizes"):
+        parts = [
+            f"{name} {sizes['source'][name] / 1e6:.1f} → {sizes['int8'][name] / 1e6:.1f}" for name in sizes["int8"]
+        ]
+        rows.append(("MB", ", ".join(parts)))
+    if kept := manifest.made_by.get("kept_in_fp32"):
+        rows.append(("kept in fp32", ", ".join(kept)))
     rows.append(("seconds", f"{manifest.made_by['seconds']:.0f}"))
     print_table(manifest.made_by["stage"], rows)
 

@@ -1,0 +1,92 @@
+"""A fused graph, opened where INT8 on the CPU is faster with the parts than with the whole.
+
+Fusion serves fp32. In INT8 three of the fused operators cost more than what they are made of (figures in
+benchmarks/log.md):
+
+- ``Attention`` holds the product of queries, keys and values. Its INT8 form computes it head by head in narrow pieces;
+  as a matrix product of its own it runs at the speed of the others, and ``MultiHeadAttention`` does the rest. It is
+  also the only way to quantize it where the attention has a bias of positions, which the INT8 form does not take.
+- ``SkipLayerNormalization`` is not vectorized; an addition and a ``LayerNormalization`` are.
+- ``BiasGelu`` adds a bias that the INT8 product before it adds for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import onnx
+from onnx import NodeProto, helper
+
+_CONTRIB = "com.microsoft"
+
+
+def open_for_int8(model: onnx.ModelProto) -> None:
+    """Rewrite a graph in its place; the numbers are the same but for the order of additions."""
+    products = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
+    nodes: list[NodeProto] = []
+    for index, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+        nodes += _OPENERS.get(node.op_type, _as_it_is)(node, products)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    # Types and shapes of before would contradict what is there now.
+    del model.graph.value_info[:]
+
+
+def _as_it_is(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
+    yield node
+
+
+def _open_attention(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
+    """``Attention(x, weights, bias, mask, past, attention_bias)``, all heads' weights side by side: Q, K, V."""
+    settings = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    hidden, weights, bias, mask, past, attention_bias = _inputs(node, 6)
+    sizes = settings.pop("qkv_hidden_sizes", None)
+    if past or settings.pop("unidirectional", 0) or (sizes and len(set(sizes)) > 1):
+        yield node  # no encoder of ours; it stays in floating point and is listed
+        return
+    settings = {name: value for name, value in settings.items() if name in ("num_heads", "mask_filter_value", "scale")}
+    product, joined = f"{node.name}_product", f"{node.name}_joined"
+    parts = [f"{node.name}_{part}" for part in ("query", "key", "value")]
+    yield helper.make_node("MatMul", [hidden, weights], [product], name=product)
+    yield helper.make_node("Add", [product, bias], [joined], name=joined)
+    yield helper.make_node("Split", [joined], parts, name=f"{node.name}_split", axis=-1, num_outputs=3)
+    inputs = [*parts, "", mask, attention_bias]
+    yield helper.make_node("MultiHeadAttention", inputs, node.output[:1], name=node.name, domain=_CONTRIB, **settings)
+
+
+def _open_norm(node: NodeProto, products: set[str]) -> Iterator[NodeProto]:
+    """``SkipLayerNormalization(x, skip, gamma, beta, bias)``; the bias is that of the product among the first two."""
+    hidden, skip, gamma, beta, bias = _inputs(node, 5)
+    if len(node.output) > 1:
+        yield node
+        return
+    epsilon = next(attribute.f for attribute in node.attribute if attribute.name == "epsilon")
+    if bias:
+        biased = f"{node.name}_biased"
+        hidden, skip = (hidden, skip) if skip in products else (skip, hidden)
+        yield helper.make_node("Add", [skip, bias], [biased], name=biased)
+        skip = biased
+    # Not an Add, of which the session would make a SkipLayerNormalization again.
+    total = f"{node.name}_sum"
+    yield helper.make_node("Sum", [hidden, skip], [total], name=total)
+    yield helper.make_node("LayerNormalization", [total, gamma, beta], node.output, name=node.name, epsilon=epsilon)
+
+
+def _open_gelu(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
+    biased = f"{node.name}_biased"
+    yield helper.make_node("Add", node.input, [biased], name=biased)
+    yield helper.make_node("Gelu", [biased], node.output, name=node.name, domain=_CONTRIB)
+
+
+def _inputs(node: NodeProto, count: int) -> list[str]:
+    """As many inputs as the operator can have; an absent one is an empty name."""
+    given = list(node.input)[:count]
+    return given + [""] * (count - len(given))
+
+
+_OPENERS: dict[str, Callable[[NodeProto, set[str]], Iterator[NodeProto]]] = {
+    "Attention": _open_attention,
+    "SkipLayerNormalization": _open_norm,
+    "BiasGelu": _open_gelu,
+}
