@@ -7,6 +7,9 @@ from typing import Any
 
 from replank.tasks import HEADS
 
+# The hub's names of metrics, where they differ from ours.
+_HUB_METRICS = {"matthews": "matthews_correlation", "macro_f1": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
+
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Markdown with the task, the lineage, the quality and how to load the model.
@@ -48,10 +51,39 @@ def lineage(manifest: dict[str, Any]) -> list[str]:
 
 
 def _front_matter(manifest: dict[str, Any]) -> str:
-    """What the hub reads; a cross-encoder of pairs and a classifier have the same pipeline there."""
-    library = "transformers" if manifest["kind"] == "torch" else "onnx"
+    """What the hub reads; a cross-encoder of pairs and a classifier have the same pipeline there.
+
+    YAML whose values are JSON, which is YAML too, so that no name of a task or a column can break it. The license is
+    left out: it is that of the encoder and the data, which no manifest knows.
+    """
     pipeline = HEADS[manifest["task"]["kind"]].pipeline
-    return f"---\npipeline_tag: {pipeline}\nlibrary_name: {library}\ntags: [replank]\n---"
+    fields: dict[str, Any] = {
+        "pipeline_tag": pipeline,
+        "library_name": "transformers" if manifest["kind"] == "torch" else "onnx",
+        "tags": ["replank", manifest["precision"]],
+    }
+    if base := _base_model(manifest):
+        fields["base_model"] = base
+    if quality := manifest["quality"]:
+        task = manifest["task"]["name"]
+        metrics = [
+            {"type": _HUB_METRICS.get(name, name), "value": round(value, 4), "name": name}
+            for name, value in quality["metrics"].items()
+        ]
+        dataset = {"name": task, "type": task, "split": quality["split"]}
+        result = {"task": {"type": pipeline}, "dataset": dataset, "metrics": metrics}
+        fields["metrics"] = sorted({metric["type"] for metric in metrics})
+        fields["model-index"] = [{"name": f"{task}, {manifest['kind']} {manifest['precision']}", "results": [result]}]
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _base_model(manifest: dict[str, Any]) -> str | None:
+    """The hub model that the chain began with; a name without an owner may as well be a folder's."""
+    parent = manifest["parent"]
+    while parent and parent["manifest"]:
+        parent = parent["manifest"]["parent"]
+    return parent["name"] if parent and "/" in parent["name"] else None
 
 
 def _quality(quality: dict[str, Any] | None) -> str:

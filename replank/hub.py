@@ -8,23 +8,26 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from replank.artifact import MANIFEST, MODEL_FILES
 from replank.errors import HubError
 from replank.extras import require
 from replank.tables import Table
 from replank.tasks import glue_task
+from replank.text import read_json
 
 _TIMEOUT_SECONDS = 5.0
+_FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
 _OFFLINE_HINT = (
     "offline: give a local model folder and --data FOLDER (or --train FILE --dev FILE), or try `replank quickstart`"
 )
 
 
-def require_hub(wanted: str) -> None:
+def require_hub(purpose: str, hint: str = _OFFLINE_HINT) -> None:
     """Make sure that the hub answers, or the proxy before it.
 
     Offline only the cache matters: then nothing is tried here.
 
-    :param wanted: what would be fetched, for the message.
+    :param purpose: what it is wanted for, for the message: ``"to fetch …"``.
     :raises HubError: the hub's or the proxy's host cannot be reached within seconds.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
@@ -38,8 +41,8 @@ def require_hub(wanted: str) -> None:
         socket.create_connection((address.hostname or "", port), timeout=_TIMEOUT_SECONDS).close()
     except OSError as error:
         raise HubError(
-            f"cannot reach {address.hostname or address.geturl()} to fetch {wanted}: {error.strerror or error}",
-            hint=_OFFLINE_HINT,
+            f"cannot reach {address.hostname or address.geturl()} {purpose}: {error.strerror or error}",
+            hint=hint,
         ) from None
 
 
@@ -51,7 +54,7 @@ def load_glue(name: str) -> dict[str, Table]:
     """
     task = glue_task(name)
     require("datasets")
-    require_hub(f"the data set nyu-mll/glue ({name})")
+    require_hub(f"to fetch the data set nyu-mll/glue ({name})")
     from datasets import load_dataset
 
     try:
@@ -68,7 +71,9 @@ def load_glue(name: str) -> dict[str, Table]:
 
 
 def fetch_model(name: str) -> Path:
-    """The local folder of a hub model: configuration, tokenizer and safetensors weights, no pickles, no code.
+    """The local folder of a hub model: all files of an artifact; of others, configuration, tokenizer and weights.
+
+    No pickles and no code are fetched, and an ONNX graph only where there are no safetensors.
 
     :param name: such as ``bert-base-uncased`` or ``owner/name``.
     :raises HubError: the hub cannot be reached or has no such model.
@@ -76,16 +81,32 @@ def fetch_model(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    patterns = ["*.json", "*.txt", "*.model", "model*.safetensors"]
     try:
-        cached = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+        cached = Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
     except (HfHubHTTPError, OSError, ValueError):
         cached = None
     # The cache may hold the tokenizer alone, fetched by another program.
-    if cached and (cached / "config.json").exists() and (cached / "model.safetensors").exists():
+    if cached and _is_whole(cached):
         return cached
-    require_hub(f"the model {name}, which is no local folder")
+    require_hub(f"to fetch the model {name}, which is no local folder")
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        folder = Path(snapshot_download(name, allow_patterns=_FILES))
+        if not _is_whole(folder):
+            # Of the same commit, whatever is pushed meanwhile.
+            rest = _files_of_artifact(folder) or ["model.onnx", "model.onnx_data"]
+            snapshot_download(name, revision=folder.name, allow_patterns=rest)
     except Exception as error:  # a dozen types of three libraries; all mean that the model did not come
         raise HubError(f"cannot fetch the model {name}: {error}", hint=_OFFLINE_HINT) from error
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether what was fetched is all that is needed."""
+    if files := _files_of_artifact(folder):
+        return all((folder / name).exists() for name in files)
+    return (folder / "config.json").exists() and any((folder / name).exists() for name in MODEL_FILES.values())
+
+
+def _files_of_artifact(folder: Path) -> list[str]:
+    """The files that an artifact's manifest names; none if it is no artifact. Opening it checks them."""
+    return list(read_json(folder / MANIFEST, optional=True).get("files", ()))

@@ -11,6 +11,7 @@ from typing import Any
 from replank.artifact import MANIFEST, MODEL_FILES, Artifact, ArtifactKind
 from replank.encoders import encoder_of, position_limit
 from replank.errors import ModelError
+from replank.foreign import require_sound_file
 from replank.hub import fetch_model
 from replank.tasks import HEADS, Kind, Task, custom_metrics
 from replank.text import TextEncoder, read_json
@@ -37,8 +38,10 @@ class Source:
 
     @property
     def precision(self) -> str:
-        """Precision of the weights, as far as it is known."""
-        return self.artifact.manifest.precision if self.artifact else "fp32"
+        """Precision of the weights, as far as it is known: Optimum says in ``ort_config.json`` what it quantized."""
+        if self.artifact:
+            return self.artifact.manifest.precision
+        return "int8" if read_json(self.folder / "ort_config.json", optional=True).get("quantization") else "fp32"
 
     @property
     def model_file(self) -> Path:
@@ -72,12 +75,14 @@ class Source:
 
     def as_parent(self) -> dict[str, Any]:
         """This source as the ``parent`` of a manifest."""
-        if self.artifact:
-            return self.artifact.as_parent()
-        weights = self.model_file.read_bytes()
         # The name only: a path of the machine it was made on means nothing elsewhere.
         name = Path(self.name).resolve().name if Path(self.name).exists() else self.name
-        return {"name": name, "digest": hashlib.sha256(weights).hexdigest(), "manifest": None}
+        if self.artifact:
+            return self.artifact.as_parent() | {"name": name}
+        weights = hashlib.sha256()
+        for file in (self.model_file, *sorted(self.folder.glob("*.onnx_data"))):
+            weights.update(file.read_bytes())
+        return {"name": name, "digest": weights.hexdigest(), "manifest": None}
 
 
 def open_source(name: str | Path) -> Source:
@@ -89,14 +94,14 @@ def open_source(name: str | Path) -> Source:
     :raises HubError: not a local folder, and the hub cannot be reached or does not have it.
     """
     folder = Path(name)
-    artifact = None
-    if folder.is_dir():
-        artifact = Artifact.open(folder) if (folder / MANIFEST).exists() else None
-    elif _HUB_NAME.fullmatch(str(name)) and not folder.exists():
+    if not folder.is_dir():
+        if folder.exists() or not _HUB_NAME.fullmatch(str(name)):
+            raise ModelError(f"there is no folder {name}", hint="expected a model folder or the name of a hub model")
         folder = fetch_model(str(name))
-    else:
-        raise ModelError(f"there is no folder {name}", hint="expected a model folder or the name of a hub model")
+    artifact = Artifact.open(folder) if (folder / MANIFEST).exists() else None
     kind = artifact.manifest.kind if artifact else _kind_of(folder)
+    if kind == "onnx" and artifact is None:
+        require_sound_file(folder / MODEL_FILES[kind])
     config = read_json(folder / "config.json")
     encoder_of(config, str(name))
     source = Source(str(name), folder, kind, config, artifact)
@@ -145,6 +150,11 @@ def _kind_of(folder: Path) -> ArtifactKind:
         raise ModelError(
             f"{folder} holds its weights as a pickle (pytorch_model.bin), which replank does not load",
             hint="load it with transformers once and save it: model.save_pretrained(FOLDER) writes safetensors",
+        )
+    if graphs := sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx")):
+        raise ModelError(
+            f"{folder} has no model.onnx; it holds {', '.join(graphs)}",
+            hint=f"model.onnx is the graph to run; in a copy of the folder, rename {graphs[0]} to it",
         )
     raise ModelError(f"{folder} has no weights: expected model.safetensors or model.onnx")
 
