@@ -2,12 +2,14 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS := cpu,compress,export,serve,demo,dev
-PACKAGES := replank compress export serve
+EXTRAS := cpu,compress,export,serve,demo,optimum,dev
+PACKAGES := replank compress export serve optimum
 INSTALLED := $(VENV)/.installed
+# Optimum's ONNX part wants an older transformers than replank does.
+INTEROP := .venv-interop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types browser clean
+.PHONY: help demo test interop lint types browser clean
 
 help:  ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -25,6 +27,14 @@ demo: $(INSTALLED)  ## The whole chain on a real encoder and real texts, offline
 test: $(INSTALLED)  ## Every test that needs no network, GPU or browser.
 	$(VENV)/bin/python -m pytest -q -n auto --dist loadfile
 
+$(INTEROP)/.installed: tests/interop/requirements.txt
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+interop: $(INSTALLED) $(INTEROP)/.installed  ## Folders of ours in Optimum and of Optimum's in replank, in an environment of its own.
+	$(VENV)/bin/python -m pytest -q -m interop
+
 browser: $(INSTALLED)  ## The page in headless Chromium (needs the chromium and chromium-driver packages).
 	$(VENV)/bin/python -m pytest -q -m browser
 
@@ -36,4 +46,4 @@ types: $(INSTALLED)  ## mypy, strict, on packages, tests and benchmarks.
 	$(VENV)/bin/mypy $(PACKAGES) tests benchmarks
 
 clean:  ## Remove the environment and the caches.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(INTEROP) .mypy_cache .ruff_cache .pytest_cache .hypothesis

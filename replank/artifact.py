@@ -14,7 +14,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +44,7 @@ class Manifest:
     :param quality: ``{"split", "rows", "metrics", …}`` as measured on this very model; ``None`` if it was not.
     :param verification: what was compared with what, and the worst differences; ``None`` if nothing was.
     :param files: ``{name: {"sha256", "bytes"}}`` of every other file.
+    :param providers: what ``--device auto`` measured, where, and chose; ``None`` before. No part of the digest.
     """
 
     kind: ArtifactKind
@@ -54,6 +55,7 @@ class Manifest:
     quality: dict[str, Any] | None = None
     verification: dict[str, Any] | None = None
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    providers: dict[str, Any] | None = None
 
     @property
     def digest(self) -> str:
@@ -64,17 +66,20 @@ class Manifest:
         made_by = {key: value for key, value in self.made_by.items() if key not in _NOT_IDENTITY}
         files = {name: entry for name, entry in self.files.items() if name not in (TRAINING, TRAINING_CHART)}
         parent = self.parent and self.parent["digest"]
-        return _sha256(_canonical(self.to_json() | {"made_by": made_by, "parent": parent, "files": files}).encode())
+        model = replace(self, providers=None).to_json()
+        return _sha256(_canonical(model | {"made_by": made_by, "parent": parent, "files": files}).encode())
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.providers is None:
+            del values["providers"]
         return {"schema": SCHEMA} | values | {"task": self.task.to_json()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Manifest:
         """The manifest that :meth:`to_json` wrote."""
-        fields = {name: values[name] for name in cls.__dataclass_fields__}
+        fields = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         return cls(**fields | {"task": Task.from_json(values["task"])})
 
 
@@ -97,7 +102,8 @@ class Artifact:
 
     def as_parent(self) -> dict[str, Any]:
         """This artifact as the ``parent`` of another's manifest: the whole lineage travels."""
-        return {"name": self.path.name, "digest": self.manifest.digest, "manifest": self.manifest.to_json()}
+        manifest = replace(self.manifest, providers=None)
+        return {"name": self.path.name, "digest": self.manifest.digest, "manifest": manifest.to_json()}
 
     @classmethod
     def open(cls, path: Path) -> Artifact:
@@ -172,10 +178,10 @@ def seal(folder: Path, manifest: Manifest) -> None:
     names = sorted(path.name for path in folder.iterdir())
     files = {name: {"sha256": _sha256_file(folder / name), "bytes": (folder / name).stat().st_size} for name in names}
     sealed = Manifest(**{name: getattr(manifest, name) for name in manifest.__dataclass_fields__} | {"files": files})
-    (folder / MANIFEST).write_text(_manifest_text(sealed.to_json()), encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest_text(sealed.to_json()), encoding="utf-8")
 
 
-def _manifest_text(values: dict[str, Any]) -> str:
+def manifest_text(values: dict[str, Any]) -> str:
     """The exact bytes of a manifest: with its own checksum, so that a flipped bit in it is noticed too."""
     checksum = _sha256(_canonical(values).encode())
     return json.dumps(values | {"checksum": checksum}, indent=2, ensure_ascii=False) + "\n"
@@ -187,7 +193,10 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ArtifactError(f"{path} is no replank artifact: it has no {MANIFEST}") from None
+        raise ArtifactError(
+            f"{path} is no replank artifact: it has no {MANIFEST}",
+            hint="expected a folder that replank export, quantize, compress or finetune made",
+        ) from None
     except (UnicodeDecodeError, OSError) as error:
         raise ArtifactError(f"{file} is damaged: {error}", hint=remake) from None
     try:
@@ -200,7 +209,7 @@ def _read_manifest(path: Path) -> Manifest:
             f"{file} has schema {schema}; this replank reads schema {SCHEMA}",
             hint="use the replank that wrote it",
         )
-    if text != _manifest_text({key: value for key, value in values.items() if key != "checksum"}):
+    if text != manifest_text({key: value for key, value in values.items() if key != "checksum"}):
         raise ArtifactError(f"{file} is damaged or was edited: its checksum does not match", hint=remake)
     return Manifest.from_json(values)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.environment import available_cores
-from replank.errors import MissingExtraError, ModelError, ProviderError
-from replank.extras import installed_version, require
+from replank.errors import ModelError, ProviderError
+from replank.extras import require
+from replank.foreign import OUTPUT_NAME, require_interface
 from replank.metrics import decide
+from replank.provider_choice import Auto, choose_device
+from replank.providers import PROVIDERS, Device
+from replank.providers import open_session as open_session
+from replank.providers import require_onnxruntime as require_onnxruntime
 from replank.source import Source
 from replank.tasks import Kind, Task
 from replank.text import Batch, TextEncoder, Tokens
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
     import onnxruntime
     import torch
 
-Device = Literal["cpu", "cuda"]
 Logits = NDArray[np.float32]
 EVALUATION_BATCH = 32
 _MASKED_LM_BATCH = 8
@@ -52,6 +55,19 @@ class Model:
     text_encoder: TextEncoder
     predictor: Predictor
     device: Device
+
+    @property
+    def provider(self) -> str | None:
+        """ONNX Runtime's name of the execution provider that runs it; ``None`` of a torch model."""
+        return PROVIDERS[self.device].name if self.source.kind == "onnx" else None
+
+    @property
+    def arithmetic(self) -> str:
+        """What its numbers are computed in: ``fp32``, ``bf16``, ``int8``; of INT8, where the rest is not fp32, both."""
+        floating = PROVIDERS[self.device].arithmetic
+        if floating == "fp32":
+            return self.source.precision
+        return floating if self.source.precision == "fp32" else f"{self.source.precision}, {floating}"
 
     def logits(
         self,
@@ -111,22 +127,30 @@ class Model:
 
 
 def load_model(
-    source: Source, *, task: Task | None = None, device: Device = "cpu", threads: int | None = None
+    source: Source, *, task: Task | None = None, device: Device | Auto = "cpu", threads: int | None = None
 ) -> Model:
     """Load a model to run it.
 
     :param task: what it is used for; its own task where ``None``.
+    :param device: where to run it; ``auto``: where it is fastest, see :func:`replank.provider_choice.choose_device`.
     :param threads: threads of one operator; the cores that this process may use where ``None``.
     :raises ModelError: the model has no head for the task, or cannot be loaded.
     :raises ProviderError: the device cannot run it. Nothing is ever run elsewhere in silence.
     """
     task = task or source.task
     threads = threads or available_cores()
-    if source.kind == "torch":
-        predictor = _load_torch(source, task.kind, device, threads)
-    else:
-        predictor = _load_onnx(source, device, threads)
-    return Model(source, task, source.text_encoder(task), predictor, device)
+
+    def load(device: Device) -> Model:
+        predictor = (
+            _load_torch(source, task.kind, device, threads)
+            if source.kind == "torch"
+            else _load_onnx(source, device, threads)
+        )
+        return Model(source, task, source.text_encoder(task), predictor, device)
+
+    if device != "auto":
+        return load(device)
+    return load(_torch_device()) if source.kind == "torch" else choose_device(source, threads, load)
 
 
 class OnnxPredictor:
@@ -135,14 +159,13 @@ class OnnxPredictor:
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
         self._inputs = [node.name for node in session.get_inputs()]
-        self._output = session.get_outputs()[0].name
 
     def __call__(self, batch: Batch) -> Logits:
         """Run one batch."""
         arrays = batch.inputs()
         # A graph may take segments although the tokenizer makes none; they are all zero then.
         feeds = {name: arrays.get(name, np.zeros_like(batch.input_ids)) for name in self._inputs}
-        (logits,) = self._session.run([self._output], feeds)
+        (logits,) = self._session.run([OUTPUT_NAME], feeds)
         return np.asarray(logits, dtype=np.float32)
 
 
@@ -163,51 +186,6 @@ class TorchPredictor:
         return logits
 
 
-def open_session(path: Path, *, device: Device = "cpu", threads: int | None = None) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session that runs where it was asked to, or not at all.
-
-    :raises ProviderError: the execution provider is not in this build, or did not start.
-    :raises ModelError: the graph cannot be loaded.
-    """
-    require_onnxruntime()
-    import onnxruntime
-
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
-    if provider not in onnxruntime.get_available_providers():
-        raise ProviderError(
-            f"--device {device}: this onnxruntime has no {provider}",
-            hint="replank doctor tells what is installed; CUDA needs the replank[gpu] extra instead of replank[cpu]",
-        )
-    if device == "cuda":
-        onnxruntime.preload_dlls()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or available_cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
-    except Exception as error:  # onnxruntime's own exceptions share no base class but Exception
-        raise ModelError(f"onnxruntime cannot load {path}: {error}") from error
-    # Without this, a CUDA provider that fails to start leaves a session that runs on the CPU.
-    if session.get_providers()[0] != provider:
-        raise ProviderError(
-            f"--device {device}: {provider} did not start; onnxruntime fell back to {session.get_providers()[0]}",
-            hint="replank doctor shows which CUDA library or driver is missing",
-        )
-    return session
-
-
-def require_onnxruntime() -> None:
-    """Make sure that one of the two wheels of ONNX Runtime is installed.
-
-    :raises MissingExtraError: neither is.
-    """
-    if not (installed_version("onnxruntime") or installed_version("onnxruntime-gpu")):
-        raise MissingExtraError(
-            "onnxruntime is not installed", hint='pip install "replank[cpu]", or "replank[gpu]" for CUDA'
-        )
-
-
 def require_whole_texts(source: Source, stage: str) -> None:
     """Refuse a model that answers tokens where texts are to be answered.
 
@@ -223,14 +201,19 @@ def require_whole_texts(source: Source, stage: str) -> None:
 
 
 def _load_onnx(source: Source, device: Device, threads: int) -> Predictor:
-    if device == "cuda" and source.precision == "int8":
-        raise ProviderError(
-            f"{source.name} is INT8, which the CUDA provider cannot run", hint="INT8 is for --device cpu"
-        )
-    return OnnxPredictor(open_session(source.folder / "model.onnx", device=device, threads=threads))
+    if reason := PROVIDERS[device].refused.get(source.precision):
+        raise ProviderError(f"{source.name} {reason}", hint=f"{source.precision.upper()} is for --device cpu")
+    session = open_session(source.folder / "model.onnx", device=device, threads=threads)
+    require_interface(session, source.name, source.task.outputs)
+    return OnnxPredictor(session)
 
 
 def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Predictor:
+    if device not in ("cpu", "cuda"):
+        raise ProviderError(
+            f"--device {device} runs ONNX graphs, and {source.name} is a torch model",
+            hint=f"replank export {source.name} OUT makes one of it",
+        )
     require_head(source, kind)
     require("torch", "transformers")
     import torch
@@ -239,3 +222,11 @@ def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Pre
         raise ProviderError("--device cuda: torch finds no CUDA device", hint="replank doctor shows why")
     torch.set_num_threads(threads)
     return TorchPredictor(load_torch_model(source, kind), device)
+
+
+def _torch_device() -> Device:
+    """Torch has no execution providers to choose among: a GPU where it finds one."""
+    require("torch")
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

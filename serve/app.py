@@ -175,6 +175,8 @@ def _info(model: Model, config: ServeConfig) -> Info:
         precision=source.precision,
         layers=source.layers,
         device=model.device,
+        provider=model.provider,
+        arithmetic=model.arithmetic,
         max_length=model.text_encoder.max_length,
         task=TaskInfo(
             name=task.name,

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from replank.environment import machine, versions
-from replank.errors import UsageError
+from replank.errors import MissingExtraError, ProviderError, UsageError
 from replank.provenance import config_json
-from replank.runtime import Device
+from replank.provider_choice import Auto
+from replank.providers import PROVIDERS, Device
 from serve.benchmark_process import WorkerProcess
 
 RESULT_SCHEMA = 1
@@ -39,7 +40,7 @@ class BenchmarkConfig:
     :param min_iterations: least samples of each model and cell in each round.
     :param warmup: runs before the samples of each turn.
     :param threads: threads of one operator; the cores that this process may use where ``None``.
-    :param device: ``cpu`` or ``cuda``; a model that cannot run there is an error.
+    :param devices: each model runs on each; one that cannot run there is an error. ``auto`` alone: wherever it can.
     :param seed: of the token ids.
     :raises UsageError: a value out of range.
     """
@@ -52,7 +53,7 @@ class BenchmarkConfig:
     min_iterations: int = 3
     warmup: int = 2
     threads: int | None = None
-    device: Device = "cpu"
+    devices: tuple[Device | Auto, ...] = ("cpu",)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,6 +73,21 @@ class BenchmarkConfig:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: expected at least {bound}")
         if not (self.min_seconds >= 0 and math.isfinite(self.min_seconds)):
             raise UsageError(f"--min-seconds {self.min_seconds}: expected 0 or more")
+        if not self.devices or len(set(self.devices)) != len(self.devices) or (self.is_auto and len(self.devices) > 1):
+            raise UsageError(
+                f"--device {', '.join(self.devices) or 'none'}: expected some, each once, or auto alone",
+            )
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether models run wherever they can."""
+        return "auto" in self.devices
+
+    @property
+    def entries(self) -> list[tuple[int, Device]]:
+        """The index of a model and a device, of all that are measured side by side."""
+        devices = list(PROVIDERS) if self.is_auto else [device for device in self.devices if device != "auto"]
+        return [(index, device) for index in range(len(self.models)) for device in devices]
 
     @property
     def cells(self) -> list[tuple[int, int]]:
@@ -80,15 +96,15 @@ class BenchmarkConfig:
 
     @property
     def units(self) -> int:
-        """How often :func:`benchmark` calls its ``progress``."""
-        return self.rounds * len(self.cells) * len(self.models)
+        """What the amounts that :func:`benchmark` gives to its ``progress`` add up to."""
+        return self.rounds * len(self.cells) * len(self.entries)
 
 
 class Progress(Protocol):
-    """Called after each turn."""
+    """Called after each turn, and once for all that are left out."""
 
     def __call__(self, amount: int = 1, note: str = "") -> None:
-        """Say that a turn is over, and which."""
+        """Say that turns are over, and which."""
         ...
 
 
@@ -97,7 +113,8 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
 
     :returns: JSON values: ``config``, ``machine``, ``versions``, ``load_average`` before and after;
         ``models`` with ``load_seconds``, ``peak_memory_bytes``, ``model_bytes``, the manifest's ``quality``
-        and more facts; and ``cells``. A cell holds ``samples_ms``, a list for each round; ``p50_ms``,
+        and more facts; ``left_out``, what ``auto`` cannot run where, and why; and ``cells``. A cell holds
+        ``samples_ms``, a list for each round; ``p50_ms``,
         ``p90_ms``, ``p99_ms`` and ``mean_ms`` of them all; ``texts_per_second``, by the mean; and ``ratio``,
         how many times as fast as the first model: by the medians of each round, with their median and range.
         ``disturbed`` says that runs varied as they do on a machine that is busy with something else; the numbers are
@@ -106,14 +123,16 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
     :raises ReplankError: a model that cannot be loaded or run, or whose process died.
     """
     load_before = os.getloadavg()
-    names = _short_names(config.models)
     samples: dict[tuple[int, int, int], list[list[float]]] = {}
     with ExitStack() as stack:
-        workers = [stack.enter_context(WorkerProcess(model, config.device, config.threads)) for model in config.models]
-        _check_lengths(config, names, workers)
-        for round_number, cell, index in _turns(config):
+        workers, left_out = _start(config, stack)
+        names = list(workers)
+        if progress and left_out:
+            progress(config.rounds * len(config.cells) * len(left_out), f"{len(left_out)} left out")
+        _check_lengths(config, workers)
+        for round_number, cell, index in _turns(config, len(names)):
             time.sleep(_PAUSE_SECONDS)
-            samples.setdefault((index, *cell), []).append(workers[index].measure(_command(config, cell)))
+            samples.setdefault((index, *cell), []).append(workers[names[index]].measure(_command(config, cell)))
             if progress:
                 progress(
                     1,
@@ -121,7 +140,7 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
                 )
         models = [
             {"name": name} | worker.facts | {"peak_memory_bytes": worker.peak_memory_bytes}
-            for name, worker in zip(names, workers, strict=True)
+            for name, worker in workers.items()
         ]
     cells = [
         {"model": names[index], "batch_size": batch_size, "length": length}
@@ -130,11 +149,12 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
     ]
     return {
         "schema": RESULT_SCHEMA,
-        "config": config_json(config) | {"models": names},
+        "config": config_json(config) | {"models": _short_names(config.models)},
         "machine": machine(),
         "versions": versions(),
         "load_average": {"before": list(load_before), "after": list(os.getloadavg())},
         "models": models,
+        "left_out": left_out,
         "cells": cells,
         "disturbed": is_disturbed(cells),
     }
@@ -148,9 +168,25 @@ def is_disturbed(cells: list[dict[str, Any]]) -> bool:
     return any(cell["p90_ms"] > 1.5 * cell["p50_ms"] for cell in cells)
 
 
-def _turns(config: BenchmarkConfig) -> Iterator[tuple[int, tuple[int, int], int]]:
+def _start(config: BenchmarkConfig, stack: ExitStack) -> tuple[dict[str, WorkerProcess], dict[str, str]]:
+    """A process for each model and device, by the name that it is shown with; and what ``auto`` left out, and why."""
+    short = _short_names(config.models)
+    workers, left_out = {}, {}
+    for index, device in config.entries:
+        name = short[index] if len(config.devices) == 1 and not config.is_auto else f"{short[index]} on {device}"
+        try:
+            workers[name] = stack.enter_context(WorkerProcess(config.models[index], device, config.threads))
+        except (ProviderError, MissingExtraError) as error:
+            # Where not even the CPU can run it, nothing can.
+            if not config.is_auto or device == "cpu":
+                raise
+            # As everywhere in the result: no folders of this machine.
+            left_out[name] = error.message.replace(config.models[index], short[index])
+    return workers, left_out
+
+
+def _turns(config: BenchmarkConfig, count: int) -> Iterator[tuple[int, tuple[int, int], int]]:
     """Round, cell and model of each turn. Who begins rotates, for who follows finds the cores warmer."""
-    count = len(config.models)
     for round_number in range(config.rounds):
         for cell in config.cells:
             for offset in range(count):
@@ -168,9 +204,9 @@ def _command(config: BenchmarkConfig, cell: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _check_lengths(config: BenchmarkConfig, names: list[str], workers: list[WorkerProcess]) -> None:
+def _check_lengths(config: BenchmarkConfig, workers: dict[str, WorkerProcess]) -> None:
     """Before anything is measured, not minutes later."""
-    for name, worker in zip(names, workers, strict=True):
+    for name, worker in workers.items():
         limit = worker.facts["length_limit"]
         if max(config.lengths) > limit:
             raise UsageError(f"--length {max(config.lengths)}: {name} takes at most {limit} tokens")

@@ -25,7 +25,8 @@ def render(result: dict[str, Any]) -> Group:
             f"{model['peak_memory_bytes'] / 1e6:.0f}",
             _headline(model["quality"]),
         )
-    return Group(models, _speed(result), *([DISTURBED] if result["disturbed"] else []))
+    left_out = [f"{name} is left out: {reason}" for name, reason in result["left_out"].items()]
+    return Group(models, _speed(result), *left_out, *([DISTURBED] if result["disturbed"] else []))
 
 
 def _speed(result: dict[str, Any]) -> Table:

@@ -11,18 +11,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
 from replank.encoders import position_limit
 from replank.environment import available_cores
-from replank.errors import ReplankError, UsageError
+from replank.errors import ReplankError
 from replank.runtime import Model, load_model
 from replank.source import Source, open_source
-from replank.text import Batch, Tokens
+from replank.timing import measure, random_batch
 
 
 def main() -> None:
@@ -47,41 +44,6 @@ def main() -> None:
         sys.exit(1)  # the parent is gone, and nobody is left to tell
 
 
-def measure(run: Callable[[], object], *, warmup: int, min_iterations: int, min_seconds: float) -> list[float]:
-    """Time calls one after another.
-
-    :param warmup: calls before the first that is timed.
-    :param min_iterations: calls are timed until there are so many, and
-    :param min_seconds: until they took so long together.
-    :returns: milliseconds of each call.
-    """
-    for _ in range(warmup):
-        run()
-    samples: list[float] = []
-    total = 0
-    while len(samples) < min_iterations or total < 1e9 * min_seconds:
-        start = time.perf_counter_ns()
-        run()
-        elapsed = time.perf_counter_ns() - start
-        total += elapsed
-        samples.append(elapsed / 1e6)
-    return samples
-
-
-def random_batch(model: Model, batch_size: int, length: int, seed: int) -> Batch:
-    """Random token ids without padding: what they mean is of no weight for the speed.
-
-    :raises UsageError: longer than the model's positions reach.
-    """
-    source = model.source
-    limit = position_limit(source.config, source.name)
-    if length > limit:
-        raise UsageError(f"--length {length}: {source.name} takes at most {limit} tokens")
-    generator = np.random.default_rng(seed)
-    ids = generator.integers(0, int(source.config["vocab_size"]), size=(batch_size, length))
-    return model.text_encoder.pad([Tokens(row, [0] * length) for row in ids.tolist()])
-
-
 def _measure_cell(model: Model, command: dict[str, Any]) -> list[float]:
     batch = random_batch(model, command["batch_size"], command["length"], command["seed"])
     return measure(
@@ -100,6 +62,8 @@ def _facts(model: Model, load_seconds: float) -> dict[str, Any]:
         "precision": source.precision,
         "layers": source.layers,
         "device": model.device,
+        "provider": model.provider,
+        "arithmetic": model.arithmetic,
         "model_bytes": _model_bytes(source),
         "digest": manifest.digest if manifest else None,
         "quality": manifest.quality if manifest else None,

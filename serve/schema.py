@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from replank.errors import ReplankError, TooLargeError, UsageError
+from replank.providers import Device
 from replank.tasks import Kind, Task
 from replank.text import without_lone_surrogates
 
@@ -88,7 +89,9 @@ class Info(BaseModel):
     kind: Literal["torch", "onnx"]
     precision: str
     layers: int
-    device: Literal["cpu", "cuda"]
+    device: Device
+    provider: str | None = Field(description="ONNX Runtime's name of the execution provider; null for a torch model.")
+    arithmetic: str = Field(description="What the numbers are computed in; that of the weights is precision.")
     max_length: int = Field(description="Tokens; longer texts are truncated.")
     task: TaskInfo
     quality: dict[str, float] | None = Field(description="Metrics as measured on this model, as fractions.")

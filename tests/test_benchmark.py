@@ -18,11 +18,11 @@ from replank.artifact import Artifact
 from replank.errors import ModelError, ReplankError, UsageError
 from replank.runtime import load_model
 from replank.source import open_source
+from replank.timing import measure, random_batch
 from serve import benchmark_process
 from serve.benchmark import BenchmarkConfig, _summary, _turns, benchmark, is_disturbed
 from serve.benchmark_process import WorkerProcess
 from serve.benchmark_table import render
-from serve.benchmark_worker import measure, random_batch
 
 CELL = {"batch_size": 1, "length": 8, "seed": 0, "warmup": 1, "min_iterations": 3, "min_seconds": 0.0}
 
@@ -45,7 +45,7 @@ def test_the_stop_rule_wants_iterations_and_seconds() -> None:
 
 def test_turns_are_interleaved_and_who_begins_rotates() -> None:
     config = BenchmarkConfig(("a", "b", "c"), batch_sizes=(1, 8), lengths=(16,), rounds=2)
-    turns = list(_turns(config))
+    turns = list(_turns(config, 3))
     assert len(turns) == config.units == 12
     assert [(round_number, cell[0], index) for round_number, cell, index in turns] == [
         (0, 1, 0), (0, 1, 1), (0, 1, 2), (0, 8, 0), (0, 8, 1), (0, 8, 2),

@@ -27,7 +27,11 @@ from replank.data import DataConfig
         (["finetune", "a", "b", "--epoch", "1"], "No such option '--epoch'. Did you mean '--epochs'?", None),
         (["finetune", "a", "b", "--epochs", "x"], "Invalid value for '--epochs': 'x' is not a valid float.", None),
         (["compress", "a", "b", "--layers", "0"], "Invalid value for '--layers': 0 is not in the range x>=1.", None),
-        (["predict", "a", "--device", "tpu"], "'--device': 'tpu' is not one of 'cpu', 'cuda'.", None),
+        (
+            ["predict", "a", "--device", "tpu"],
+            "'--device': 'tpu' is not one of 'cpu', 'cuda', 'openvino', 'openvino-bf16', 'auto'.",
+            None,
+        ),
         (["finetune", "a", "b", "--task", "sst3"], "unknown task 'sst3'", "did you mean --task sst2?"),
         (["finetune", "a", "b", "--text-pair", "x", "--data", "d"], "--text-pair needs --text", None),
         (["finetune", "ENCODER", "OUT"], "no data given", "--task NAME (GLUE), --task NAME --data FOLDER, or"),
@@ -182,7 +186,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(
     def fail(name: str) -> None:
         raise RuntimeError(f"first line of {name}\n   second line")
 
-    monkeypatch.setattr("replank.cli.checks.open_source", fail)
+    monkeypatch.setattr("replank.cli.inspecting.open_source", fail)
     done = replank("inspect", "x")
     assert done.code == 1
     assert error_lines(done) == [
@@ -209,7 +213,7 @@ def test_the_end_of_a_file_is_no_interruption(replank: Replank, monkeypatch: pyt
     def fail(name: str) -> None:
         raise EOFError("Ran out of input")
 
-    monkeypatch.setattr("replank.cli.checks.open_source", fail)
+    monkeypatch.setattr("replank.cli.inspecting.open_source", fail)
     done = replank("inspect", "x")
     assert done.code == 1
     assert error_lines(done)[0] == "error: unexpected EOFError: Ran out of input"
@@ -235,7 +239,7 @@ def test_a_full_disk_is_found_under_other_errors(
         except Exception as cause:
             raise ValueError("something else") from cause
 
-    monkeypatch.setattr("replank.cli.checks.open_source", fail)
+    monkeypatch.setattr("replank.cli.inspecting.open_source", fail)
     done = replank("inspect", "x")
     assert (done.code, error_lines(done)[0]) == (1, "error: the disk is full")
 

@@ -132,13 +132,16 @@ def test_the_command_does_not_mind_what_lies_in_its_folder(tmp_path: Path) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, f"replank, version {version}\n", "")
 
 
-def test_the_wheel_holds_the_four_packages_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_four_packages_and_optimums_command_and_nothing_else(tmp_path: Path) -> None:
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
         entry_points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
         assert "replank = replank.cli.main:main" in archive.read(entry_points).decode()
-    assert {package_of(name.replace("/", ".")) for name in names} == set(PACKAGES)
-    assert sorted(name for name in names if name.endswith(".py")) == list(map(name_of, MODULES))
+    assert {package_of(name.replace("/", ".")) for name in names} == {*PACKAGES, "optimum"}
+    # Any other file there would take the namespace from the distributions that share it.
+    command = ["optimum/commands/register/register_replank.py"]
+    assert [name for name in names if name.startswith("optimum/")] == command
+    assert sorted(name for name in names if name.endswith(".py")) == sorted([*map(name_of, MODULES), *command])
     pages = [name_of(path) for path in (ROOT / "serve" / "page").iterdir()]
     assert set(pages) <= set(names)

@@ -161,7 +161,7 @@ def test_torch_on_cuda_is_refused(predecessor: Path) -> None:
 
 def test_a_missing_onnxruntime_says_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     require_onnxruntime()
-    monkeypatch.setattr("replank.runtime.installed_version", lambda package: None)
+    monkeypatch.setattr("replank.providers.installed_version", lambda package: None)
     with pytest.raises(MissingExtraError, match="onnxruntime is not installed") as refusal:
         require_onnxruntime()
     assert refusal.value.hint == 'pip install "replank[cpu]", or "replank[gpu]" for CUDA'

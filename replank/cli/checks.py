@@ -1,4 +1,4 @@
-"""The commands that look at models: evaluate, verify, benchmark, inspect, doctor."""
+"""The commands that look at models: evaluate, verify, benchmark, doctor."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 import click
 from rich.table import Table
 
-from replank.card import lineage
 from replank.cli.options import (
     console,
     data_options,
     device_options,
+    devices_option,
     example,
     json_option,
     option,
     print_json,
     print_table,
+    threads_option,
 )
 from replank.cli.stages import required_data
 from replank.data import SPLITS, DataConfig
@@ -59,13 +60,22 @@ def evaluate(model: str, data: DataConfig | None, split: str, device: Any, threa
 @click.argument("reference")
 @click.argument("candidate")
 @data_options
-@option("--max-drop", type=float, default=0.005, help="INT8: loss of the headline metric allowed.")
+@option("--max-drop", type=float, default=0.005, help="INT8 and bf16: loss of the headline metric allowed.")
+@device_options
 @json_option
-def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: float, as_json: bool) -> None:
+def verify(
+    reference: str,
+    candidate: str,
+    data: DataConfig | None,
+    max_drop: float,
+    device: Any,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Compare CANDIDATE's answers with REFERENCE's: right, left and both-sided padding, holes, extreme lengths.
 
-    Exit code 3 outside the tolerance: 1e-4 on logits for fp32. INT8 is judged by the task metric, which takes the
-    task's data.
+    Exit code 3 outside the tolerance: 1e-4 on logits for fp32. INT8 and bf16 are judged by the task metric, which
+    takes the task's data. CANDIDATE runs on --device, REFERENCE on the CPU.
     """
     from export.convert import measure
     from export.verify import verify as compare
@@ -85,10 +95,11 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
         require_same_task(reference, sources[0].task, dataset)
     for source in sources:
         require_whole_texts(source, "verify")
-    ours, theirs = (load_model(source, task=task) for source in sources)
+    ours = load_model(sources[0], task=task, threads=threads)
+    theirs = load_model(sources[1], task=task, device=device, threads=threads)
     texts = dataset.split(dataset.held_out) if dataset else None
     with progress("verify", 7 + (texts is not None)) as advance:
-        result = compare(ours, theirs, precision=sources[1].precision, examples=texts, progress=advance)
+        result = compare(ours, theirs, precision=theirs.arithmetic, examples=texts, progress=advance)
     report = {"reference": reference, "candidate": candidate} | result.to_json()
     if dataset and result.tolerance is None:
         report["metrics"] = {"reference": measure(ours, dataset), "candidate": measure(theirs, dataset)}
@@ -97,7 +108,7 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
     else:
         console().print(_difference_table(report))
         if result.tolerance is None and dataset is None:
-            click.echo("INT8 is judged by the task metric: give --task, --data or files", err=True)
+            click.echo(f"{theirs.arithmetic} is judged by the task metric: give --task, --data or files", err=True)
     result.require()
     if "metrics" in report and dataset:
         _require_metric(report["metrics"], dataset.task.headline, max_drop)
@@ -118,14 +129,15 @@ def verify(reference: str, candidate: str, data: DataConfig | None, max_drop: fl
     help="Tokens; repeatable.",
 )
 @option("--rounds", type=click.IntRange(1), default=5, help="Interleaved rounds over all models.")
-@device_options
+@devices_option
+@threads_option
 @json_option
 def benchmark(
     models: tuple[str, ...],
     batch_sizes: tuple[int, ...],
     lengths: tuple[int, ...],
     rounds: int,
-    device: Any,
+    devices: tuple[Any, ...],
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -139,7 +151,7 @@ def benchmark(
     from serve.benchmark_table import render
 
     config = BenchmarkConfig(
-        models=models, batch_sizes=batch_sizes, lengths=lengths, rounds=rounds, device=device, threads=threads
+        models=models, batch_sizes=batch_sizes, lengths=lengths, rounds=rounds, devices=devices, threads=threads
     )
     with progress("benchmark", config.units) as advance:
         result = measure_speed(config, advance)
@@ -147,46 +159,6 @@ def benchmark(
         print_json(result)
     else:
         console().print(render(result))
-
-
-@click.command(short_help="Show a model's task, lineage, quality.", epilog=example("replank inspect int8"))
-@click.argument("model")
-@json_option
-def inspect(model: str, as_json: bool) -> None:
-    """Show what MODEL is: kind, task, lineage, quality. Every file of an artifact is checked first."""
-    source = open_source(model)
-    manifest = source.artifact.manifest if source.artifact else None
-    facts = {
-        "name": model,
-        "kind": source.kind,
-        "precision": source.precision,
-        "architecture": source.config["model_type"],
-        "layers": source.layers,
-        "task": source.task.to_json(),
-    }
-    if as_json:
-        print_json(facts | {"digest": manifest.digest, "manifest": manifest.to_json()} if manifest else facts)
-        return
-    task = source.task
-    rows = [
-        ("model", f"{source.kind} {source.precision}, {facts['architecture']}, {source.layers} layers"),
-        ("task", f"{task.name}: {task.kind}" + (f" into {', '.join(task.labels)}" if task.labels else "")),
-        ("max length", f"{task.max_length} tokens"),
-    ]
-    if source.artifact and manifest:
-        rows += [
-            ("digest", manifest.digest),
-            ("files", f"{len(manifest.files)} checked, {source.artifact.bytes / 1e6:.1f} MB"),
-        ]
-        rows += [("lineage" if number == 0 else "", step) for number, step in enumerate(lineage(manifest.to_json()))]
-        if manifest.quality:
-            rows += [
-                (name, f"{value:.4f} on {manifest.quality['split']}")
-                for name, value in manifest.quality["metrics"].items()
-            ]
-    else:
-        rows.append(("manifest", "none: a plain model folder"))
-    print_table(model, rows)
 
 
 @click.command(short_help="Check this machine and its libraries.", epilog=example("replank doctor"))
@@ -207,7 +179,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
     context.exit(1 if any(check.status == "error" for check in found) else 0)
 
 
-COMMANDS = (evaluate, verify, benchmark, inspect, doctor)
+COMMANDS = (evaluate, verify, benchmark, doctor)
 
 
 def _difference_table(report: dict[str, Any]) -> Table:

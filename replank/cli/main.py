@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from replank.cli import checks, compressing, predicting, stages, use
+from replank.cli import checks, compressing, inspecting, predicting, publishing, stages, use
 from replank.errors import ReplankError
 from replank.extras import installed_version, missing_extra
 from replank.processes import is_first_process
@@ -23,7 +23,15 @@ from replank.processes import is_first_process
 _log = logging.getLogger("replank")
 _LONGEST_LINE = 1000
 _STAGES = (stages.finetune, compressing.compress, stages.export, stages.quantize)
-_COMMANDS = (*use.CHAINS, *_STAGES, *checks.COMMANDS, predicting.predict, *use.COMMANDS)
+_COMMANDS = (
+    *use.CHAINS,
+    *_STAGES,
+    *checks.COMMANDS,
+    inspecting.inspect,
+    predicting.predict,
+    *use.COMMANDS,
+    *publishing.COMMANDS,
+)
 EXAMPLE = """\b
 Example:
   replank quickstart demo

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replank.data import DataConfig
+from replank.providers import PROVIDERS
 from replank.tasks import Kind
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -91,15 +92,30 @@ def json_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def device_options(command: Callable[..., None]) -> Callable[..., None]:
     """Where and how wide to run."""
+    help_text = "Where to run; never elsewhere. auto: measured once, the fastest, kept in the model's folder."
     return _together(
-        option(
-            "--device",
-            type=click.Choice(["cpu", "cuda"]),
-            default="cpu",
-            help="Where to run; never elsewhere.",
-        ),
-        option("--threads", type=click.IntRange(1), help="Threads of an operator. [default: the cores at hand]"),
+        option("--device", type=click.Choice([*PROVIDERS, "auto"]), default="cpu", help=help_text),
+        threads_option,
     )(command)
+
+
+def devices_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Where to run, side by side; the command gets it as ``devices``."""
+    return option(
+        "--device",
+        "devices",
+        type=click.Choice([*PROVIDERS, "auto"]),
+        multiple=True,
+        default=("cpu",),
+        help="Repeatable: each model on each. auto: wherever it runs here.",
+    )(command)
+
+
+def threads_option(command: Callable[..., None]) -> Callable[..., None]:
+    """``--threads``."""
+    return option("--threads", type=click.IntRange(1), help="Threads of an operator. [default: the cores at hand]")(
+        command
+    )
 
 
 def example(text: str) -> str:
