@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -19,7 +19,7 @@ from export.calibrate import Calibration, TextReader
 from export.files import is_large, save_graph
 from export.opened import open_for_int8
 from replank.environment import Int8Target, int8_target
-from replank.errors import UsageError
+from replank.errors import ModelError, UsageError
 from replank.quiet import quiet_logging
 from replank.text import Batch
 
@@ -171,15 +171,21 @@ def prepared(source: Path, config: Int8Config, batches: Sequence[Batch] = ()) ->
         model = onnx.load(str(source))
         open_for_int8(model)
         save_graph(model, opened)
-        with quiet_logging():  # it logs its guesses and advice; what it did is counted instead
-            # Without the types of the fused operators' outputs the quantizer gives up.
-            quant_pre_process(
-                str(opened),
-                str(path),
-                skip_optimization=True,
-                skip_symbolic_shape=False,
-                save_as_external_data=is_large(opened),
-            )
+        # Where it fails it leaves a file in the working directory, and it logs its guesses and advice.
+        with quiet_logging(), chdir(scratch):
+            try:
+                # Without the types of the fused operators' outputs the quantizer gives up.
+                quant_pre_process(
+                    str(opened),
+                    str(path),
+                    skip_optimization=True,
+                    auto_merge=True,  # graphs of others give each input axes of its own
+                    save_as_external_data=is_large(opened),
+                )
+            except Exception as error:  # it raises bare Exceptions
+                raise ModelError(
+                    f"the shapes in {source} cannot be worked out: {error}", hint="make the graph with replank export"
+                ) from error
         yield StaticGraph(path, config, batches) if isinstance(config, StaticInt8) else DynamicGraph(path, config)
 
 

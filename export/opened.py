@@ -1,6 +1,6 @@
 """A fused graph, opened where INT8 on the CPU is faster with the parts than with the whole.
 
-Fusion serves fp32. In INT8 three of the fused operators cost more than what they are made of (figures in
+Fusion serves fp32. In INT8 the fused operators cost more than what they are made of (figures in
 benchmarks/log.md):
 
 - ``Attention`` holds the product of queries, keys and values. Its INT8 form computes it head by head in narrow pieces;
@@ -8,6 +8,7 @@ benchmarks/log.md):
   also the only way to quantize it where the attention has a bias of positions, which the INT8 form does not take.
 - ``SkipLayerNormalization`` is not vectorized; an addition and a ``LayerNormalization`` are.
 - ``BiasGelu`` adds a bias that the INT8 product before it adds for nothing.
+- ``EmbedLayerNormalization`` quantizes its norm with its tables, and only ONNX Runtime's CPU provider runs that.
 """
 
 from __future__ import annotations
@@ -73,6 +74,31 @@ def _open_norm(node: NodeProto, products: set[str]) -> Iterator[NodeProto]:
     yield helper.make_node("LayerNormalization", [total, gamma, beta], node.output, name=node.name, epsilon=epsilon)
 
 
+def _open_embeddings(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
+    """``EmbedLayerNormalization(ids, segments, words, positions, segment table, gamma, beta, mask, position ids)``."""
+    ids, segments, words, positions, segment_table, gamma, beta, mask, position_ids = _inputs(node, 9)
+    if mask or position_ids or len(node.output) > 2:
+        yield node
+        return
+    name = node.name
+    epsilon = next(attribute.f for attribute in node.attribute if attribute.name == "epsilon")
+    zero, one = f"{name}_zero", f"{name}_one"
+    for constant, value in ((zero, 0), (one, 1)):
+        tensor = helper.make_tensor(constant, onnx.TensorProto.INT64, (), [value])
+        yield helper.make_node("Constant", [], [constant], name=constant, value=tensor)
+    length, places = f"{name}_length", f"{name}_places"
+    yield helper.make_node("Shape", [ids], [f"{name}_shape"], name=f"{name}_shape")
+    yield helper.make_node("Gather", [f"{name}_shape", one], [length], name=length)
+    yield helper.make_node("Range", [zero, length, one], [places], name=places)
+    looked_up = [(words, ids), (positions, places), *([(segment_table, segments)] if segments else [])]
+    parts = [f"{name}_{part}" for part in ("words", "positions", "segments")[: len(looked_up)]]
+    for part, (table, indices) in zip(parts, looked_up, strict=True):
+        yield helper.make_node("Gather", [table, indices], [part], name=part)
+    yield helper.make_node("Sum", parts, [f"{name}_sum"], name=f"{name}_sum")
+    norm = [f"{name}_sum", gamma, beta]
+    yield helper.make_node("LayerNormalization", norm, node.output[:1], name=name, epsilon=epsilon)
+
+
 def _open_gelu(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
     biased = f"{node.name}_biased"
     yield helper.make_node("Add", node.input, [biased], name=biased)
@@ -89,4 +115,5 @@ _OPENERS: dict[str, Callable[[NodeProto, set[str]], Iterator[NodeProto]]] = {
     "Attention": _open_attention,
     "SkipLayerNormalization": _open_norm,
     "BiasGelu": _open_gelu,
+    "EmbedLayerNormalization": _open_embeddings,
 }
