@@ -16,6 +16,7 @@ from replank.data import Examples
 from replank.errors import QualityGateError
 from replank.progress import progress
 from replank.runtime import Logits, Model, OnnxPredictor, open_session
+from replank.tasks import HEADS
 from replank.text import Batch
 
 _SENSITIVITY_ROWS = 128
@@ -75,7 +76,9 @@ def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examp
         path = Path(scratch) / "model.onnx"
         for name in graph.products:
             graph.write(path, [name])
-            candidate = dataclasses.replace(reference, predictor=OnnxPredictor(open_session(path)))
+            candidate = dataclasses.replace(
+                reference, predictor=OnnxPredictor(open_session(path), HEADS[reference.task.kind].output)
+            )
             found = _all_answers(candidate, batches)
             error[name] = difference(name, expected, found, reference.task.kind).mean_abs
             advance(1)

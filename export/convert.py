@@ -34,12 +34,14 @@ class ExportConfig:
     :param exporter: ``torchscript``, ``dynamo``, or ``auto``: the first of them whose graph is fused completely.
     :param precision: of the weights and of what is computed: ``fp32``, or ``fp16`` for CUDA.
     :param opset: version of ONNX's operators, 17 to 20 (18 to 20 for ``dynamo``): what is written and fused.
+    :param features: leave the head out: the graph gives the last hidden state of each token.
     :param allow_unfused: write a graph whose attention or norms are not fused, too.
     """
 
     exporter: ExporterName = "auto"
     precision: Literal["fp32", "fp16"] = "fp32"
     opset: int = 18
+    features: bool = False
     allow_unfused: bool = False
 
     def __post_init__(self) -> None:
@@ -68,15 +70,19 @@ def export(
     """
     stopwatch = Stopwatch()
     require_kind(source, "torch", "export")
-    require_head(source)
+    if not config.features:
+        require_head(source)
+    elif data_config is not None:
+        raise UsageError("--features is not of a task: it takes no data", hint="leave the data out, or --features")
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)
     data = load_data(source, data_config)
-    task = data.task if data else source.task
+    task = data.task if data else source.encoder_task if config.features else source.task
     with new_artifact(out, force=force) as folder:
         graph = write_graph(
             source,
             folder / "model.onnx",
+            task,
             config.exporter,
             opset=config.opset,
             segments=source.text_encoder(task).input_names == INPUT_NAMES,

@@ -15,6 +15,7 @@ from export.fusion import count_fused, fuse_dynamo, fuse_torchscript, unfused
 from export.trace import Traced, trace_dynamo, trace_torchscript
 from replank.errors import ModelError
 from replank.source import Source
+from replank.tasks import Task
 
 ExporterName = Literal["auto", "torchscript", "dynamo"]
 _log = logging.getLogger(__name__)
@@ -54,10 +55,11 @@ class Graph:
 
 
 def write_graph(
-    source: Source, target: Path, exporter: ExporterName, *, opset: int, segments: bool, allow_unfused: bool
+    source: Source, target: Path, task: Task, exporter: ExporterName, *, opset: int, segments: bool, allow_unfused: bool
 ) -> Graph:
     """Trace and fuse a model.
 
+    :param task: what the graph is to answer.
     :param exporter: ``auto``: the first whose graph is fused completely.
     :param segments: whether the graph takes ``token_type_ids``.
     :param allow_unfused: take the first exporter's graph if none is fused completely.
@@ -67,7 +69,7 @@ def write_graph(
     refusals: list[ModelError] = []
     for name in names:
         try:
-            graph = _write(source, target, name, opset=opset, segments=segments)
+            graph = _write(source, target, task, name, opset=opset, segments=segments)
         except ModelError as error:
             refusals.append(error)
             continue
@@ -77,7 +79,7 @@ def write_graph(
     if not allow_unfused or all(error.hint != _ASK_FOR_UNFUSED for error in refusals):
         raise refusals[0] if len(refusals) == 1 else _together(source, refusals)
     name = next(name for name, error in zip(names, refusals, strict=True) if error.hint == _ASK_FOR_UNFUSED)
-    graph = _write(source, target, name, opset=opset, segments=segments)
+    graph = _write(source, target, task, name, opset=opset, segments=segments)
     _log.warning("%s; it runs %s", graph.unfused, _cost(target, source.layers))
     return graph
 
@@ -85,11 +87,11 @@ def write_graph(
 _ASK_FOR_UNFUSED = "--allow-unfused writes the slower graph all the same, and says what it costs"
 
 
-def _write(source: Source, target: Path, name: str, *, opset: int, segments: bool) -> Graph:
+def _write(source: Source, target: Path, task: Task, name: str, *, opset: int, segments: bool) -> Graph:
     exporter = EXPORTERS[name]
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         raw = Path(scratch) / "raw.onnx"
-        exporter.fuse(raw, target, exporter.trace(source, raw, segments=segments, opset=opset))
+        exporter.fuse(raw, target, exporter.trace(source, raw, task, segments=segments, opset=opset))
     fused = count_fused(target)
     return Graph(name, fused, unfused(fused, source.config, source.layers))
 

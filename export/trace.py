@@ -13,9 +13,9 @@ from torch import nn
 
 from replank.encoders import position_limit
 from replank.errors import ModelError
-from replank.foreign import OUTPUT_NAME
 from replank.quiet import quiet_logging
 from replank.source import Source
+from replank.tasks import HEADS, Task
 from replank.text import INPUT_NAMES
 from replank.torch_model import load_torch_model
 
@@ -35,35 +35,37 @@ class Traced:
     hidden_size: int
 
 
-def trace_torchscript(source: Source, path: Path, *, segments: bool, opset: int) -> Traced:
+def trace_torchscript(source: Source, path: Path, task: Task, *, segments: bool, opset: int) -> Traced:
     """Write the model's graph by recording what its TorchScript trace does.
 
     Eager attention is the one whose graph ONNX Runtime's own optimizer knows.
 
+    :param task: what the graph is to answer.
     :param segments: whether the graph takes ``token_type_ids``.
     :raises ModelError: the exporter fails.
     """
 
     def write(model: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str]) -> None:
         axes = {name: {0: "batch_size", 1: "sequence_length"} for name in names}
-        output = {OUTPUT_NAME: axes[names[0]] if source.task.is_per_token else {0: "batch_size"}}
+        answers = {HEADS[task.kind].output: axes[names[0]] if task.is_per_token else {0: "batch_size"}}
         torch.onnx.export(
             model,
             inputs,
             str(path),
             input_names=names,
-            output_names=[OUTPUT_NAME],
-            dynamic_axes=axes | output,
+            output_names=[HEADS[task.kind].output],
+            dynamic_axes=axes | answers,
             opset_version=opset,
             dynamo=False,
         )
 
-    return _trace(source, "eager", segments, write)
+    return _trace(source, task, "eager", segments, write)
 
 
-def trace_dynamo(source: Source, path: Path, *, segments: bool, opset: int) -> Traced:
+def trace_dynamo(source: Source, path: Path, task: Task, *, segments: bool, opset: int) -> Traced:
     """Write the model's graph by ``torch.export``, torch's newer exporter.
 
+    :param task: what the graph is to answer.
     :param segments: whether the graph takes ``token_type_ids``.
     :raises ModelError: the exporter fails.
     """
@@ -76,7 +78,7 @@ def trace_dynamo(source: Source, path: Path, *, segments: bool, opset: int) -> T
             model,
             inputs,
             input_names=names,
-            output_names=[OUTPUT_NAME],
+            output_names=[HEADS[task.kind].output],
             dynamic_shapes=((dimensions,) * len(names),),  # one parameter, *inputs
             opset_version=opset,
             dynamo=True,
@@ -85,11 +87,12 @@ def trace_dynamo(source: Source, path: Path, *, segments: bool, opset: int) -> T
         assert program is not None, "the exporter gives a program where it is given no file"  # noqa: S101
         program.save(str(path))
 
-    return _trace(source, None, segments, write)
+    return _trace(source, task, None, segments, write)
 
 
 def _trace(
     source: Source,
+    task: Task,
     attention: str | None,
     segments: bool,
     write: Callable[[nn.Module, tuple[torch.Tensor, ...], list[str]], None],
@@ -99,7 +102,7 @@ def _trace(
     :param attention: transformers' name of an implementation; ``None``: its default.
     """
     arguments: dict[str, Any] = {"attn_implementation": attention} if attention else {}
-    model = load_torch_model(source, **arguments).eval()
+    model = load_torch_model(source, task.kind, **arguments).eval()
     names = list(INPUT_NAMES if segments else INPUT_NAMES[:2])
     # Ids that every vocabulary has and that are no padding, which RoBERTa counts positions by.
     ids = torch.arange(_TRACED_SHAPE[0] * _TRACED_SHAPE[1]).reshape(_TRACED_SHAPE) % (model.config.vocab_size - 10) + 10

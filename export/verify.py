@@ -141,7 +141,7 @@ def difference(case: str, reference: Logits, candidate: Logits, kind: Kind) -> D
     noise, power = float((error**2).sum()), float((ours**2).sum())
     length = np.sqrt(power * float((theirs**2).sum()))
     agreement = None
-    if kind != "regression":
+    if kind not in ("regression", "feature-extraction"):
         agreement = float((reference.argmax(axis=1) == candidate.argmax(axis=1)).mean())
     return Difference(
         case=case,

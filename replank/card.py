@@ -96,9 +96,10 @@ def _quality(quality: dict[str, Any] | None) -> str:
 
 
 def _usage(manifest: dict[str, Any]) -> str:
-    head = HEADS[manifest["task"]["kind"]].name
+    head = HEADS[manifest["task"]["kind"]]
     if manifest["kind"] == "torch":
-        code = f'from transformers import AutoModelFor{head}\nmodel = AutoModelFor{head}.from_pretrained("FOLDER")'
+        package, name = "transformers", head.auto_class
     else:
-        code = f'from optimum.onnxruntime import ORTModelFor{head}\nmodel = ORTModelFor{head}.from_pretrained("FOLDER")'
+        package, name = "optimum.onnxruntime", f"ORTModelFor{head.name}"
+    code = f'from {package} import {name}\nmodel = {name}.from_pretrained("FOLDER")'
     return f"```python\n{code}\n```\n\nor, with replank: `replank predict FOLDER` and `replank serve FOLDER`."

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from replank.errors import ModelError
+from replank.tasks import HEADS, Task
 from replank.text import INPUT_NAMES
 
 if TYPE_CHECKING:
     import onnxruntime
 
-OUTPUT_NAME = "logits"
 _OLDEST_OPSET = 11
 # Fields of ONNX's ModelProto and OperatorSetIdProto, and how protobuf writes the two kinds of values that they have.
 _OPSET_IMPORT, _DOMAIN, _VERSION = 8, 1, 2
@@ -44,11 +44,11 @@ def require_sound_file(path: Path) -> None:
         raise ModelError(f"{path} is of opset {opset}; expected {_OLDEST_OPSET} or newer", hint=_EXPORT_AGAIN)
 
 
-def require_interface(session: onnxruntime.InferenceSession, name: str, outputs: int) -> None:
-    """Refuse a graph that does not take token ids under the usual names, or does not give logits.
+def require_interface(session: onnxruntime.InferenceSession, name: str, task: Task) -> None:
+    """Refuse a graph that does not take token ids under the usual names, or does not give the task's answers.
 
     :param name: the model's, for the message.
-    :param outputs: how many logits are expected of it; 0 where that is not known.
+    :param task: what the model answers.
     :raises ModelError: with what the graph takes or gives, and what was expected.
     """
     inputs = {node.name: node for node in session.get_inputs()}
@@ -65,15 +65,16 @@ def require_interface(session: onnxruntime.InferenceSession, name: str, outputs:
                 hint=_EXPORT_AGAIN,
             )
     shapes = {node.name: node.shape for node in session.get_outputs()}
-    if OUTPUT_NAME not in shapes:
+    output = HEADS[task.kind].output
+    if output not in shapes:
         raise ModelError(
-            f"the graph of {name} gives {', '.join(shapes)}; expected {OUTPUT_NAME}",
+            f"the graph of {name} gives {', '.join(shapes)}; expected {output}",
             hint="export the model with its head: optimum-cli export onnx --task text-classification …",
         )
-    width = shapes[OUTPUT_NAME][-1]
-    if outputs and isinstance(width, int) and width != outputs:
+    width = shapes[output][-1]
+    if task.outputs and isinstance(width, int) and width != task.outputs:
         raise ModelError(
-            f"the graph of {name} gives {width} logits and its config.json names {outputs} labels",
+            f"the graph of {name} gives {width} logits and its config.json names {task.outputs} labels",
             hint="config.json and model.onnx are not of the same model",
         )
 

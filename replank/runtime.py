@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from replank.environment import available_cores
 from replank.errors import ModelError, ProviderError
 from replank.extras import require
-from replank.foreign import OUTPUT_NAME, require_interface
+from replank.foreign import require_interface
 from replank.metrics import decide
 from replank.provider_choice import Auto, choose_device
 from replank.providers import PROVIDERS, Device
 from replank.providers import open_session as open_session
 from replank.providers import require_onnxruntime as require_onnxruntime
 from replank.source import Source
-from replank.tasks import Kind, Task
+from replank.tasks import HEADS, Kind, Task
 from replank.text import Batch, TextEncoder, Tokens
 from replank.torch_model import load_torch_model, require_head
 
@@ -144,7 +144,7 @@ def load_model(
         predictor = (
             _load_torch(source, task.kind, device, threads)
             if source.kind == "torch"
-            else _load_onnx(source, device, threads)
+            else _load_onnx(source, task, device, threads)
         )
         return Model(source, task, source.text_encoder(task), predictor, device)
 
@@ -154,10 +154,13 @@ def load_model(
 
 
 class OnnxPredictor:
-    """An ONNX Runtime session."""
+    """An ONNX Runtime session.
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
+    :param output: the output that holds the answers.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, output: str = "logits") -> None:
+        self._session, self._output = session, output
         self._inputs = [node.name for node in session.get_inputs()]
 
     def __call__(self, batch: Batch) -> Logits:
@@ -165,7 +168,7 @@ class OnnxPredictor:
         arrays = batch.inputs()
         # A graph may take segments although the tokenizer makes none; they are all zero then.
         feeds = {name: arrays.get(name, np.zeros_like(batch.input_ids)) for name in self._inputs}
-        (logits,) = self._session.run([OUTPUT_NAME], feeds)
+        (logits,) = self._session.run([self._output], feeds)
         return np.asarray(logits, dtype=np.float32)
 
 
@@ -173,7 +176,7 @@ class TorchPredictor:
     """A transformers model with a head, in eager mode."""
 
     def __init__(self, model: torch.nn.Module, device: Device) -> None:
-        self._model = model.eval().to(device)
+        self.module = model.eval().to(device)
         self._device = device
 
     def __call__(self, batch: Batch) -> Logits:
@@ -182,7 +185,8 @@ class TorchPredictor:
 
         with torch.inference_mode():
             inputs = {name: torch.from_numpy(value).to(self._device) for name, value in batch.inputs().items()}
-            logits: Logits = self._model(**inputs).logits.float().cpu().numpy()
+            # A model with a head gives logits, a bare encoder its last hidden state: the first of what either gives.
+            logits: Logits = self.module(**inputs, return_dict=False)[0].float().cpu().numpy()
         return logits
 
 
@@ -200,12 +204,13 @@ def require_whole_texts(source: Source, stage: str) -> None:
         )
 
 
-def _load_onnx(source: Source, device: Device, threads: int) -> Predictor:
+def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:
     if reason := PROVIDERS[device].refused.get(source.precision):
         raise ProviderError(f"{source.name} {reason}", hint=f"{source.precision.upper()} is for --device cpu")
     session = open_session(source.folder / "model.onnx", device=device, threads=threads)
-    require_interface(session, source.name, source.task.outputs)
-    return OnnxPredictor(session)
+    # Which output, the task decides; how many logits, the model itself.
+    require_interface(session, source.name, replace(source.task, kind=task.kind))
+    return OnnxPredictor(session, HEADS[task.kind].output)
 
 
 def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Predictor:

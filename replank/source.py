@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,11 @@ class Source:
     def task(self) -> Task:
         """What the model answers: from the manifest, or as much as ``config.json`` tells."""
         return self.artifact.manifest.task if self.artifact else _task_of(self.config, self.name)
+
+    @property
+    def encoder_task(self) -> Task:
+        """What it answers without its head: a vector for each token."""
+        return replace(self.task, kind="feature-extraction", labels=(), columns=(), metrics=())
 
     @property
     def head(self) -> str | None:
@@ -125,7 +130,7 @@ def _require_facts(source: Source) -> None:
     """Refuse a configuration without the few facts that everything else counts on."""
     try:
         complete = source.layers > 0 and position_limit(source.config, source.name) > 0
-        complete = complete and (source.task.outputs > 0 or source.task.kind == "masked-lm")
+        complete = complete and (source.task.outputs > 0 or source.task.kind in ("masked-lm", "feature-extraction"))
     except (AttributeError, KeyError, TypeError, ValueError):
         complete = False
     if not complete:
@@ -175,7 +180,7 @@ def _task_of(config: dict[str, Any], name: str) -> Task:
     return Task(
         name=Path(name).name,
         kind=kind,
-        labels=() if kind in ("regression", "masked-lm") else labels,
+        labels=labels if kind in ("classification", "token-classification") else (),
         columns=(),
         label_column="label",
         metrics=custom_metrics(kind, labels),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from replank.errors import UsageError
 
-Kind = Literal["classification", "regression", "token-classification", "masked-lm"]
+Kind = Literal["classification", "regression", "token-classification", "masked-lm", "feature-extraction"]
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,17 @@ class Head:
 
     :param name: as in ``AutoModelFor…`` and ``ORTModelFor…``.
     :param pipeline: the hub's name of what it does.
+    :param output: what a graph of it calls its answers.
     """
 
     name: str
     pipeline: str
+    output: str = "logits"
+
+    @property
+    def auto_class(self) -> str:
+        """transformers' class that loads a model with it."""
+        return "AutoModel" if self.output == "last_hidden_state" else f"AutoModelFor{self.name}"
 
 
 HEADS: dict[Kind, Head] = {
@@ -28,6 +35,8 @@ HEADS: dict[Kind, Head] = {
     "regression": Head("SequenceClassification", "text-classification"),
     "token-classification": Head("TokenClassification", "token-classification"),
     "masked-lm": Head("MaskedLM", "fill-mask"),
+    # No head: the encoder itself. Nothing of ours trains or scores it; it is exported, compared and quantized.
+    "feature-extraction": Head("FeatureExtraction", "feature-extraction", output="last_hidden_state"),
 }
 
 
@@ -37,8 +46,8 @@ class Task:
 
     :param name: GLUE's name, or the user's.
     :param kind: ``classification`` (one label of several), ``regression`` (one number), ``token-classification`` (a
-        label for each word) or ``masked-lm`` (each masked token).
-    :param labels: label names in the order of the model's outputs; empty for regression and masked-lm.
+        label for each word), ``masked-lm`` (each masked token) or ``feature-extraction`` (a vector for each token).
+    :param labels: label names in the order of the model's outputs; empty where there are none.
     :param columns: the text columns, one (single sentence) or two (sentence pair); none where a plain model folder
         does not tell.
     :param label_column: the column of the label.
@@ -67,12 +76,12 @@ class Task:
     @property
     def is_per_token(self) -> bool:
         """Whether each token has an answer of its own."""
-        return self.kind in ("token-classification", "masked-lm")
+        return self.kind in ("token-classification", "masked-lm", "feature-extraction")
 
     @property
     def outputs(self) -> int:
-        """How many logits a model has for an answer; of masked-lm, where its vocabulary decides, 0."""
-        return {"regression": 1, "masked-lm": 0}.get(self.kind, len(self.labels))
+        """How many logits a model has for an answer; 0 where its vocabulary or its width decides."""
+        return {"regression": 1, "masked-lm": 0, "feature-extraction": 0}.get(self.kind, len(self.labels))
 
     def to_json(self) -> dict[str, Any]:
         """This task as plain JSON values."""
@@ -153,4 +162,9 @@ def custom_metrics(kind: Kind, labels: tuple[str, ...]) -> tuple[str, ...]:
     """The metrics of a task of the user's own."""
     if kind == "token-classification" and all(label == "O" or label[1:2] == "-" for label in labels):
         return ("entity_f1", "accuracy")
-    return {"regression": ("pearson", "spearman"), "masked-lm": ("accuracy",)}.get(kind, ("accuracy", "macro_f1"))
+    others: dict[Kind, tuple[str, ...]] = {
+        "regression": ("pearson", "spearman"),
+        "masked-lm": ("accuracy",),
+        "feature-extraction": (),
+    }
+    return others.get(kind, ("accuracy", "macro_f1"))

@@ -28,7 +28,8 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
     import torch
     import transformers
 
-    auto_class = getattr(transformers, f"AutoModelFor{HEADS[kind or source.task.kind].name}")
+    kind = kind or source.task.kind
+    auto_class = getattr(transformers, HEADS[kind].auto_class)
     try:
         with quiet_transformers():
             model, report = auto_class.from_pretrained(
@@ -44,7 +45,8 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
             f"transformers cannot load {source.name}: {error}",
             hint="are config.json and model.safetensors whole, and of the same model?",
         ) from error
-    _require_all_weights(source, report, new_head=new_head)
+    # Vectors of tokens need no pooler, which many encoders are published without.
+    _require_all_weights(source, report, new_head=new_head or kind == "feature-extraction")
     # Logits are what is wanted of it, whatever its publisher used it for.
     model.config.output_hidden_states = model.config.output_attentions = False
     return model
@@ -52,7 +54,7 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
 
 def head_of(task: Task) -> dict[str, object]:
     """The configuration of the head that a task needs, as ``from_pretrained`` takes it."""
-    if task.kind == "masked-lm":
+    if task.kind in ("masked-lm", "feature-extraction"):
         return {}
     if task.kind == "regression":
         return {
@@ -93,7 +95,7 @@ def require_head(source: Source, kind: Kind | None = None) -> None:
     :raises ModelError: the model has no head for this kind of task.
     """
     kind = kind or source.task.kind
-    if source.kind == "torch" and source.head != HEADS[kind].name:
+    if source.kind == "torch" and kind != "feature-extraction" and source.head != HEADS[kind].name:
         raise ModelError(
             f"{source.name} is an encoder without a {kind} head; its answers would be random",
             hint="make a predecessor of it first: replank finetune ENCODER OUT --task …",

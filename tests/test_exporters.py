@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import Replank, error_lines, tiny_settings, write_tokenizer
 from test_theseus import make_model
-from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForTokenClassification
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForTokenClassification
 
 from export.convert import ExportConfig, export
 from export.exporters import ExporterName
@@ -20,6 +20,7 @@ from export.files import save_graph
 from replank.artifact import Artifact
 from replank.encoders import ENCODERS
 from replank.errors import ModelError, UsageError
+from replank.runtime import load_model
 from replank.source import open_source
 
 # Nodes of two layers, by the exporter that `auto` takes. Each pair was looked at: what is missing stands in another
@@ -133,9 +134,25 @@ def test_a_model_that_answers_each_token_is_exported_too(exporter: str, head: An
     assert 5 <= next(case["rows"] for case in verification["cases"] if case["case"] == "right padding") < 5 * 24
 
 
-def test_the_two_exporters_graphs_give_the_same_answers(tmp_path: Path) -> None:
-    from replank.runtime import load_model
+@pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
+def test_an_encoder_without_a_head_gives_vectors(exporter: str, encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is an encoder without a classification head"):
+        export(open_source(encoder), tmp_path / "onnx", ExportConfig(exporter=exporter))  # type: ignore[arg-type]
+    exported(encoder, tmp_path / "onnx", exporter=exporter, features=True)
+    artifact = Artifact.open(tmp_path / "onnx")
+    assert artifact.manifest.task.kind == "feature-extraction"
+    output = onnx.load(str(artifact.model_file)).graph.output[0]
+    assert output.name == "last_hidden_state"
+    model = AutoModel.from_pretrained(encoder)
+    loaded = load_model(open_source(artifact.path))
+    batch = loaded.text_encoder.pad(loaded.text_encoder.tokenize(["a good film", "it"]))
+    inputs = {name: torch.from_numpy(value) for name, value in batch.inputs().items()}
+    with torch.inference_mode():
+        expected = model(**inputs).last_hidden_state.numpy()
+    np.testing.assert_allclose(loaded.predictor(batch), expected, atol=1e-5)
 
+
+def test_the_two_exporters_graphs_give_the_same_answers(tmp_path: Path) -> None:
     folder = save_model("bert", tmp_path / "torch")
     texts = ["good film", "a very dull plot with music and a cold actor", "it"]
     answers = []

@@ -232,5 +232,5 @@ def test_a_corrupted_graph_is_one_error(onnx_artifact: Path, tmp_path: Path, con
     folder = shutil.copytree(onnx_artifact, tmp_path / "corrupt")
     (folder / "replank.json").unlink()
     (folder / "model.onnx").write_bytes(content)
-    with pytest.raises(ModelError, match=rf"onnxruntime cannot load {folder}/model\.onnx: "):
+    with pytest.raises(ModelError, match=rf"{folder}/model\.onnx is no ONNX graph"):
         load_model(open_source(folder))

@@ -15,13 +15,15 @@ from rich.table import Table
 
 from replank.data import DataConfig
 from replank.providers import PROVIDERS
-from replank.tasks import Kind
+from replank.tasks import Kind, custom_metrics
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
 _FILE_WIDTH = 200
+# What data can have answers to.
+_KINDS = [kind for kind in get_args(Kind) if custom_metrics(kind, ())]
 _DATA = ("task", "data", "train", "dev", "test", "text", "text_pair", "label", "kind", "max_length")
 
 
@@ -49,7 +51,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         option("--text", help="Column of the text, or of a pair's first."),
         option("--text-pair", help="Column of a pair's second text."),
         option("--label", help="Column of the label. [default: label]"),
-        option("--kind", type=click.Choice(get_args(Kind)), help="What is asked of a text. [default: classification]"),
+        option("--kind", type=click.Choice(_KINDS), help="What is asked of a text. [default: classification]"),
         option("--max-length", type=int, help="Tokens to truncate to."),
     )(wrapped)
 

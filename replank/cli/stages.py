@@ -56,6 +56,7 @@ def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_j
 )
 @option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="fp16 is for CUDA.")
 @option("--opset", type=int, default=18, help="Version of ONNX's operators, 17 to 20 (dynamo: 18 to 20).")
+@option("--features", is_flag=True, help="Leave the head out: a vector for each token.")
 @option("--allow-unfused", is_flag=True, help="Write a slower graph if not everything can be fused.")
 @data_options
 @out_options
