@@ -15,7 +15,8 @@ from export.verify import answers, difference, real_batches
 from replank.data import Examples
 from replank.errors import QualityGateError
 from replank.progress import progress
-from replank.runtime import Logits, Model, OnnxPredictor, open_session
+from replank.providers import open_session
+from replank.runtime import Logits, Model, OnnxPredictor
 from replank.tasks import HEADS
 from replank.text import Batch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -9,15 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.environment import available_cores
+from replank.environment import available_cores, int8_target
 from replank.errors import ModelError, ProviderError
 from replank.extras import require
 from replank.foreign import require_interface
 from replank.metrics import decide
 from replank.provider_choice import Auto, choose_device
-from replank.providers import PROVIDERS, Device
-from replank.providers import open_session as open_session
-from replank.providers import require_onnxruntime as require_onnxruntime
+from replank.providers import PROVIDERS, Device, open_session
 from replank.source import Source
 from replank.tasks import HEADS, Kind, Task
 from replank.text import Batch, TextEncoder, Tokens
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 Logits = NDArray[np.float32]
 EVALUATION_BATCH = 32
+_log = logging.getLogger(__name__)
 _MASKED_LM_BATCH = 8
 
 
@@ -207,6 +207,14 @@ def require_whole_texts(source: Source, stage: str) -> None:
 def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:
     if reason := PROVIDERS[device].refused.get(source.precision):
         raise ProviderError(f"{source.name} {reason}", hint=f"{source.precision.upper()} is for --device cpu")
+    made_for = source.artifact.manifest.made_by.get("target") if source.artifact else None
+    if made_for and made_for != int8_target():
+        _log.warning(
+            "%s is INT8 made for %s, and this machine is %s: it may be slow or less exact here; replank evaluate tells",
+            source.name,
+            made_for,
+            int8_target(),
+        )
     session = open_session(source.folder / "model.onnx", device=device, threads=threads)
     # Which output, the task decides; how many logits, the model itself.
     require_interface(session, source.name, replace(source.task, kind=task.kind))

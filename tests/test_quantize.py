@@ -17,6 +17,7 @@ from export.int8 import DynamicInt8, StaticInt8, float_weights, prepared
 from export.quantize import quantize, require_faster
 from replank.artifact import Artifact
 from replank.data import DataConfig
+from replank.environment import int8_target
 from replank.errors import DataError, ModelError, QualityGateError, UsageError
 from replank.runtime import load_model
 from replank.source import open_source
@@ -233,3 +234,16 @@ def test_a_graph_in_fp16_is_refused(successor: Path, tmp_path: Path) -> None:
     half = export(open_source(successor), tmp_path / "half", ExportConfig(precision="fp16"))
     with pytest.raises(ModelError, match="is not in fp32"):
         quantize(open_source(half.path), tmp_path / "out", DynamicInt8())
+
+
+def test_a_model_made_for_another_machine_is_told_of_when_loaded(
+    onnx_artifact: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = "avx2" if int8_target() != "avx2" else "vnni"
+    for target in (other, int8_target()):
+        caplog.clear()
+        config = DynamicInt8(target=target, allow_slower=True)  # type: ignore[arg-type]
+        artifact = quantize(open_source(onnx_artifact), tmp_path / target, config)
+        caplog.clear()
+        load_model(open_source(artifact.path))
+        assert ("and this machine is" in caplog.text) == (target == other)

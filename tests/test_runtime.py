@@ -17,7 +17,8 @@ from conftest import sentences
 from safetensors.torch import load_file, save_file
 
 from replank.errors import MissingExtraError, ModelError, ProviderError
-from replank.runtime import load_model, open_session, require_onnxruntime
+from replank.providers import open_session, require_onnxruntime
+from replank.runtime import load_model
 from replank.source import Source, open_source
 from replank.text import Batch, read_json
 from replank.torch_model import load_torch_model, require_head

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Replank, error_lines
 
+from export.convert import ExportConfig, export
 from export.hostile import hostile_cases
 from export.verify import Difference, Verification, difference, verify
 from replank.data import DataConfig
@@ -80,3 +83,29 @@ def test_the_worst_example_is_shown(successor: Path, onnx_artifact: Path, data: 
     assert result.worst.texts == (worst_text,)
     np.testing.assert_allclose(np.subtract(result.worst.candidate, result.worst.reference), [0.0, 0.25], atol=1e-5)
     assert worst_text not in str(result.to_json())
+
+
+def test_the_command_shows_what_is_farthest_apart(
+    replank: Replank, onnx_artifact: Path, int8_artifact: Path, data: DataConfig
+) -> None:
+    given = ("--data", data.data, "--text", "sentence", "--max-drop", "0.1")
+    done = replank("verify", onnx_artifact, int8_artifact, *given)
+    assert done.code == 0
+    assert "farthest apart" in done.out
+    assert "cosine" in done.out
+    report = json.loads(replank("verify", onnx_artifact, int8_artifact, *given, "--json").out)
+    texts = data.load().split("test").first
+    assert report["worst"]["texts"][0] in texts
+    apart = np.abs(np.subtract(report["worst"]["reference"], report["worst"]["candidate"])).max()
+    real = next(case for case in report["cases"] if case["case"] == "real texts")
+    assert apart == pytest.approx(real["max_abs"], rel=1e-4)
+
+
+def test_models_of_two_tasks_are_not_compared(
+    replank: Replank, onnx_artifact: Path, encoder: Path, tmp_path: Path
+) -> None:
+    export(open_source(encoder), tmp_path / "features", ExportConfig(features=True))
+    done = replank("verify", onnx_artifact, tmp_path / "features")
+    assert done.code == 2
+    assert "gives 2 outputs (classification)" in error_lines(done)[0]
+    assert "any number of outputs (feature-extraction)" in error_lines(done)[0]

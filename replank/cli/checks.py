@@ -1,9 +1,9 @@
-"""The commands that look at models: evaluate, verify, benchmark, doctor."""
+"""The commands that look at models: evaluate, verify, doctor."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -12,18 +12,21 @@ from replank.cli.options import (
     console,
     data_options,
     device_options,
-    devices_option,
     example,
     json_option,
     option,
     print_json,
     print_table,
-    threads_option,
 )
 from replank.cli.stages import required_data
 from replank.data import SPLITS, DataConfig
 from replank.errors import QualityGateError, UsageError
 from replank.source import open_source
+
+if TYPE_CHECKING:
+    from export.verify import WorstExample
+
+_LONGEST_TEXT, _MOST_LOGITS = 200, 8
 
 
 @click.command(
@@ -81,84 +84,37 @@ def verify(
     from export.verify import verify as compare
     from replank.evaluate import require_same_task
     from replank.progress import progress
-    from replank.runtime import load_model, require_whole_texts
+    from replank.runtime import load_model
 
     sources = [open_source(reference), open_source(candidate)]
     dataset = data.load(sources[0].task) if data else None
     task = dataset.task if dataset else sources[0].task
-    if sources[0].task.outputs != sources[1].task.outputs:
-        raise UsageError(
-            f"{reference} gives {sources[0].task.outputs} logits and {candidate} {sources[1].task.outputs}",
-            hint="compare models of the same task",
-        )
+    kinds = [(source.task.kind, source.task.outputs) for source in sources]
+    if kinds[0] != kinds[1]:
+        one, other = (f"{outputs or 'any number of'} outputs ({kind})" for kind, outputs in kinds)
+        raise UsageError(f"{reference} gives {one} and {candidate} {other}", hint="compare models of the same task")
     if dataset:
         require_same_task(reference, sources[0].task, dataset)
-    for source in sources:
-        require_whole_texts(source, "verify")
     ours = load_model(sources[0], task=task, threads=threads)
     theirs = load_model(sources[1], task=task, device=device, threads=threads)
     texts = dataset.split(dataset.held_out) if dataset else None
     with progress("verify", 7 + (texts is not None)) as advance:
         result = compare(ours, theirs, precision=theirs.arithmetic, examples=texts, progress=advance)
     report = {"reference": reference, "candidate": candidate} | result.to_json()
+    if result.worst:
+        report["worst"] = asdict(result.worst)
     if dataset and result.tolerance is None:
         report["metrics"] = {"reference": measure(ours, dataset), "candidate": measure(theirs, dataset)}
     if as_json:
         print_json(report)
     else:
         console().print(_difference_table(report))
+        _show_worst(result.worst)
         if result.tolerance is None and dataset is None:
             click.echo(f"{theirs.arithmetic} is judged by the task metric: give --task, --data or files", err=True)
     result.require()
     if "metrics" in report and dataset:
         _require_metric(report["metrics"], dataset.task.headline, max_drop)
-
-
-@click.command(
-    short_help="Latency and throughput, side by side.",
-    epilog=example("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128"),
-)
-@click.argument("models", nargs=-1, required=True)
-@option("--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True, default=(1, 8), help="Repeatable.")
-@option(
-    "--length",
-    "lengths",
-    type=click.IntRange(1),
-    multiple=True,
-    default=(16, 128),
-    help="Tokens; repeatable.",
-)
-@option("--rounds", type=click.IntRange(1), default=5, help="Interleaved rounds over all models.")
-@devices_option
-@threads_option
-@json_option
-def benchmark(
-    models: tuple[str, ...],
-    batch_sizes: tuple[int, ...],
-    lengths: tuple[int, ...],
-    rounds: int,
-    devices: tuple[Any, ...],
-    threads: int | None,
-    as_json: bool,
-) -> None:
-    """Latency and throughput of MODELS, torch and ONNX, each in a fresh process, measured in turn.
-
-    The first one is the baseline of the ratios. --json keeps every sample.
-    """
-    from replank.progress import progress
-    from serve.benchmark import BenchmarkConfig
-    from serve.benchmark import benchmark as measure_speed
-    from serve.benchmark_table import render
-
-    config = BenchmarkConfig(
-        models=models, batch_sizes=batch_sizes, lengths=lengths, rounds=rounds, devices=devices, threads=threads
-    )
-    with progress("benchmark", config.units) as advance:
-        result = measure_speed(config, advance)
-    if as_json:
-        print_json(result)
-    else:
-        console().print(render(result))
 
 
 @click.command(short_help="Check this machine and its libraries.", epilog=example("replank doctor"))
@@ -179,14 +135,14 @@ def doctor(context: click.Context, as_json: bool) -> None:
     context.exit(1 if any(check.status == "error" for check in found) else 0)
 
 
-COMMANDS = (evaluate, verify, benchmark, doctor)
+COMMANDS = (evaluate, verify, doctor)
 
 
 def _difference_table(report: dict[str, Any]) -> Table:
     bound = report["tolerance"]
     title = f"{report['candidate']} against {report['reference']}" + (f", tolerance {bound:g}" if bound else "")
     table = Table(title=title, title_justify="left")
-    for heading in ("case", "rows", "max |difference|", "mean", "SQNR dB", "same label"):
+    for heading in ("case", "rows", "max |difference|", "mean", "cosine", "SQNR dB", "same label"):
         table.add_column(heading, justify="left" if heading == "case" else "right")
     for case in report["cases"]:
         agreement, ratio = case["label_agreement"], case["sqnr_db"]
@@ -195,10 +151,22 @@ def _difference_table(report: dict[str, Any]) -> Table:
             str(case["rows"]),
             f"{case['max_abs']:.1e}",
             f"{case['mean_abs']:.1e}",
+            f"{case['cosine']:.6f}",
             "equal" if ratio is None else f"{ratio:.1f}",
             "" if agreement is None else f"{agreement:.1%}",
         )
     return table
+
+
+def _show_worst(worst: WorstExample | None) -> None:
+    """The text whose answers are farthest apart: what to look at first."""
+    if worst is None:
+        return
+    rows = [("farthest apart", " | ".join(worst.texts)[:_LONGEST_TEXT])]
+    for name, logits in (("reference", worst.reference), ("candidate", worst.candidate)):
+        shown = ", ".join(f"{value:.4f}" for value in logits[:_MOST_LOGITS])
+        rows.append((name, shown + (", …" if len(logits) > _MOST_LOGITS else "")))
+    print_table("", rows)
 
 
 def _require_metric(metrics: dict[str, Any], headline: str, max_drop: float) -> None:
