@@ -36,7 +36,12 @@ RESULT = Path(__file__).parent / "results" / "bert_base_speed.json"
 def make_bert_base(folder: Path, layers: int) -> None:
     """A folder with BERT-base's shape and bert-base-uncased's vocabulary, which MiniLM shares."""
     torch.manual_seed(0)
-    BertForSequenceClassification(BertConfig(num_hidden_layers=layers)).save_pretrained(folder)
+    model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # No two alike, as in a trained model: equal ones would be stored once, which changes the graph.
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
     save_tokenizer(demo_encoder(), folder)
 
 

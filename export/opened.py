@@ -27,7 +27,7 @@ def open_for_int8(model: onnx.ModelProto) -> None:
     nodes: list[NodeProto] = []
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
-        nodes += _OPENERS.get(node.op_type, _as_it_is)(node, products)
+        nodes += OPENERS.get(node.op_type, _as_it_is)(node, products)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     # Types and shapes of before would contradict what is there now.
@@ -111,7 +111,7 @@ def _inputs(node: NodeProto, count: int) -> list[str]:
     return given + [""] * (count - len(given))
 
 
-_OPENERS: dict[str, Callable[[NodeProto, set[str]], Iterator[NodeProto]]] = {
+OPENERS: dict[str, Callable[[NodeProto, set[str]], Iterator[NodeProto]]] = {
     "Attention": _open_attention,
     "SkipLayerNormalization": _open_norm,
     "BiasGelu": _open_gelu,

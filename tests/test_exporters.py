@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import Replank, error_lines, tiny_settings, write_tokenizer
+from conftest import tiny_settings, write_tokenizer
 from test_theseus import make_model
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForTokenClassification
 
@@ -180,7 +179,7 @@ def test_a_graph_above_the_limit_of_one_file_has_its_tensors_beside_it(onnx_arti
     save_graph(whole, tmp_path / "one.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["one.onnx"]
     save_graph(whole, tmp_path / "two.onnx", limit=10_000)
-    assert (tmp_path / "two.onnx_data").stat().st_size > 10 * (tmp_path / "two.onnx").stat().st_size / 10
+    assert (tmp_path / "two.onnx_data").stat().st_size > (tmp_path / "two.onnx").stat().st_size
     feeds = {"input_ids": np.full((1, 4), 7), "attention_mask": np.ones((1, 4), dtype=np.int64)}
     sessions = [
         onnxruntime.InferenceSession(str(tmp_path / name), providers=["CPUExecutionProvider"])
@@ -189,15 +188,3 @@ def test_a_graph_above_the_limit_of_one_file_has_its_tensors_beside_it(onnx_arti
     feeds |= {"token_type_ids": np.zeros((1, 4), dtype=np.int64)}
     one, two = (session.run(None, feeds)[0] for session in sessions)
     np.testing.assert_array_equal(one, two)
-
-
-def test_a_folder_with_a_full_disk_behind_it_is_left_as_it_was(
-    replank: Replank, successor: Path, tmp_path: Path
-) -> None:
-    """`/dev/full` refuses every byte: the graph is to be written there."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    done = replank("export", successor, "/dev/full/out")
-    assert done.code == 2
-    assert "/dev/full" in error_lines(done)[0]
-    assert json.loads((successor / "replank.json").read_text(encoding="utf-8"))["kind"] == "torch"

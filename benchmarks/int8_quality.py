@@ -1,0 +1,86 @@
+"""What INT8 costs on trained models: dynamic and static scales, without and with accuracy control.
+
+    python benchmarks/int8_quality.py --data DATA NAME=FOLDER …
+
+Each FOLDER is a fine-tuned torch model (a successor of `benchmarks/compression.py`, say), and NAME the folder of its
+task below DATA. What goes back to floating point is chosen on dev; what is reported is the test split, which nothing
+has seen. The result is written to benchmarks/results/int8_quality.json.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from export.convert import ExportConfig, export
+from export.int8 import DynamicInt8, Int8Config, StaticInt8
+from export.quantize import quantize
+from replank.artifact import Artifact
+from replank.data import DataConfig
+from replank.environment import machine, versions
+from replank.errors import QualityGateError
+from replank.source import open_source
+
+RESULT = Path(__file__).parent / "results" / "int8_quality.json"
+NO_CONTROL = {"max_drop": 1.0, "allow_slower": True}
+WAYS: dict[str, Int8Config] = {
+    "dynamic": DynamicInt8(**NO_CONTROL),  # type: ignore[arg-type]
+    "static, minmax": StaticInt8(calibration="minmax", **NO_CONTROL),  # type: ignore[arg-type]
+    "static, percentile": StaticInt8(calibration="percentile", **NO_CONTROL),  # type: ignore[arg-type]
+    "static, entropy": StaticInt8(calibration="entropy", **NO_CONTROL),  # type: ignore[arg-type]
+}
+CONTROLLED = ("dynamic", "static, minmax")
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the tasks' folders.")
+@click.argument("models", nargs=-1, required=True)
+def main(data: Path, models: tuple[str, ...]) -> None:
+    """Quantize each of MODELS (NAME=FOLDER) in every way, and keep what it costs."""
+    rows = []
+    for name, folder in (model.split("=", 1) for model in models):
+        with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
+            rows += costs(name, Path(folder), DataConfig(data=data / name), Path(scratch))
+    values = {"models": rows, "machine": machine(), "versions": versions()}
+    RESULT.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def costs(name: str, folder: Path, data: DataConfig, scratch: Path) -> list[dict[str, Any]]:
+    """One model in every way."""
+    onnx = export(open_source(folder), scratch / "onnx", ExportConfig(), data)
+    ways = {(way, "none"): config for way, config in WAYS.items()}
+    ways |= {(way, "0.5 points"): replace(WAYS[way], max_drop=0.005) for way in CONTROLLED}
+    rows = []
+    for number, ((way, control), config) in enumerate(ways.items()):
+        row: dict[str, Any] = {"task": name, "way": way, "control": control}
+        try:
+            row |= facts(quantize(open_source(onnx.path), scratch / str(number), config, data))
+        except QualityGateError as error:
+            row["refused"] = error.message
+        rows.append(row)
+        click.echo(json.dumps(row), err=True)
+    return rows
+
+
+def facts(artifact: Artifact) -> dict[str, Any]:
+    """What a quantized model costs and brings."""
+    quality, made_by = artifact.manifest.quality or {}, artifact.manifest.made_by
+    return {
+        "split": quality["split"],
+        "rows": quality["rows"],
+        "metric": artifact.manifest.task.headline,
+        "fp32": quality["source_metrics"][artifact.manifest.task.headline],
+        "int8": quality["metrics"][artifact.manifest.task.headline],
+        "kept_in_float": [entry["node"] for entry in made_by["kept_in_float"]],
+        "speed": made_by["speed"],
+        "bytes": artifact.model_file.stat().st_size,
+    }
+
+
+if __name__ == "__main__":
+    main()
