@@ -18,6 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from export.calibrate import Calibration, TextReader
 from export.files import is_large, save_graph
 from export.opened import open_for_int8
+from export.token_scales import scale_tokens
 from replank.environment import Int8Target, int8_target
 from replank.errors import ModelError, UsageError
 from replank.quiet import quiet_logging
@@ -186,6 +187,10 @@ def prepared(source: Path, config: Int8Config, batches: Sequence[Batch] = ()) ->
                 raise ModelError(
                     f"the shapes in {source} cannot be worked out: {error}", hint="make the graph with replank export"
                 ) from error
+        # Last, for it is in no need of types, and the inference of them knows no maximum of an axis.
+        model = onnx.load(str(path))
+        scale_tokens(model)
+        save_graph(model, path)
         yield StaticGraph(path, config, batches) if isinstance(config, StaticInt8) else DynamicGraph(path, config)
 
 

@@ -82,11 +82,13 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
         (folder / "1").mkdir()
         for file in (source.model_file, *sorted(source.folder.glob("*.onnx_data"))):
             shutil.copyfile(file, folder / "1" / file.name)
-        if source.task.labels:
+        # Triton knows labels of whole texts only.
+        labels = () if source.task.is_per_token else source.task.labels
+        if labels:
             # A line each: Triton counts them.
-            labels = [re.sub(r"\s+", " ", label) for label in source.task.labels]
-            (folder / _LABELS).write_text("\n".join(labels) + "\n", encoding="utf-8")
-        text = model_config(session, name, config, labelled=bool(source.task.labels))
+            lines = [re.sub(r"\s+", " ", label) for label in labels]
+            (folder / _LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        text = model_config(session, name, config, labelled=bool(labels))
         (folder / "config.pbtxt").write_text(text, encoding="utf-8")
     return target
 

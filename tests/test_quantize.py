@@ -19,6 +19,7 @@ from replank.artifact import Artifact
 from replank.data import DataConfig
 from replank.environment import int8_target
 from replank.errors import DataError, ModelError, QualityGateError, UsageError
+from replank.providers import open_session
 from replank.runtime import load_model
 from replank.source import open_source
 
@@ -247,3 +248,28 @@ def test_a_model_made_for_another_machine_is_told_of_when_loaded(
         caplog.clear()
         load_model(open_source(artifact.path))
         assert ("and this machine is" in caplog.text) == (target == other)
+
+
+def test_a_token_far_larger_than_all_others_costs_them_nothing(onnx_artifact: Path, tmp_path: Path) -> None:
+    """One scale for a batch would round the first row away; each token has its own."""
+    generator = np.random.default_rng(0)
+    hidden = generator.random((1, 2, 64), dtype=np.float32)
+    hidden[:, 1] *= 1e4
+    weights = generator.standard_normal((64, 8), dtype=np.float32)
+    nodes = [onnx.helper.make_node("Relu", ["x"], ["h"]), onnx.helper.make_node("MatMul", ["h", "w"], ["y"], name="p")]
+    shapes = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", "length", width])
+        for name, width in (("x", 64), ("y", 8))
+    ]
+    tensors = [onnx.numpy_helper.from_array(weights, "w")]
+    graph = onnx.helper.make_graph(nodes, "g", shapes[:1], shapes[1:], tensors)
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9),
+        tmp_path / "g.onnx",
+    )
+    with prepared(tmp_path / "g.onnx", DynamicInt8()) as ready:
+        ready.write(tmp_path / "int8.onnx")
+    (found,) = open_session(tmp_path / "int8.onnx").run(None, {"x": hidden})
+    expected = hidden @ weights
+    error = np.abs(found - expected).max(axis=2) / np.abs(expected).max(axis=2)
+    assert error.max() < 0.02
