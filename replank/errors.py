@@ -68,9 +68,16 @@ class QualityGateError(ReplankError):
 
 
 class OverloadedError(ReplankError):
-    """The server's queue is full."""
+    """The server's queue is full.
+
+    :param retry_after: seconds until there will be room, as far as can be told; at least 1.
+    """
 
     http_status = 429
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class NotReadyError(ReplankError):

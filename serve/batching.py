@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from replank.text import Tokens
 
-# A batch costs its padded tokens and, measured with a MiniLM on two cores, as much as some 24 tokens more for
-# being a batch at all. Padding within either bound is cheaper than another batch.
-FREE_PADDING_TOKENS = 24
-FREE_PADDING_SHARE = 0.2
+# What a batch costs besides its padded tokens, in tokens, measured with a MiniLM on two cores: for being a batch.
+BATCH_TOKENS = 24
+# Among so many of the oldest a batch is chosen: more would hardly make it better, and the choice takes time.
+WINDOW = 64
 
 Owner = TypeVar("Owner")
 
@@ -33,59 +34,94 @@ class Item(Generic[Owner]):
     deadline: float
 
 
-def choose_batch(waiting: Sequence[Item[Owner]], max_items: int) -> list[Item[Owner]]:
-    """The next batch: the item that has waited longest, and those nearest to it in length.
+@dataclass(frozen=True)
+class BatchLimits:
+    """How large a batch may be.
 
-    The oldest is always in, so none starves. Without the grouping a batch pays for its longest text as often
-    as it has texts, which on a CPU loses more than batching gains.
+    :param items: texts or pairs.
+    :param tokens: tokens with the padding. An item longer than that runs alone.
+    """
+
+    items: int
+    tokens: int
+
+    def allow(self, items: int, length: int) -> bool:
+        """Whether so many items, padded to a length, may run together."""
+        return items <= self.items and items * length <= self.tokens
+
+
+def choose_batch(waiting: Sequence[Item[Owner]], limits: BatchLimits) -> list[Item[Owner]]:
+    """The next batch: of the cheapest way to run all that waits in batches of like length, the one with the oldest.
+
+    The oldest is always in, which bounds the age: an item waits for no more batches than there were items
+    before it. Without the grouping a batch pays for its longest text as often as it has texts, which on a CPU
+    loses more than batching gains.
 
     :param waiting: in order of arrival, at least one.
     """
     ordered = sorted(waiting, key=lambda item: len(item.tokens))
-    low = next(index for index, item in enumerate(ordered) if item is waiting[0])
-    high = low + 1
-    padding = 0
-    while high - low < max_items and (low > 0 or high < len(ordered)):
-        longest = len(ordered[high - 1].tokens)
-        # A shorter item is padded itself; a longer one pads all that are in already.
-        below = longest - len(ordered[low - 1].tokens) if low > 0 else None
-        above = (len(ordered[high].tokens) - longest) * (high - low) if high < len(ordered) else None
-        go_up = below is None or (above is not None and above <= below)
-        padding += (above if go_up else below) or 0
-        padded = (len(ordered[high].tokens) if go_up else longest) * (high - low + 1)
-        if padding > max(FREE_PADDING_TOKENS, FREE_PADDING_SHARE * padded):
-            break
-        low, high = (low, high + 1) if go_up else (low - 1, high)
+    lengths = [len(item.tokens) for item in ordered]
+    oldest = next(index for index, item in enumerate(ordered) if item is waiting[0])
+    # The least costs of what is shorter than the item at an index, and of what is as long or longer.
+    below = [0.0] + [math.inf] * len(ordered)
+    above = [math.inf] * len(ordered) + [0.0]
+    batches = list(_batches(lengths, limits))
+    for low, high, cost in batches:
+        below[high] = min(below[high], below[low] + cost)
+    for low, high, cost in reversed(batches):
+        above[low] = min(above[low], cost + above[high])
+    # Of equally cheap ways the one whose next batch is the largest.
+    _, _, low, high = min(
+        (below[low] + cost + above[high], low - high, low, high) for low, high, cost in batches if low <= oldest < high
+    )
     return ordered[low:high]
+
+
+def _batches(lengths: Sequence[int], limits: BatchLimits) -> Iterator[tuple[int, int, int]]:
+    """Every batch of neighbours that may be, as its first index, the index after its last, and its cost in tokens.
+
+    :param lengths: ascending.
+    """
+    for low in range(len(lengths)):
+        for high in range(low + 1, len(lengths) + 1):
+            length = lengths[high - 1]
+            if high - low > 1 and not limits.allow(high - low, length):
+                break
+            yield low, high, (high - low) * length + BATCH_TOKENS
 
 
 class BatchQueue(Generic[Owner]):
     """Items between the event loop, which puts them, and the inference thread, which takes batches.
 
     There is no timer: a batch is what queued while the one before it ran, so a lone request waits for nobody.
-
-    :param max_batch: items of one batch.
     """
 
-    def __init__(self, max_batch: int) -> None:
-        self._max_batch = max_batch
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
         self._items: list[Item[Owner]] = []
+        self._tokens = 0
         self._changed = threading.Condition()
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of all the items, without padding."""
+        return self._tokens
+
     def put(self, items: Sequence[Item[Owner]]) -> None:
         """Add the items of a request."""
         with self._changed:
             self._items.extend(items)
+            self._tokens += sum(len(item.tokens) for item in items)
             self._changed.notify()
 
     def remove(self, owner: Owner) -> None:
         """Forget what still waits of a request that nobody waits for."""
         with self._changed:
-            self._items = [item for item in self._items if item.owner is not owner]
+            self._keep([item for item in self._items if item.owner is not owner])
 
     def take(self) -> list[Item[Owner]]:
         """The next batch, once there is one; items past their deadline are dropped.
@@ -98,16 +134,20 @@ class BatchQueue(Generic[Owner]):
                 if self._closed:
                     return []
                 now = time.monotonic()
-                self._items = [item for item in self._items if item.deadline > now]
+                self._keep([item for item in self._items if item.deadline > now])
                 if self._items:
-                    batch = choose_batch(self._items, self._max_batch)
+                    batch = choose_batch(self._items[:WINDOW], self._limits)
                     chosen = set(map(id, batch))
-                    self._items = [item for item in self._items if id(item) not in chosen]
+                    self._keep([item for item in self._items if id(item) not in chosen])
                     return batch
 
     def close(self) -> None:
         """Let the inference thread end; what waits is dropped."""
         with self._changed:
             self._closed = True
-            self._items = []
+            self._keep([])
             self._changed.notify()
+
+    def _keep(self, items: list[Item[Owner]]) -> None:
+        self._items = items
+        self._tokens = sum(len(item.tokens) for item in items)

@@ -1,93 +1,113 @@
-"""One model, one inference thread: requests are tokenized when admitted, wait, and run in batches."""
+"""One model, one inference thread: requests are tokenized when admitted, wait, and run in batches.
+
+An engine is one model; several may live in one event loop. Its life: :meth:`Engine.start`, then ``starting`` until
+:meth:`Engine.started`, ``ready``, and :meth:`Engine.close`. A new artifact takes an old one's place without a lost
+request when an engine of it is started, awaited and put in the place, and then the old one closed; whoever looks the
+engine up must call :meth:`Engine.infer` without an ``await`` between.
+
+Every request ends, with an answer or with one of the errors of :meth:`Engine.infer`. When the inference thread dies,
+its batch fails and it is started once more, during which the engine is not ready; the second time the engine is dead.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Literal
 
-import numpy as np
-
-from replank.errors import DeadlineError, NotReadyError, OverloadedError, ReplankError, UsageError
-from replank.runtime import Logits, Model
+from replank.errors import DeadlineError, NotReadyError, ReplankError
+from replank.runtime import Model
 from replank.text import Tokens
-from serve.batching import BatchQueue, Item
+from serve.admission import Admission
+from serve.batching import BatchLimits, BatchQueue, Item
+from serve.inference import BatchRecord as BatchRecord
+from serve.inference import Inference as Inference
+from serve.inference import Ticket
+from serve.logs import REQUEST_ID
+from serve.tokenizing import TokenizerThreads
+from serve.worker import Died, Done, Failed, Report, Warm, Worker
 
 _log = logging.getLogger(__name__)
-_TOKENIZER_THREADS = 2
 _SECONDS_TO_JOIN = 1.0
 
-State = Literal["starting", "ready", "draining", "dead", "closed"]
+State = Literal["starting", "ready", "restarting", "draining", "dead", "closed"]
 _NOT_READY = {
     "starting": "the model is loading and warming up",
+    "restarting": "the inference thread died and is being started again",
     "draining": "the server is shutting down",
     "dead": "the inference engine has died; the server must be restarted",
     "closed": "the server is shutting down",
 }
 
 
-@dataclass(frozen=True)
-class Inference:
-    """The logits of one request, and where its time went.
-
-    :param logits: shape ``(texts, outputs)``, in the request's order.
-    :param tokenization_ms: from admission until all texts were tokenized.
-    :param queue_ms: from there until the first of its batches started.
-    :param inference_ms: from there until the last of its batches ended.
-    :param batch_size: items of the largest batch that it was part of, other requests' included.
-    """
-
-    logits: Logits
-    tokenization_ms: float
-    queue_ms: float
-    inference_ms: float
-    batch_size: int
-
-
 class Engine:
     """Runs a model for many clients. All methods belong to the event loop that :meth:`start` was called in.
 
     :param max_batch: items (texts or pairs) that run together.
-    :param max_queue: items that may wait, whichever requests they are of.
+    :param max_batch_tokens: tokens that run together, padding included; a longer item runs alone.
+    :param max_queue_tokens: tokens that may wait, whichever requests they are of.
+    :param on_batch: called in the event loop after each batch.
     """
 
-    def __init__(self, model: Model, *, max_batch: int, max_queue: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        max_batch: int,
+        max_batch_tokens: int,
+        max_queue_tokens: int,
+        on_batch: Callable[[BatchRecord], None] | None = None,
+    ) -> None:
         self._model = model
-        self._max_batch = max_batch
-        self._max_queue = max_queue
-        self._queue: BatchQueue[_Ticket] = BatchQueue(max_batch)
-        self._tokenizers = ThreadPoolExecutor(_TOKENIZER_THREADS, thread_name_prefix="replank-tokenizer")
-        # A daemon: a batch that hangs in the model must not keep the process from ending.
-        self._thread = threading.Thread(target=self._work, name="replank-inference", daemon=True)
+        self._limits = BatchLimits(max_batch, max_batch_tokens)
+        self._admission = Admission(max_queue_tokens)
+        self._on_batch = on_batch
+        self._queue: BatchQueue[Ticket] = BatchQueue(self._limits)
+        self._tokenizers = TokenizerThreads(model)
+        self._worker = self._new_worker()
         self._loop: asyncio.AbstractEventLoop
         self._state: State = "starting"
         self._settled = asyncio.Event()
-        self._failure: BaseException | None = None
-        self._tickets: set[_Ticket] = set()
-        self._tokenizing = 0
+        self._death: asyncio.Future[ReplankError]
+        self._restarts = 0
+        self._tickets: set[Ticket] = set()
         self._requests = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def state(self) -> State:
-        """``starting`` until warm, ``ready``, then ``draining`` and ``closed``; ``dead`` after a fault."""
+        """``starting`` until warm, ``ready``, ``draining`` and ``closed``; ``restarting`` or ``dead`` after a fault."""
         return self._state
 
     @property
     def waiting(self) -> int:
         """Items that were admitted and do not run yet."""
-        return self._tokenizing + len(self._queue)
+        return self._tokenizers.items + len(self._queue)
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Tokens of those items; of an item that is being tokenized, the most that it can have."""
+        return self._tokenizers.tokens + self._queue.tokens
+
+    @property
+    def running(self) -> int:
+        """Items of the batch that runs now."""
+        return self._worker.running
+
+    @property
+    def restarts(self) -> int:
+        """How often the inference thread died and was started again: 0 or 1."""
+        return self._restarts
 
     def start(self) -> None:
         """Start the inference thread, which warms up first."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self._death = self._loop.create_future()
+        self._worker.start()
 
     async def started(self) -> None:
         """Wait for the end of the warm-up.
@@ -95,8 +115,12 @@ class Engine:
         :raises ReplankError: the model failed in it.
         """
         await self._settled.wait()
-        if self._failure:
-            raise ReplankError(f"the model failed in its warm-up: {self._failure}") from self._failure
+        if self._death.done():
+            raise self._death.result()
+
+    async def died(self) -> ReplankError:
+        """Wait until the engine is dead, which a sound one never is, and say why."""
+        return await asyncio.shield(self._death)
 
     async def infer(self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float) -> Inference:
         """The logits of one request's texts or pairs.
@@ -104,28 +128,27 @@ class Engine:
         When the caller is cancelled, what waits of the request is forgotten.
 
         :param timeout: seconds until the caller has no use for the answer any more; waiting counts.
-        :raises OverloadedError: more items would wait than may.
+        :raises OverloadedError: more tokens would wait than may.
         :raises NotReadyError: the engine is not warm, is draining, or is dead.
         :raises DeadlineError: the time is over.
         :raises UsageError: a text without any token, which only a tokenizer without special tokens makes.
         :raises ReplankError: the model failed on the batch that the request was in.
         """
-        self._admit(len(first))
-        self._requests += 1
-        self._idle.clear()
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._answer(first, second, time.monotonic() + timeout)
-        except TimeoutError:
-            raise DeadlineError(f"no answer within {timeout:.3g} seconds") from None
-        finally:
-            self._requests -= 1
-            if not self._requests:
-                self._idle.set()
+        self._admit(first, second)
+        async with self._request(timeout):
+            return await self._answer(first, second, time.monotonic() + timeout)
+
+    async def tokenize(
+        self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float
+    ) -> list[Tokens]:
+        """The tokens of texts or pairs, as :meth:`infer` would run them; it raises what that does."""
+        self._admit(first, second)
+        async with self._request(timeout):
+            return await self._tokenizers.tokenize(first, second)
 
     def drain(self) -> None:
         """Admit nothing more; what was admitted goes on."""
-        if self._state in ("starting", "ready"):
+        if self._state in ("starting", "ready", "restarting"):
             self._state = "draining"
 
     def abort(self) -> None:
@@ -144,30 +167,35 @@ class Engine:
             _log.warning("%d requests were not answered within %g s of draining", self._requests, drain_seconds)
         self.abort()
         self._queue.close()
-        self._tokenizers.shutdown(wait=False, cancel_futures=True)
-        if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join, _SECONDS_TO_JOIN)
+        self._tokenizers.close()
+        await asyncio.to_thread(self._worker.join, _SECONDS_TO_JOIN)
 
-    def _admit(self, items: int) -> None:
-        """Items are counted, not requests: a request of many costs as much as many requests of one."""
+    def _admit(self, first: Sequence[str], second: Sequence[str] | None) -> None:
         if self._state != "ready":
             raise NotReadyError(_NOT_READY[self._state])
-        if self.waiting + items > self._max_queue:
-            raise OverloadedError(
-                f"{self.waiting} texts wait already, and at most {self._max_queue} may",
-                hint="try again in a moment",
-            )
+        self._admission.admit(self._tokenizers.most_tokens(first, second), self.waiting_tokens)
+
+    @asynccontextmanager
+    async def _request(self, timeout: float) -> AsyncIterator[None]:
+        """What must end in time, and before the engine does."""
+        self._requests += 1
+        self._idle.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                yield
+        except TimeoutError:
+            raise DeadlineError(f"no answer within {timeout:.3g} seconds") from None
+        finally:
+            self._requests -= 1
+            if not self._requests:
+                self._idle.set()
 
     async def _answer(self, first: Sequence[str], second: Sequence[str] | None, deadline: float) -> Inference:
         arrived = time.monotonic()
-        tokens = await self._tokenize(first, second)
+        tokens = await self._tokenizers.tokenize(first, second)
         if self._state in ("dead", "closed"):
             raise NotReadyError(_NOT_READY[self._state])
-        ticket = _Ticket(
-            future=asyncio.get_running_loop().create_future(),
-            logits=np.empty((len(tokens), self._model.task.outputs), dtype=np.float32),
-            missing=len(tokens),
-        )
+        ticket = Ticket(self._loop.create_future(), REQUEST_ID.get(), len(tokens))
         queued = time.monotonic()
         self._tickets.add(ticket)
         try:
@@ -175,96 +203,76 @@ class Engine:
             await ticket.future
         finally:
             self._tickets.discard(ticket)
-            self._queue.remove(ticket)
+            if ticket.missing:
+                self._queue.remove(ticket)
         return Inference(
-            ticket.logits,
+            ticket.answered(),
+            tokens,
             tokenization_ms=1e3 * (queued - arrived),
             queue_ms=1e3 * (ticket.started - queued),
             inference_ms=1e3 * (ticket.ended - ticket.started),
             batch_size=ticket.batch_size,
         )
 
-    async def _tokenize(self, first: Sequence[str], second: Sequence[str] | None) -> list[Tokens]:
-        """In a thread: a text of a megabyte takes a second, and the event loop has other clients."""
-        self._tokenizing += len(first)
+    def _new_worker(self) -> Worker:
+        return Worker(self._model, self._queue, self._limits, self._report)
+
+    def _report(self, report: Report) -> None:
+        """Have the event loop take a report; this is called in the inference thread."""
         try:
-            tokens = await asyncio.get_running_loop().run_in_executor(
-                self._tokenizers, self._model.text_encoder.tokenize, first, second
-            )
-        finally:
-            self._tokenizing -= len(first)
-        if not all(tokens):
-            raise UsageError("a text is empty after tokenization")
-        return tokens
-
-    # The inference thread. It touches nothing of the above but the queue, and reports through `_call`.
-
-    def _work(self) -> None:
-        try:
-            self._warm_up()
-            self._call(self._become_ready)
-            while batch := self._queue.take():
-                self._run(batch)
-        except BaseException as error:  # whatever ends this thread must be known, or clients wait for ever
-            self._call(self._die, error)
-
-    def _warm_up(self) -> None:
-        """The least and the most that will be asked: memory is allocated and kernels are chosen now."""
-        encoder = self._model.text_encoder
-        (sample,) = encoder.tokenize(["a"], ["a"] if self._model.task.is_pair else None)
-        for rows, length in ((1, 1), (self._max_batch, encoder.max_length)):
-            tokens = Tokens((sample.ids or [0])[:1] * length, [0] * length)
-            self._model.predictor(encoder.pad([tokens] * rows))
-
-    def _run(self, batch: list[Item[_Ticket]]) -> None:
-        started = time.monotonic()
-        try:
-            logits = self._model.predictor(self._model.text_encoder.pad([item.tokens for item in batch]))
-            expected = (len(batch), self._model.task.outputs)
-            if logits.shape != expected:
-                raise ValueError(f"the model gave logits of shape {logits.shape} instead of {expected}")
-        except Exception:
-            _log.exception("a batch of %d failed", len(batch))
-            self._call(self._fail, batch)
-        else:
-            self._call(self._deliver, batch, logits, started, time.monotonic())
-
-    def _call(self, function: Callable[..., None], *arguments: object) -> None:
-        """Have the event loop call a function."""
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
+            self._loop.call_soon_threadsafe(self._take, report)
         except RuntimeError:  # the loop is closed: nobody waits for anything any more
             _log.debug("the event loop ended before the inference thread")
 
-    # Back in the event loop.
+    def _take(self, report: Report) -> None:
+        match report:
+            case Warm():
+                self._become_ready()
+            case Done():
+                self._deliver(report)
+            case Failed(batch):
+                _fail(batch, ReplankError("the model failed on this request; the server's log says why"))
+            case Died(error, batch):
+                _log.error("the inference thread died", exc_info=error)
+                _fail(batch, NotReadyError("the inference thread died on this request"))
+                self._recover(error)
 
     def _become_ready(self) -> None:
-        if self._state == "starting":
+        if self._state in ("starting", "restarting"):
             self._state = "ready"
         self._settled.set()
 
-    def _deliver(self, batch: list[Item[_Ticket]], logits: Logits, started: float, ended: float) -> None:
-        for item, row in zip(batch, logits, strict=True):
-            ticket = item.owner
-            if not np.isfinite(row).all():
-                ticket.fail(ReplankError("the model's answer to this text is not a finite number"))
-                continue
-            ticket.logits[item.row] = row
-            ticket.started = min(ticket.started, started)
-            ticket.ended = ended
-            ticket.batch_size = max(ticket.batch_size, len(batch))
-            ticket.missing -= 1
-            if not ticket.missing and not ticket.future.done():
-                ticket.future.set_result(None)
+    def _deliver(self, done: Done) -> None:
+        tokens = 0
+        for item, row in zip(done.batch, done.rows, strict=True):
+            tokens += len(item.tokens)
+            item.owner.ran(done.started, done.ended, len(done.batch))
+            if row is None:
+                item.owner.fail(ReplankError("the model's answer to this text is not a finite number"))
+            else:
+                item.owner.fill(item.row, row)
+        seconds = done.ended - done.started
+        self._admission.learn(tokens, seconds)
+        if self._on_batch:
+            self._on_batch(BatchRecord(len(done.batch), tokens, done.length * len(done.batch), seconds))
 
-    def _fail(self, batch: list[Item[_Ticket]]) -> None:
-        for item in batch:
-            item.owner.fail(ReplankError("the model failed on this request; the server's log says why"))
-
-    def _die(self, error: BaseException) -> None:
-        _log.error("the inference thread died", exc_info=error)
-        self._state, self._failure = "dead", error
+    def _recover(self, error: BaseException) -> None:
+        """Start the thread once more; an engine that was never ready, or has been started again, is dead."""
+        if self._state == "closed":
+            return
+        if self._settled.is_set() and not self._restarts:
+            self._restarts += 1
+            if self._state == "ready":
+                self._state = "restarting"
+            self._worker = self._new_worker()
+            self._worker.start()
+            return
+        occasion = "the inference thread died again" if self._restarts else "the model failed in its warm-up"
+        death = ReplankError(f"{occasion}: {error}")
+        death.__cause__ = error
+        self._state = "dead"
         self._settled.set()
+        self._death.set_result(death)
         self._fail_all()
 
     def _fail_all(self) -> None:
@@ -272,22 +280,6 @@ class Engine:
             ticket.fail(NotReadyError(_NOT_READY[self._state]))
 
 
-@dataclass(eq=False)
-class _Ticket:
-    """What a request waits for.
-
-    :param logits: filled row by row.
-    :param missing: rows to come.
-    """
-
-    future: asyncio.Future[None]
-    logits: Logits
-    missing: int
-    started: float = float("inf")
-    ended: float = 0.0
-    batch_size: int = 0
-
-    def fail(self, error: ReplankError) -> None:
-        """End the wait; the first error stands."""
-        if not self.future.done():
-            self.future.set_exception(error)
+def _fail(batch: list[Item[Ticket]], error: ReplankError) -> None:
+    for item in batch:
+        item.owner.fail(error)

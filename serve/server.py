@@ -9,31 +9,40 @@ import math
 import os
 import socket
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from types import FrameType
+from typing import Any, Protocol
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from replank.errors import ReplankError
 from replank.runtime import Model
 from serve.app import ServeConfig, build_app
-from serve.engine import Engine
+from serve.logs import log_to_stderr
 
+_log = logging.getLogger(__name__)
 _BACKLOG = 2048
+# Clients that are connected and ask before they can know of the end still get an answer, 503, and no broken connection.
+_LINGER_SECONDS = 0.25
 
 
-def run_server(model: Model, config: ServeConfig) -> None:
-    """Serve a model until SIGTERM or SIGINT.
+def run_server(models: Model | Mapping[str, Model], config: ServeConfig) -> None:
+    """Serve a model, or several by name, until SIGTERM or SIGINT.
 
     On the signal nothing more is accepted, what was admitted is answered for as long as ``drain_seconds``,
     and the function returns. A second signal does not wait.
 
-    :raises ReplankError: the address cannot be listened on, or the model fails in its warm-up.
+    :raises ReplankError: the address cannot be listened on, the model fails in its warm-up, or its inference thread
+        died and could not be saved.
     """
-    _log_to_stderr()
     listener = _listen(config.host, config.port)
-    app = build_app(model, config)
+    log_to_stderr(json_logs=config.json_logs)
+    app = build_app(models, config)
+    connections = _Connections(app)
     settings = uvicorn.Config(
-        app,
+        connections,
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -44,57 +53,125 @@ def run_server(model: Model, config: ServeConfig) -> None:
         # The engine answers everything within drain_seconds; this is for clients that do not finish asking.
         timeout_graceful_shutdown=math.ceil(config.drain_seconds) + 1,
     )
-    server = _Server(settings, app.state.engine, config, f"{app.title.removeprefix('replank: ')} on {_url(listener)}")
+    greeting = f"serving {app.title.removeprefix('replank: ')} on {_url(listener)} (docs: /docs)"
+    server = _Server(settings, connections, app.state.engine, config, greeting)
     server.run(sockets=[listener])
     if server.failure:
         raise server.failure
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, with an engine to start and to drain."""
+class Engines(Protocol):
+    """What ``app.state.engine`` is: an engine, or all engines of an application as one."""
 
-    def __init__(self, settings: uvicorn.Config, engine: Engine, config: ServeConfig, name: str) -> None:
+    async def started(self) -> None:
+        """Wait for the end of the warm-up; raise what failed in it."""
+
+    async def died(self) -> ReplankError:
+        """Wait until it is dead for good, and say why."""
+
+    def drain(self) -> None:
+        """Admit nothing more."""
+
+    def abort(self) -> None:
+        """Fail what is not answered yet."""
+
+
+class _Connections:
+    """The application, which at the end has every connection closed after its next answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.ending = False
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_last(message: Message) -> None:
+            if self.ending and message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, send_last)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with engines to start and to drain.
+
+    :param greeting: what is said once requests are answered.
+    """
+
+    def __init__(
+        self, settings: uvicorn.Config, connections: _Connections, engines: Engines, config: ServeConfig, greeting: str
+    ) -> None:
         super().__init__(settings)
         self.failure: ReplankError | None = None
-        self._engine = engine
-        self._drain_seconds = config.drain_seconds
-        self._name = name
-        self._announcement: asyncio.Task[None] | None = None
+        self._connections = connections
+        self._engines = engines
+        self._config = config
+        self._greeting = greeting
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._announcement = asyncio.create_task(self._announce())
+        self._loop = asyncio.get_running_loop()
+        self._watch = self._loop.create_task(self._watch_engines())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._engine.drain()
-        asyncio.get_running_loop().call_later(self._drain_seconds, self._engine.abort)
+        self._connections.ending = True
+        self._engines.drain()
+        asyncio.get_running_loop().call_later(self._config.drain_seconds, self._engines.abort)
+        await self._stop_listening(sockets or [])
+        if not self.failure:
+            await asyncio.sleep(min(_LINGER_SECONDS, self._config.drain_seconds))
         await super().shutdown(sockets)
 
+    async def _stop_listening(self, sockets: list[socket.socket]) -> None:
+        """Take in who has connected already, whom the kernel would reset, and nobody more."""
+        connected = [connection for listener in sockets for connection in _connections_of(listener)]
+        for server in self.servers:
+            server.close()
+        for connection in connected:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: type[Any] = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop. Unlike uvicorn's own, it does not raise the signal again at the end: a good end is exit 0."""
-        self.force_exit = self.should_exit
+        """Stop, the second time at once. Unlike uvicorn's, it does not raise the signal again: a good end is exit 0."""
+        if self.should_exit and self._loop:
+            self.force_exit = True
+            self._loop.call_soon_threadsafe(self._engines.abort)
         self.should_exit = True
 
-    async def _announce(self) -> None:
+    async def _watch_engines(self) -> None:
         try:
-            await self._engine.started()
+            await self._engines.started()
+            if not self.should_exit:
+                self._greet()
+            self.failure = await self._engines.died()
         except ReplankError as error:
             self.failure = error
-            self.should_exit = True
-        if not self.should_exit:
-            sys.stderr.write(f"serving {self._name} (docs: /docs)\n")
+        self.should_exit = True
+
+    def _greet(self) -> None:
+        if self._config.json_logs:
+            _log.info(self._greeting)
+        else:
+            sys.stderr.write(f"{self._greeting}\n")
             sys.stderr.flush()
 
 
-def _log_to_stderr() -> None:
-    """A line for each request, with the time, whatever the rest of the process logs."""
-    log = logging.getLogger("serve")
-    if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-        log.propagate = False
+def _connections_of(listener: socket.socket) -> Iterator[socket.socket]:
+    """Connections that wait to be accepted."""
+    listener.setblocking(False)
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from replank.errors import DeadlineError, NotReadyError, OverloadedError, Replan
 from replank.runtime import Logits, Model
 from replank.source import Source
 from replank.tasks import Task
-from replank.text import Batch, TextEncoder
+from replank.text import Batch, TextEncoder, Tokens
 from serve.engine import Engine
+from serve.inference import BatchRecord, Inference
 
 WORDS = {"[PAD]": 0, "a": 1, "b": 2, "bomb": 3, "poison": 4, "nan": 5}
 TASK = Task("fake", "classification", ("length", "sum"), ("text",), "label", ("accuracy",), max_length=8)
@@ -38,6 +40,8 @@ class FakePredictor:
         self.gate = threading.Event()
         self.gate.set()
         self.running = threading.Event()
+        self.broken = False
+        self.slow_restart = False
 
     def __call__(self, batch: Batch) -> Logits:
         self.running.set()
@@ -46,7 +50,11 @@ class FakePredictor:
         if WORDS["bomb"] in batch.input_ids:
             raise RuntimeError("boom")
         if WORDS["poison"] in batch.input_ids:
+            if self.slow_restart:
+                self.gate.clear()
             raise SystemExit("the thread ends")
+        if self.broken:
+            raise RuntimeError("the model is broken")
         logits = np.stack([batch.attention_mask.sum(axis=1), batch.input_ids.sum(axis=1)], axis=1).astype(np.float32)
         logits[(batch.input_ids == WORDS["nan"]).any(axis=1)] = np.nan
         return logits
@@ -57,16 +65,25 @@ class FakePredictor:
         self.gate.clear()
 
 
-def fake_model(predictor: FakePredictor) -> Model:
+def word_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[PAD]"))
     tokenizer.pre_tokenizer = Whitespace()
-    encoder = TextEncoder(tokenizer, pad_id=0, max_length=8, segments=False)
+    return tokenizer
+
+
+def fake_model(predictor: FakePredictor) -> Model:
+    encoder = TextEncoder(word_tokenizer(), pad_id=0, max_length=8, segments=False)
     return Model(Source("fake", Path("fake"), "onnx", {}, None), TASK, encoder, predictor, "cpu")
 
 
+def make_engine(predictor: FakePredictor, model: Model | None = None, **settings: Any) -> Engine:
+    limits = {"max_batch": 4, "max_batch_tokens": 32, "max_queue_tokens": 100}
+    return Engine(model or fake_model(predictor), **limits | settings)
+
+
 @asynccontextmanager
-async def warm_engine(predictor: FakePredictor, max_batch: int = 4, max_queue: int = 8) -> AsyncIterator[Engine]:
-    engine = Engine(fake_model(predictor), max_batch=max_batch, max_queue=max_queue)
+async def warm_engine(predictor: FakePredictor, model: Model | None = None, **settings: Any) -> AsyncIterator[Engine]:
+    engine = make_engine(predictor, model, **settings)
     engine.start()
     await engine.started()
     predictor.batches.clear()
@@ -77,7 +94,7 @@ async def warm_engine(predictor: FakePredictor, max_batch: int = 4, max_queue: i
 
 async def until_waiting(engine: Engine, items: int) -> None:
     async with asyncio.timeout(5):
-        while engine.waiting != items or engine._tokenizing:
+        while engine.waiting != items or engine._tokenizers.items:
             await asyncio.sleep(0.001)
 
 
@@ -100,7 +117,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def test_every_request_gets_its_own_rows_in_its_own_order() -> None:
     async def work() -> None:
-        async with warm_engine(FakePredictor(), max_queue=1000) as engine:
+        async with warm_engine(FakePredictor(), max_queue_tokens=5000) as engine:
             requests = [["a " * (1 + (3 * n + row) % 7) + "b" for row in range(1 + n % 5)] for n in range(60)]
             answers = await asyncio.gather(*(engine.infer(texts, timeout=10) for texts in requests))
         for texts, answer in zip(requests, answers, strict=True):
@@ -134,7 +151,7 @@ def test_the_warm_up_runs_the_least_and_the_most_before_ready() -> None:
     predictor.hold()
 
     async def work() -> None:
-        engine = Engine(fake_model(predictor), max_batch=4, max_queue=8)
+        engine = make_engine(predictor)
         engine.start()
         assert state_of(engine) == "starting"
         with pytest.raises(NotReadyError, match="warming up"):
@@ -154,7 +171,7 @@ def test_a_model_that_fails_in_its_warm_up_is_never_ready() -> None:
             raise RuntimeError("no kernel")
 
     async def work() -> None:
-        engine = Engine(fake_model(Broken()), max_batch=4, max_queue=8)
+        engine = make_engine(Broken())
         engine.start()
         with pytest.raises(ReplankError, match="the model failed in its warm-up: no kernel"):
             await engine.started()
@@ -164,25 +181,133 @@ def test_a_model_that_fails_in_its_warm_up_is_never_ready() -> None:
     run(work())
 
 
-def test_admission_counts_items_not_requests() -> None:
+def test_admission_counts_tokens_not_requests() -> None:
     """text-embeddings-inference #662: batch requests went past the limit that refused single ones."""
     predictor = FakePredictor()
 
     async def work() -> None:
-        async with warm_engine(predictor, max_queue=8) as engine:
+        async with warm_engine(predictor, max_queue_tokens=30) as engine:
             first = await hold_one(engine, predictor)
-            five = asyncio.create_task(engine.infer(["a"] * 5, timeout=10))
-            await until_waiting(engine, 5)
-            with pytest.raises(OverloadedError, match="5 texts wait already, and at most 8 may"):
-                await engine.infer(["a"] * 4, timeout=10)
-            three = asyncio.create_task(engine.infer(["a"] * 3, timeout=10))
-            await until_waiting(engine, 8)
-            with pytest.raises(OverloadedError):
+            twelve = asyncio.create_task(engine.infer(["a a a"] * 4, timeout=10))
+            await until_waiting(engine, 4)
+            assert engine.waiting_tokens == 12
+            # Not tokenized yet, each counts with what it can have at most: 8 tokens.
+            with pytest.raises(OverloadedError, match=r"^12 tokens wait already, and at most 30 may$") as refused:
+                await engine.infer(["a a a"] * 3, timeout=10)
+            assert refused.value.retry_after == 1
+            fourteen = asyncio.create_task(engine.infer(["a a a a a a a", "a a a a a a a"], timeout=10))
+            await until_waiting(engine, 6)
+            with pytest.raises(OverloadedError, match="26 tokens wait"):
                 await engine.infer(["a"], timeout=10)
             predictor.gate.set()
-            for task, rows in ((first, 1), (five, 5), (three, 3)):
+            for task, rows in ((first, 1), (twelve, 4), (fourteen, 2)):
                 assert len((await task).logits) == rows
-            assert engine.waiting == 0
+            assert (engine.waiting, engine.waiting_tokens) == (0, 0)
+
+    run(work())
+
+
+def test_a_request_larger_than_the_queue_is_answered_when_nothing_waits() -> None:
+    """text-embeddings-inference #723: an input larger than the budget was never answered."""
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_queue_tokens=2, max_batch_tokens=3) as engine:
+            answer = await engine.infer(["a a a a a a a", "a", "a b"], timeout=5)
+            assert answer.logits.tolist() == [[7, 7], [1, 1], [2, 3]]
+        assert sorted(predictor.batches) == [(1, 1), (1, 2), (1, 7)]
+
+    run(work())
+
+
+def test_padded_tokens_bound_a_batch() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=8, max_batch_tokens=12) as engine:
+            first = await hold_one(engine, predictor)
+            others = asyncio.create_task(engine.infer(["a b a b", "a b", "a b a b", "a b a b", "a b a"], timeout=10))
+            await until_waiting(engine, 5)
+            predictor.gate.set()
+            await asyncio.gather(first, others)
+        assert predictor.batches == [(1, 1), (3, 4), (2, 3)]
+
+    run(work())
+
+
+def test_what_ran_is_recorded_batch_by_batch() -> None:
+    predictor, records = FakePredictor(), list[BatchRecord]()
+
+    async def work() -> None:
+        async with warm_engine(predictor, on_batch=records.append) as engine:
+            first = await hold_one(engine, predictor)
+            assert (engine.waiting, engine.running) == (0, 1)
+            other = asyncio.create_task(engine.infer(["a b a", "a"], timeout=10))
+            await until_waiting(engine, 2)
+            predictor.gate.set()
+            await first
+            answer = await other
+            assert [len(tokens) for tokens in answer.tokens] == [3, 1]
+            assert engine.running == 0
+
+    run(work())
+    assert [(record.items, record.tokens, record.padded_tokens) for record in records] == [(1, 1, 1), (2, 4, 6)]
+    assert all(record.seconds > 0 for record in records)
+
+
+def test_tokenizing_alone_runs_no_model() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor) as engine:
+            assert [one.ids for one in await engine.tokenize(["a b", "b"], timeout=5)] == [[1, 2], [2]]
+            engine.drain()
+            with pytest.raises(NotReadyError):
+                await engine.tokenize(["a"], timeout=5)
+        assert predictor.batches == []
+
+    run(work())
+
+
+def test_a_tokenizer_that_fails_fails_only_its_request() -> None:
+    class Broken(TextEncoder):
+        def tokenize(self, first: Sequence[str], *others: Any, **options: Any) -> list[Tokens]:
+            if "trap" in first:
+                raise ValueError("no such text")
+            return super().tokenize(first, *others, **options)
+
+    predictor = FakePredictor()
+    model = replace(
+        fake_model(predictor), text_encoder=Broken(word_tokenizer(), pad_id=0, max_length=8, segments=False)
+    )
+
+    async def work() -> None:
+        async with warm_engine(predictor, model) as engine:
+            bad, good = await asyncio.gather(
+                engine.infer(["trap"], timeout=5), engine.infer(["a"], timeout=5), return_exceptions=True
+            )
+            assert isinstance(bad, ValueError)
+            assert isinstance(good, Inference)
+            assert (engine.state, engine.waiting_tokens) == ("ready", 0)
+
+    run(work())
+
+
+def test_a_model_of_tokens_answers_each_without_padding() -> None:
+    class Tagger(FakePredictor):
+        def __call__(self, batch: Batch) -> Logits:
+            self.batches.append(batch.shape)
+            return np.stack([batch.input_ids, batch.attention_mask], axis=2).astype(np.float32)
+
+    predictor = Tagger()
+    model = replace(fake_model(predictor), task=replace(TASK, kind="token-classification"))
+
+    async def work() -> None:
+        async with warm_engine(predictor, model) as engine:
+            answer = await engine.infer(["a b a", "b"], timeout=5)
+            assert [row.tolist() for row in answer.rows] == [[[1, 1], [2, 1], [1, 1]], [[2, 1]]]
+            assert [one.starts for one in answer.tokens] == [(0, 1, 2), (0,)]
+        assert predictor.batches == [(2, 3)]
 
     run(work())
 
@@ -204,7 +329,7 @@ def test_a_failed_batch_ends_the_whole_request_and_no_other() -> None:
     predictor = FakePredictor()
 
     async def work() -> None:
-        async with warm_engine(predictor, max_batch=2, max_queue=20) as engine:
+        async with warm_engine(predictor, max_batch=2) as engine:
             first = await hold_one(engine, predictor)
             mixed = asyncio.create_task(engine.infer(["bomb", "a", "a", "a", "a", "a"], timeout=5))
             await until_waiting(engine, 6)
@@ -220,23 +345,116 @@ def test_a_failed_batch_ends_the_whole_request_and_no_other() -> None:
     run(work())
 
 
-def test_when_the_thread_dies_nobody_waits_for_ever() -> None:
+def test_a_thread_that_dies_fails_its_batch_and_is_started_again() -> None:
     """infinity pull request #668: futures hung, health stayed green, and the queue filled up for good."""
+    predictor = FakePredictor()
+    predictor.slow_restart = True
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=1) as engine:
+            first = await hold_one(engine, predictor)
+            bad = asyncio.create_task(engine.infer(["poison"], timeout=10))
+            good = asyncio.create_task(engine.infer(["a " * 8] * 2, timeout=10))
+            await until_waiting(engine, 3)
+            predictor.gate.set()
+            await first
+            with pytest.raises(NotReadyError, match="the inference thread died on this request"):
+                await bad
+            assert state_of(engine) == "restarting"
+            with pytest.raises(NotReadyError, match="is being started again"):
+                await engine.infer(["a"], timeout=1)
+            predictor.gate.set()
+            assert (await good).logits.tolist() == [[8, 8]] * 2
+            assert (state_of(engine), engine.restarts) == ("ready", 1)
+            # Warmed up again before anything else.
+            assert predictor.batches == [(1, 1), (1, 1), (1, 1), (1, 8), (1, 8), (1, 8)]
+
+    run(work())
+
+
+def test_when_the_thread_dies_again_nobody_waits_for_ever() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=1) as engine:
+            dying = asyncio.create_task(engine.died())
+            with pytest.raises(NotReadyError):
+                await engine.infer(["poison"], timeout=10)
+            async with asyncio.timeout(5):
+                while state_of(engine) != "ready":
+                    await asyncio.sleep(0.001)
+            first = await hold_one(engine, predictor)
+            waiting = [asyncio.create_task(engine.infer([text], timeout=10)) for text in ("poison", "a " * 8)]
+            await until_waiting(engine, 2)
+            assert not dying.done()
+            predictor.gate.set()
+            await first
+            with pytest.raises(NotReadyError, match="died on this request"):
+                await waiting[0]
+            with pytest.raises(NotReadyError, match="the inference engine has died"):
+                await waiting[1]
+            assert (engine.state, engine.waiting, engine.restarts) == ("dead", 0, 1)
+            assert str(await dying) == "the inference thread died again: the thread ends"
+            with pytest.raises(NotReadyError, match="must be restarted"):
+                await engine.infer(["a"], timeout=1)
+
+    run(work())
+
+
+def test_a_restart_that_fails_to_warm_up_is_the_end() -> None:
     predictor = FakePredictor()
 
     async def work() -> None:
         async with warm_engine(predictor) as engine:
-            first = await hold_one(engine, predictor)
-            waiting = [asyncio.create_task(engine.infer([text], timeout=10)) for text in ("poison", "a", "b b b")]
-            await until_waiting(engine, 3)
-            predictor.gate.set()
-            await first
-            for task in waiting:
-                with pytest.raises(NotReadyError, match="the inference engine has died"):
-                    await task
+            predictor.broken = True
+            with pytest.raises(NotReadyError):
+                await engine.infer(["poison"], timeout=10)
+            assert "broken" in str(await asyncio.wait_for(engine.died(), 5))
             assert engine.state == "dead"
-            with pytest.raises(NotReadyError, match="must be restarted"):
-                await engine.infer(["a"], timeout=1)
+
+    run(work())
+
+
+def test_a_thread_that_dies_while_draining_is_started_again_for_what_waits() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=1) as engine:
+            first = await hold_one(engine, predictor)
+            bad = asyncio.create_task(engine.infer(["poison"], timeout=10))
+            good = asyncio.create_task(engine.infer(["a " * 8], timeout=10))
+            await until_waiting(engine, 2)
+            closing = asyncio.create_task(engine.close(10))
+            await asyncio.sleep(0)
+            predictor.gate.set()
+            await closing
+            assert first.result().logits.tolist() == [[1, 1]]
+            assert isinstance(bad.exception(), NotReadyError)
+            assert good.result().logits.tolist() == [[8, 8]]
+            assert state_of(engine) == "closed"
+
+    run(work())
+
+
+def test_one_engine_takes_the_place_of_another_and_loses_nothing() -> None:
+    async def work() -> None:
+        async with warm_engine(FakePredictor()) as old, warm_engine(FakePredictor()) as new:
+            current, done = old, 0
+
+            async def client() -> None:
+                nonlocal done
+                while done < 400:
+                    assert (await current.infer(["a b"], timeout=5)).logits.tolist() == [[2, 3]]
+                    done += 1
+
+            clients = [asyncio.create_task(client()) for _ in range(8)]
+            while done < 100:
+                await asyncio.sleep(0.001)
+            current = new
+            await old.close(5)
+            assert (old.state, new.state) == ("closed", "ready")
+            assert done < 400
+            await asyncio.gather(*clients)
 
     run(work())
 

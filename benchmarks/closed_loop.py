@@ -1,0 +1,101 @@
+"""Clients that each ask one text after the other: the least work a client can be, as it shares the server's cores."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Ask = Callable[[str], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What clients saw.
+
+    :param per_second: texts answered.
+    :param errors: requests that were not answered with 200.
+    """
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+
+
+async def closed_loop(asks: Sequence[Ask], texts: Sequence[str], warmup_seconds: float, seconds: float) -> Load:
+    """Let clients ask for some time; only what begins and ends within it counts.
+
+    :param asks: one for each client.
+    :param texts: asked in this order over all clients, again and again.
+    """
+    turn = itertools.cycle(texts)
+    begin = time.perf_counter() + warmup_seconds
+    end = begin + seconds
+    samples: list[float] = []
+    errors = 0
+
+    async def client(ask: Ask) -> None:
+        nonlocal errors
+        while (asked := time.perf_counter()) < end:
+            try:
+                await ask(next(turn))
+            except RefusedError:
+                errors += 1
+                continue
+            answered = time.perf_counter()
+            if asked >= begin and answered <= end:
+                samples.append(answered - asked)
+
+    await asyncio.gather(*map(client, asks))
+    if not samples:
+        raise RefusedError("no request was answered")
+    p50, p99 = 1e3 * np.percentile(samples, (50, 99))
+    return Load(len(samples) / seconds, float(p50), float(p99), errors)
+
+
+class RefusedError(Exception):
+    """An answer that is no 200."""
+
+
+class HttpClient:
+    """One kept connection that posts JSON. Written on sockets: a client library would take more than the server does.
+
+    :param body: what is posted for a text.
+    """
+
+    def __init__(self, port: int, path: str, body: Callable[[str], object]) -> None:
+        self._port = port
+        self._path = path
+        self._body = body
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, text: str) -> None:
+        """Post a text and read the whole answer.
+
+        :raises RefusedError: it was another than 200.
+        """
+        if not self._streams:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        body = json.dumps(self._body(text)).encode()
+        head = f"POST {self._path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+        await reader.readexactly(int(headers["content-length"]))
+        if headers.get("connection") == "close":
+            self.close()
+        if status.split()[1] != "200":
+            raise RefusedError(status)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._streams:
+            self._streams[1].close()
+            self._streams = None

@@ -1,0 +1,127 @@
+"""The servers that are compared: how each is started in an environment of its own, and asked."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PEERS = Path(__file__).parent / "peers"
+_START_SECONDS = 180
+OURS, UNBATCHED = "replank", "unbatched"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A server.
+
+    :param command: what starts it, given the Python of its environment, the model's folder and the port.
+    :param path: where it takes a text.
+    :param body: what is posted for a text.
+    """
+
+    command: Callable[[str, Path, int], list[str]]
+    path: str = "/predict"
+    body: Callable[[str], object] = lambda text: {"inputs": text}
+
+
+def _script(name: str) -> Callable[[str, Path, int], list[str]]:
+    return lambda python, model, port: [python, str(PEERS / name)]
+
+
+KINDS = {
+    OURS: Kind(
+        lambda python, model, port: [
+            *(python, "-P", "-c", "from replank.cli.main import main; main()"),
+            *("serve", str(model), "--port", str(port)),
+        ]
+    ),
+    UNBATCHED: Kind(_script("unbatched.py")),
+    "mosec": Kind(_script("mosec_server.py"), path="/inference"),
+    "litserve": Kind(_script("litserve_server.py")),
+    # From the model's folder: it finds no ONNX file by an absolute path.
+    "infinity": Kind(
+        lambda python, model, port: [
+            *(python, "-m", "infinity_emb", "v2", "--model-id", ".", "--served-model-name", "model"),
+            *("--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--engine", "optimum"),
+            *("--no-bettertransformer", "--onnx-disable-optimize"),
+        ],
+        path="/classify",
+        body=lambda text: {"input": [text], "model": "model"},
+    ),
+}
+
+
+class ServerProcess:
+    """A server with all its children, which stand still but while they are measured."""
+
+    def __init__(self, name: str, python: str, model: Path, threads: int) -> None:
+        self.kind = KINDS[name]
+        self.port = _free_port()
+        command = self.kind.command(python, model, self.port)
+        threads_of = {"THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        offline = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+        self._process = subprocess.Popen(
+            command,
+            env=os.environ | threads_of | offline | {"MODEL": str(model), "PORT": str(self.port)},
+            cwd=model,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            self._await_answer(name)
+        except BaseException:
+            self.end()
+            raise
+        self.pause()
+
+    def pause(self) -> None:
+        """Let it stand still."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it run."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """End it and its children: LitServe leaves some behind otherwise."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _await_answer(self, name: str) -> None:
+        end = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"{name} does not start: {' '.join(self._process.args)}")  # type: ignore[arg-type]
+            time.sleep(0.2)
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            body = json.dumps(self.kind.body("a"))
+            connection.request("POST", self.kind.path, body, {"content-type": "application/json"})
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def environments(mosec: str | None, litserve: str | None, infinity: str | None) -> dict[str, str]:
+    """The Python of each server that can be measured."""
+    given = {"mosec": mosec, "litserve": litserve, "infinity": infinity}
+    return {OURS: sys.executable, UNBATCHED: sys.executable} | {name: path for name, path in given.items() if path}

@@ -1,0 +1,208 @@
+"""How fast the server is beside others with the same model: throughput and latency under 8 and 32 clients.
+
+    python benchmarks/servers.py [MODEL] [--data FOLDER] [--mosec PYTHON] [--litserve PYTHON] [--infinity PYTHON]
+
+MODEL is an ONNX artifact of single texts; without one, all-MiniLM-L6-v2 with a new head. In each round each server has
+its turn at each number of clients, one right after the other, while all others stand still. Ratios are medians over the
+rounds. "engine" is ours without HTTP, in the process of the clients. Other projects run in environments of their own:
+
+    python -m venv /tmp/mosec && /tmp/mosec/bin/pip install mosec onnxruntime tokenizers numpy
+    python -m venv /tmp/litserve && /tmp/litserve/bin/pip install litserve onnxruntime tokenizers numpy
+    python -m venv /tmp/infinity && /tmp/infinity/bin/pip install "infinity-emb[server,optimum]==0.0.78"
+
+The result, with every round and the machine, is written to benchmarks/results/servers.json.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from closed_loop import HttpClient, Load, closed_loop
+from server_processes import OURS, ServerProcess, environments
+
+from replank.demo import demo_encoder, write_demo_data
+from replank.environment import available_cores, machine, versions
+from replank.runtime import Model, load_model
+from replank.source import open_source
+from replank.tables import SUFFIXES, read_table
+from replank.text import save_tokenizer
+from serve.config import ServeConfig
+from serve.engine import Engine
+
+RESULT = Path(__file__).parent / "results" / "servers.json"
+ENGINE = "engine"
+_TEXT_COLUMNS = ("text", "sentence", "sentence1")
+_TEXTS = 2000
+_ANSWER_SECONDS = 60.0
+
+
+@click.command(help=__doc__)
+@click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Whose texts are asked.")
+@click.option("--clients", multiple=True, default=(8, 32), show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--seconds", default=5.0, show_default=True, help="Of each turn.")
+@click.option("--mosec", help="Python of an environment with mosec.")
+@click.option("--litserve", help="Python of an environment with LitServe.")
+@click.option("--infinity", help="Python of an environment with infinity-emb.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+def main(
+    model: Path | None,
+    data: Path | None,
+    clients: tuple[int, ...],
+    rounds: int,
+    seconds: float,
+    out: Path,
+    **peers: Any,
+) -> None:
+    """Measure, print and keep."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = (model or make_model(Path(scratch))).resolve()
+        loaded = load_model(open_source(folder))
+        texts = read_texts(data, Path(scratch))
+        measured = measure(loaded, folder, environments(**peers), texts, clients, rounds, seconds)
+        lengths = sorted(len(tokens) for tokens in loaded.text_encoder.tokenize(texts))
+    rows = summary(measured)
+    result = {
+        "model": {"name": folder.name, "precision": loaded.source.precision, "layers": loaded.source.layers},
+        "texts": {
+            "of": data.name if data else "demo",
+            "tokens": {f"p{part}": lengths[len(lengths) * part // 100] for part in (5, 25, 50, 75, 95, 99)},
+        },
+        "seconds": seconds,
+        "rounds": measured,
+        "summary": rows,
+        "machine": machine(),
+        "versions": versions(),
+    }
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for row in rows:
+        print(json.dumps(row))
+
+
+def measure(
+    model: Model,
+    folder: Path,
+    pythons: dict[str, str],
+    texts: list[str],
+    clients: tuple[int, ...],
+    rounds: int,
+    seconds: float,
+) -> list[dict[str, Any]]:
+    """One row for each round, number of clients and server, with the load of the machine before it."""
+    rows: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        servers: dict[str, ServerProcess] = {}
+        for name, python in pythons.items():
+            servers[name] = ServerProcess(name, python, folder, available_cores())
+            stack.callback(servers[name].end)
+        for number in range(rounds):
+            for count in clients:
+                # The order changes, so that none always has its turn after the same other.
+                for name in random.Random(number).sample((ENGINE, *servers), len(servers) + 1):  # noqa: S311
+                    busy = os.getloadavg()[0]
+                    turn = (
+                        ask_engine(model, texts, count, seconds)
+                        if name == ENGINE
+                        else ask_server(servers[name], texts, count, seconds)
+                    )
+                    load = asyncio.run(turn)
+                    rows.append({"round": number, "clients": count, "server": name, "busy": busy} | asdict(load))
+                    print(json.dumps(rows[-1]), file=sys.stderr)
+    return rows
+
+
+async def ask_engine(model: Model, texts: list[str], clients: int, seconds: float) -> Load:
+    """The engine with the server's own limits."""
+    limits = ServeConfig()
+    engine = Engine(
+        model,
+        max_batch=limits.max_batch,
+        max_batch_tokens=limits.max_batch_tokens,
+        max_queue_tokens=limits.max_queue_tokens,
+    )
+    engine.start()
+    await engine.started()
+    try:
+        asks = [lambda text: engine.infer([text], timeout=_ANSWER_SECONDS)] * clients
+        return await closed_loop(asks, texts, seconds / 5, seconds)
+    finally:
+        await engine.close(0)
+
+
+async def ask_server(server: ServerProcess, texts: list[str], clients: int, seconds: float) -> Load:
+    """A server, over so many kept connections."""
+    server.go_on()
+    connections = [HttpClient(server.port, server.kind.path, server.kind.body) for _ in range(clients)]
+    try:
+        return await closed_loop([connection.ask for connection in connections], texts, seconds / 5, seconds)
+    finally:
+        for connection in connections:
+            connection.close()
+        server.pause()
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Medians of each server, and ours beside them: above 1 in throughput ours is faster, in p99 slower."""
+    cells: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        cells.setdefault((row["clients"], row["server"]), []).append(row)
+    return [
+        {
+            "clients": clients,
+            "server": name,
+            **{key: _median(row[key] for row in cell) for key in ("per_second", "p50_ms", "p99_ms")},
+            "errors": sum(row["errors"] for row in cell),
+            **{
+                f"ours_of_its_{key}": _median(
+                    ours[key] / row[key] for ours, row in zip(cells[clients, OURS], cell, strict=True)
+                )
+                for key in ("per_second", "p99_ms")
+                if name != OURS
+            },
+        }
+        for (clients, name), cell in sorted(cells.items())
+    ]
+
+
+def _median(values: Any) -> float:
+    return float(round(statistics.median(values), 3))
+
+
+def make_model(scratch: Path) -> Path:
+    """all-MiniLM-L6-v2 with a new head of three labels, as fp32 ONNX."""
+    import torch
+    from transformers import BertForSequenceClassification
+
+    from export.convert import ExportConfig, export
+
+    torch.manual_seed(0)
+    BertForSequenceClassification.from_pretrained(demo_encoder(), num_labels=3).save_pretrained(scratch / "torch")
+    save_tokenizer(demo_encoder(), scratch / "torch")
+    return export(open_source(scratch / "torch"), scratch / "minilm", ExportConfig()).path
+
+
+def read_texts(data: Path | None, scratch: Path) -> list[str]:
+    """Texts of the dev split in an order of chance, the same each time."""
+    if data is None:
+        data = scratch / "demo"
+        write_demo_data(data, {"train": 1, "dev": _TEXTS, "test": 1})
+    path = next(data / f"dev{suffix}" for suffix in SUFFIXES if (data / f"dev{suffix}").exists())
+    table = read_table(path)
+    texts = table.column(next(name for name in _TEXT_COLUMNS if name in table.columns))
+    return random.Random(0).sample(texts, min(_TEXTS, len(texts)))  # noqa: S311
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The server's log: one line on stderr for each event, as text or as a JSON object, with the request it belongs to."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+# The request that is being answered; empty outside of one. The HTTP layer sets it.
+REQUEST_ID: ContextVar[str] = ContextVar("replank.request_id", default="")
+_LOGGERS = ("serve", "uvicorn")
+# What every record has; whatever else one has was given to it as `extra`.
+_STANDARD_FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+
+
+def log_to_stderr(*, json_logs: bool) -> None:
+    """Write the log of this process's server, whatever the rest of the process logs."""
+    formatter = JsonFormatter() if json_logs else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    for name in _LOGGERS:
+        log = logging.getLogger(name)
+        if not log.handlers:
+            log.addHandler(handler)
+            log.setLevel(logging.INFO if name == "serve" else logging.WARNING)
+            log.propagate = False
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, in ASCII: no text in it can break a line or look like another one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's time (UTC), level, logger and message, its request, its extra fields and its exception."""
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id := REQUEST_ID.get():
+            fields["request_id"] = request_id
+        fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str)
