@@ -136,6 +136,10 @@ class TextEncoder:
         """How many token ids there are."""
         return int(self._tokenizer.get_vocab_size())
 
+    def token(self, index: int) -> str:
+        """The token of an id, as the vocabulary spells it; empty where it has none."""
+        return str(self._tokenizer.id_to_token(index) or "")
+
     def tokenize(
         self, first: Sequence[str], second: Sequence[str] | None = None, *, words: bool = False
     ) -> list[Tokens]:

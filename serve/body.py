@@ -1,15 +1,16 @@
-"""Reading a request without trusting its client: its type, its size, and whether it is still there."""
+"""Reading a request without trusting its client: its type, its size, its pace, and whether it is still there."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from replank.errors import ReplankError, TooLargeError
+from replank.errors import DeadlineError, ReplankError, TooLargeError
 
 Result = TypeVar("Result")
 
@@ -20,7 +21,23 @@ class MediaTypeError(ReplankError):
     http_status = 415
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
+class Deadline:
+    """When an answer is of no use any more.
+
+    :param seconds: from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds; negative when it is over."""
+        return self._end - time.monotonic()
+
+
+async def read_body(request: Request, max_bytes: int, deadline: Deadline) -> bytes:
     """The whole body, counted while it arrives: what it says of its length is not believed.
 
     Only ``application/json`` is read. A form, which any web page may post to a server on this machine without
@@ -28,6 +45,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
     :raises MediaTypeError: another content type, or none.
     :raises TooLargeError: more than ``max_bytes``.
+    :raises DeadlineError: it does not arrive in time.
     :raises ClientDisconnect: the client went away.
     """
     content_type = request.headers.get("content-type", "")
@@ -37,13 +55,17 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
             hint="send the header content-type: application/json",
         )
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
+    if announced.isdecimal() and int(announced[:20]) > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(deadline.left):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
+    except TimeoutError:
+        raise DeadlineError(f"the body did not arrive within {deadline.seconds:g} seconds") from None
     return bytes(body)
 
 

@@ -1,23 +1,14 @@
-"""The bodies of requests and answers: what is accepted, and how a request's inputs are read for a task."""
+"""The bodies of requests and answers of the native routes, as `/docs` shows them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from replank.errors import ReplankError, TooLargeError, UsageError
 from replank.providers import Device
-from replank.tasks import Kind, Task
+from replank.tasks import Kind
 from replank.text import without_lone_surrogates
-
-
-class MalformedError(ReplankError):
-    """A request body that is no JSON."""
-
-    http_status = 400
 
 
 def _without_lone_surrogates(value: object) -> object:
@@ -26,18 +17,35 @@ def _without_lone_surrogates(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_without_lone_surrogates)]
+ModelName = Annotated[str | None, Field(description="Which of the loaded models; the first where none is named.")]
 
 
-class PredictRequest(BaseModel):
-    """One text or pair, or a list of them."""
+class Request(BaseModel):
+    """A body whose fields are of the described types, with no other fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class TextsRequest(Request):
+    """One text or pair, or a list of them."""
 
     inputs: Text | list[Text] | list[Annotated[list[Text], Field(max_length=2)]] = Field(
         description="A text, or a list of texts; where the task compares two texts, a pair `[first, second]` "
         "or a list of pairs."
     )
+    model: ModelName = None
+
+
+class PredictRequest(TextsRequest):
+    """One text or pair, or a list of them, to classify."""
+
     top: int | None = Field(None, ge=1, description="How many labels to answer with; all by default.")
+
+
+class LoadRequest(Request):
+    """A model to load."""
+
+    folder: Text = Field(description="An artifact folder on the server's machine.")
 
 
 class ScoreBody(BaseModel):
@@ -45,6 +53,42 @@ class ScoreBody(BaseModel):
 
     label: str
     score: float
+
+
+class TokenBody(BaseModel):
+    """One token as the model reads it."""
+
+    id: int
+    text: str
+    special: bool = Field(description="Whether it stands for no text, as [CLS] does.")
+    segment: int = Field(description="0, or 1 within the second text of a pair.")
+
+
+class WordBody(BaseModel):
+    """One word, as white space cuts them."""
+
+    text: str
+    start: int = Field(description="Its first character in the text.")
+    end: int = Field(description="The character after its last.")
+    label: str | None = Field(description="Null beyond the length that the model reads.")
+    score: float | None
+
+
+class EntityBody(BaseModel):
+    """Words that the labels B-… and I-… put together."""
+
+    label: str
+    text: str
+    start: int
+    end: int
+    score: float = Field(description="That of its least certain word.")
+
+
+class TaggedBody(BaseModel):
+    """One text with its words labelled."""
+
+    words: list[WordBody]
+    entities: list[EntityBody] = Field(description="Empty where the labels are no B-…, I-… and O.")
 
 
 class ErrorBody(BaseModel):
@@ -72,20 +116,29 @@ class TaskInfo(BaseModel):
 
 
 class Limits(BaseModel):
-    """What one request may ask for, and how much may wait."""
+    """What one request may ask for, and how much may wait for one model."""
 
     max_texts: int
     max_body_bytes: int
     max_batch: int
-    max_queue: int
+    max_batch_tokens: int
+    max_queue_tokens: int
     timeout_seconds: float
 
 
-class Info(BaseModel):
-    """The model, the task and the limits of this server."""
+class ModelBody(BaseModel):
+    """One of the loaded models."""
 
-    model: str
+    name: str
+    model: str = Field(description="The name of its folder, or on the hub.")
     digest: str | None = Field(description="sha256 of the artifact's manifest; null for a plain model folder.")
+    state: str = Field(description="`ready`, or what it does instead.")
+
+
+class Info(ModelBody):
+    """A model, its task, and the limits of this server."""
+
+    models: list[str] = Field(description="The names of all loaded models; the first answers where none is named.")
     kind: Literal["torch", "onnx"]
     precision: str
     layers: int
@@ -97,97 +150,3 @@ class Info(BaseModel):
     quality: dict[str, float] | None = Field(description="Metrics as measured on this model, as fractions.")
     limits: Limits
     versions: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Question:
-    """A request as the engine takes it.
-
-    :param second: the second texts of pairs; ``None`` where the task takes single texts.
-    :param many: whether the answer is a list of answers.
-    :param top: labels of each answer; ``None`` for all.
-    """
-
-    first: list[str]
-    second: list[str] | None
-    many: bool
-    top: int | None
-
-
-def read_question(body: bytes, task: Task, max_texts: int) -> Question:
-    """Read the body of a request for a task.
-
-    :raises MalformedError: the body is not JSON.
-    :raises TooLargeError: more than ``max_texts`` texts or pairs.
-    :raises UsageError: JSON that is no :class:`PredictRequest`, or inputs that are not of the task's shape.
-    """
-    try:
-        values = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError(f"the body is not JSON: {_reason(error)}") from None
-    if not isinstance(values, dict):
-        raise UsageError('the body must be a JSON object: {"inputs": …}')
-    # Counted before anything is looked at: a body of the allowed size can hold half a million empty texts.
-    if isinstance(values.get("inputs"), list) and len(values["inputs"]) > max(2, max_texts):
-        raise _too_many(len(values["inputs"]), max_texts)
-    try:
-        request = PredictRequest.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(_first_problem(error, task)) from None
-    rows, many = _rows(request.inputs, task)
-    if len(rows) > max_texts:
-        raise _too_many(len(rows), max_texts)
-    second = [row[1] for row in rows] if task.is_pair else None
-    return Question([row[0] for row in rows], second, many, request.top)
-
-
-def _rows(inputs: str | list[str] | list[list[str]], task: Task) -> tuple[list[list[str]], bool]:
-    """Inputs as rows of one text, or of two for a pair task, and whether they were a list."""
-    width = 2 if task.is_pair else 1
-    if isinstance(inputs, str):
-        rows, many = [[inputs]], False
-    elif not inputs:
-        raise UsageError("inputs: the list is empty")
-    elif task.is_pair and len(inputs) == 2 and all(isinstance(text, str) for text in inputs):
-        rows, many = [[str(text) for text in inputs]], False
-    else:
-        rows, many = [[text] if isinstance(text, str) else text for text in inputs], True
-    for number, row in enumerate(rows):
-        if len(row) != width:
-            where = f"inputs[{number}]" if many else "inputs"
-            raise UsageError(f"{where}: got {_texts(len(row))}; expected {_expected(task)}")
-    return rows, many
-
-
-def _first_problem(error: ValidationError, task: Task) -> str:
-    """One sentence, without the value: texts do not belong into answers or logs."""
-    problem = error.errors(include_input=False, include_url=False)[0]
-    field = str(problem["loc"][0]) if problem["loc"] else "body"
-    if problem["type"] == "missing":
-        return f"{field}: missing; expected {_expected(task)}"
-    if field == "inputs":
-        return f"inputs: expected {_expected(task)}"
-    if problem["type"] == "extra_forbidden":
-        return f"{field[:40]!r}: unknown field; a request has inputs and top"
-    return f"{field}: {problem['msg']}"
-
-
-def _expected(task: Task) -> str:
-    if task.is_pair:
-        return f"a pair [{', '.join(task.columns)}] of two texts, or a list of such pairs"
-    return "a text, or a list of texts"
-
-
-def _texts(count: int) -> str:
-    return "one text" if count == 1 else f"{count} texts"
-
-
-def _too_many(count: int, limit: int) -> TooLargeError:
-    return TooLargeError(f"inputs: {count} texts or pairs in one request; at most {limit} are allowed")
-
-
-def _reason(error: Exception) -> str:
-    """Where the JSON breaks, without what stands there."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at line {error.lineno}, column {error.colno}"
-    return "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 or holds no JSON number"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,13 +20,16 @@ from serve.engine import Engine
 JSON = {"content-type": "application/json"}
 
 
-CONFIG = ServeConfig(max_texts=4, max_batch=4, max_queue=8, max_body_bytes=2000, timeout_seconds=5)
+CONFIG = ServeConfig(max_texts=4, max_batch=4, max_queue_tokens=256, max_body_bytes=2000, timeout_seconds=5)
 
 
 Client = Callable[[httpx.AsyncClient, Engine], Awaitable[None]]
 
 
-def with_app(model: Model, client: Client, config: ServeConfig = CONFIG, *, warm: bool = True) -> None:
+Models = Model | Mapping[str, Model]
+
+
+def with_app(model: Models, client: Client, config: ServeConfig = CONFIG, *, warm: bool = True) -> None:
     """Run a client against the application, within its lifespan."""
 
     async def work() -> None:
@@ -52,21 +55,21 @@ def assert_error(response: httpx.Response, status: int, kind: str, message: str)
 
 
 @asynccontextmanager
-async def running(model: Model, config: ServeConfig, *, warm: bool) -> AsyncIterator[tuple[httpx.AsyncClient, Engine]]:
+async def running(model: Models, config: ServeConfig, *, warm: bool) -> AsyncIterator[tuple[httpx.AsyncClient, Engine]]:
     app = build_app(model, config)
     async with app.router.lifespan_context(app):
         if warm:
             await app.state.engine.started()
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
-            yield http, app.state.engine
+            yield http, app.state.engine.get().engine
 
 
-async def post(http: httpx.AsyncClient, body: object) -> httpx.Response:
+async def post(http: httpx.AsyncClient, body: object, path: str = "/predict") -> httpx.Response:
     # ensure_ascii spells a lone surrogate as an escape, as JavaScript does.
-    return await http.post("/predict", content=json.dumps(body), headers=JSON)
+    return await http.post(path, content=json.dumps(body), headers=JSON)
 
 
 async def until(engine: Engine, waiting: int) -> None:
-    while engine.waiting != waiting or engine._tokenizing:
+    while engine.waiting != waiting or engine._tokenizers.items:
         await asyncio.sleep(0.001)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from dataclasses import replace
@@ -79,7 +80,8 @@ def test_info_tells_model_task_and_limits(model: Model) -> None:
         assert info["task"]["labels"] == ["negative", "positive"]
         assert info["task"]["is_pair"] is False
         assert info["limits"] == {
-            "max_texts": 4, "max_body_bytes": 2000, "max_batch": 4, "max_queue": 8, "timeout_seconds": 5
+            "max_texts": 4, "max_body_bytes": 2000, "max_batch": 4, "max_batch_tokens": 2048,
+            "max_queue_tokens": 256, "timeout_seconds": 5
         }  # fmt: skip
         assert {"replank", "onnxruntime", "python"} <= set(info["versions"])
 
@@ -122,12 +124,18 @@ def test_no_answer_allows_other_origins(model: Model) -> None:
 def test_openapi_describes_every_route_with_examples_that_work(pair_model: Model) -> None:
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         api = (await http.get("/openapi.json")).json()
-        assert set(api["paths"]) == {"/predict", "/health", "/ready", "/info"}
-        predict = api["paths"]["/predict"]["post"]
-        assert set(predict["responses"]) == {"200", "400", "413", "415", "422", "429", "500", "503", "504"}
-        examples = predict["requestBody"]["content"]["application/json"]["examples"]
-        for example in examples.values():
-            assert (await post(http, example["value"])).status_code == 200
+        assert set(api["paths"]) == {
+            "/predict", "/ner", "/tokenize", "/health", "/ready", "/info", "/models", "/metrics", "/v2",
+            "/v2/health/live", "/v2/health/ready", "/v2/models/{name}", "/v2/models/{name}/ready",
+            "/v2/models/{name}/infer",
+        }  # fmt: skip
+        statuses = {"200", "400", "401", "404", "413", "415", "422", "429", "500", "503", "504"}
+        for path in ("/predict", "/tokenize"):
+            route = api["paths"][path]["post"]
+            assert set(route["responses"]) == statuses
+            for example in route["requestBody"]["content"]["application/json"]["examples"].values():
+                assert (await post(http, example["value"], path)).status_code == 200
+        assert "$ref" not in json.dumps(api["paths"]["/v2/models/{name}/infer"]["post"]["requestBody"])
 
     with_app(pair_model, client)
 
@@ -141,7 +149,7 @@ def test_logs_hold_the_request_and_never_its_texts(model: Model, caplog: pytest.
         await http.get("/line%0Abreak")
 
     with_app(model, client)
-    lines = [record.getMessage() for record in caplog.records if record.name == "serve.errors"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "serve.request"]
     assert [line.split()[:3] for line in lines] == [
         ["POST", "/predict", "200"],
         ["POST", "/predict", "422"],
@@ -167,13 +175,15 @@ def test_regression_is_answered_with_a_number(model: Model) -> None:
         ({"port": 70000}, "--port 70000: expected 0"),
         ({"port": -1}, "--port -1"),
         ({"max_batch": 0}, "--max-batch 0: expected at least 1"),
-        ({"max_queue": 0}, "--max-queue 0"),
+        ({"max_batch_tokens": 0}, "--max-batch-tokens 0"),
+        ({"max_queue_tokens": 0}, "--max-queue-tokens 0"),
         ({"max_texts": 0}, "--max-texts 0"),
         ({"max_body_bytes": 0}, "--max-body-bytes 0"),
-        ({"max_texts": 9, "max_queue": 8}, "--max-texts 9: such a request never fits into --max-queue 8"),
         ({"timeout_seconds": 0.0}, "--timeout-seconds 0.0: expected more than 0"),
         ({"timeout_seconds": float("nan")}, "--timeout-seconds nan"),
         ({"drain_seconds": -1.0}, "--drain-seconds -1.0: expected 0 or more"),
+        ({"cors_origins": ("example.org",)}, "--cors-origin example.org: expected such as https://example.org"),
+        ({"cors_origins": ("https://example.org/",)}, "--cors-origin https://example.org/: expected"),
     ],
 )
 def test_settings_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:

@@ -6,19 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-
-
-def instructions() -> list[tuple[str, str]]:
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    lines = re.sub(r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", text)).splitlines()
-    return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in lines if line.strip()]
-
-
-def values(name: str) -> list[str]:
-    return [value for instruction, value in instructions() if instruction == name]
+from dockerfile import ROOT, instructions, values
 
 
 def test_the_image_runs_the_server_as_nobody_in_particular() -> None:
@@ -65,3 +54,20 @@ def test_everything_that_is_copied_is_there_and_not_ignored() -> None:
         for name in value.split()[:-1]:
             assert (ROOT / name).exists()
             assert name not in ignored
+
+
+def test_what_linters_ask_for() -> None:
+    """As hadolint's rules: tags (DL3006, DL3007), no pip cache (DL3042), COPY and not ADD (DL3020), JSON (DL3025)."""
+    used = {name for name, _ in instructions()}
+    assert used == {"FROM", "ARG", "WORKDIR", "COPY", "RUN", "ENV", "USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK"} | {
+        "ENTRYPOINT"
+    }
+    for image in values("FROM"):
+        assert re.fullmatch(r"python:3\.\d+-slim( AS \w+)?", image)
+    for command in " && ".join(values("RUN")).split("&&"):
+        assert " pip " not in f" {command} " or "--no-cache-dir" in command
+    assert values("WORKDIR") == ["/source"]
+    # What changes most comes last, so that another model leaves every other layer as it was.
+    last = [(name, value) for name, value in instructions() if name in ("COPY", "RUN", "USER")][-3:]
+    assert [name for name, _ in last] == ["COPY", "USER", "RUN"]
+    assert last[0][1].endswith(" /model")

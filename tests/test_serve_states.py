@@ -52,8 +52,13 @@ def test_a_dead_engine_is_neither_ready_nor_healthy(model: Model, caplog: pytest
             raise SystemExit("gone")
         return model.predictor(batch)
 
-    async def client(http: httpx.AsyncClient, _: Engine) -> None:
-        assert_error(await post(http, {"inputs": "film"}), 503, "unhealthy", "engine has died")
+    async def client(http: httpx.AsyncClient, engine: Engine) -> None:
+        # The first death is made good.
+        assert_error(await post(http, {"inputs": "film"}), 503, "unhealthy", "inference thread died on this request")
+        while engine.state != "ready":
+            await asyncio.sleep(0.001)
+        assert (await post(http, {"inputs": "good film"})).status_code == 200
+        assert_error(await post(http, {"inputs": "film"}), 503, "unhealthy", "inference thread died on this request")
         assert_error(await http.get("/ready"), 503, "unhealthy", "not ready: dead")
         assert_error(await http.get("/health"), 503, "unhealthy", "engine has died")
 
@@ -83,7 +88,7 @@ def test_an_unforeseen_exception_is_500_with_the_error_body(
     def broken(*_: object) -> None:
         raise KeyError("nobody thought of this")
 
-    monkeypatch.setattr("serve.app.answers", broken)
+    monkeypatch.setattr("serve.answering.answers", broken)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         response = await post(http, {"inputs": "film"})
@@ -102,17 +107,19 @@ def test_overload_sheds_with_retry_after_and_later_requests_are_answered(model: 
         first = asyncio.create_task(post(http, {"inputs": "a"}))
         while engine.waiting or not engine._tickets:
             await asyncio.sleep(0.001)
-        waiting = [asyncio.create_task(post(http, {"inputs": ["a", "b", "c", "d"]})) for _ in range(2)]
-        await until(engine, 8)
-        for inputs in ("a", ["a", "b"]):
+        waiting = []
+        for items in (4, 8):
+            waiting.append(asyncio.create_task(post(http, {"inputs": ["a", "b", "c", "d"]})))
+            await until(engine, items)
+        for inputs in (["a", "b", "c", "d"], ["a", "b"]):
             refused = await post(http, {"inputs": inputs})
-            assert_error(refused, 429, "overloaded", "8 texts wait already, and at most 8 may")
+            assert_error(refused, 429, "overloaded", "24 tokens wait already, and at most 32 may")
             assert refused.headers["retry-after"] == "1"
         held.gate.set()
         assert [response.status_code for response in await asyncio.gather(first, *waiting)] == [200] * 3
         assert (await post(http, {"inputs": "a"})).status_code == 200
 
-    with_app(replace(model, predictor=held), client)
+    with_app(replace(model, predictor=held), client, replace(CONFIG, max_queue_tokens=32))
 
 
 def test_the_deadline_is_504_and_covers_reading_the_body(model: Model) -> None:

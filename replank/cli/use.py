@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from replank.cli.options import (
+    FILE,
     FOLDER,
     console,
     data_options,
@@ -19,6 +21,7 @@ from replank.cli.options import (
 )
 from replank.cli.stages import required_data
 from replank.data import DataConfig
+from replank.errors import UsageError
 from replank.source import open_source
 
 
@@ -76,27 +79,73 @@ def run(
     _show_chain(out, chain(open_source(encoder), out, plan, required_data(data)), as_json)
 
 
-@click.command(short_help="Serve a model over HTTP.", epilog=example("replank serve int8 --port 8080"))
-@click.argument("model")
+@click.command(short_help="Serve models over HTTP.", epilog=example("replank serve int8 --port 8080"))
+@click.argument("models", nargs=-1, required=True)
 @option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is everybody's.")
 @option("--port", type=int, default=8080, help="0 takes a free one.")
 @option("--max-batch", type=int, default=16, help="Texts that run together.")
-@option("--max-queue", type=int, default=512, help="Texts that may wait; beyond it requests get 429.")
+@option("--max-batch-tokens", type=int, default=2048, help="Padded tokens that run together.")
+@option("--max-queue-tokens", type=int, default=32768, help="Tokens that may wait; beyond it requests get 429.")
 @option("--max-texts", type=int, default=32, help="Texts of one request.")
 @option("--max-body-bytes", type=int, default=2_000_000, help="Size of one request.")
 @option("--timeout-seconds", type=float, default=30.0, help="Until a request is answered with 504.")
 @option("--drain-seconds", type=float, default=10.0, help="For requests to end after SIGTERM.")
+@option("--api-key-file", type=FILE, help="Keys that requests must bring one of, one a line; also REPLANK_API_KEY.")
+@option("--cors-origin", "cors_origins", multiple=True, help="Repeatable: a web page's origin that may ask; * is all.")
+@option("--allow-load", is_flag=True, help="Let this machine, and holders of a key, load and unload models.")
+@option("--json-logs", is_flag=True, help="Log lines as JSON objects.")
+@option("--ray", is_flag=True, help="As replicas on Ray Serve: RAY_ADDRESS's cluster, or one of this machine.")
+@option("--replicas", type=click.IntRange(1), help="Ray: how many at least. [default: 1]")
+@option("--max-replicas", type=click.IntRange(1), help="Ray: how many under load. [default: --replicas]")
 @device_options
-def serve(model: str, device: Any, threads: int | None, **settings: Any) -> None:
-    """Serve MODEL over HTTP: POST /predict, GET /info /health /ready, docs at /docs, a page to try it at /."""
-    from replank.runtime import load_model, require_whole_texts
-    from serve.app import ServeConfig
+def serve(
+    models: tuple[str, ...],
+    device: Any,
+    threads: int | None,
+    api_key_file: Path | None,
+    allow_load: bool,
+    ray: bool,
+    replicas: int | None,
+    max_replicas: int | None,
+    **settings: Any,
+) -> None:
+    """Serve MODELS over HTTP: POST /predict, docs of all routes at /docs, a page to try them at /.
+
+    Each is a folder, or NAME=FOLDER to be asked for under a name of yours; the first answers where none is named.
+    """
+    from replank.runtime import Model, load_model, require_whole_texts
+    from serve.config import ServeConfig
+    from serve.security import read_keys
+    from serve.served import checked_name, name_for
     from serve.server import run_server
 
-    config = ServeConfig(**settings)
-    source = open_source(model)
-    require_whole_texts(source, "serve")
-    run_server(load_model(source, device=device, threads=threads), config)
+    def load(folder: str | Path) -> Model:
+        source = open_source(folder)
+        if source.task.kind != "token-classification":
+            require_whole_texts(source, "serve")
+        return load_model(source, device=device, threads=threads)
+
+    keys = read_keys(api_key_file, os.environ.get("REPLANK_API_KEY"))
+    config = ServeConfig(**settings, api_keys=keys, loader=load if allow_load else None)
+    folders: dict[str, str] = {}
+    for model in models:
+        name, equals, folder = model.partition("=")
+        # A folder's own name may hold the sign.
+        if not equals or Path(model).exists():
+            name, folder = name_for(model), model
+        if checked_name(name) in folders:
+            raise UsageError(f"two models have the name {name}", hint="replank serve a=FOLDER b=FOLDER names them")
+        folders[name] = folder
+    if ray:
+        from serve.ray_app import RayConfig, run_on_ray
+
+        # Loaded here too: what cannot be loaded is said before a cluster starts. Replicas have other working folders.
+        places = {name: str(load(folder).source.folder.resolve()) for name, folder in folders.items()}
+        run_on_ray(RayConfig(places, device, threads or 1, replicas or 1, max_replicas), config)
+        return
+    if replicas or max_replicas:
+        raise UsageError("--replicas and --max-replicas are of --ray")
+    run_server({name: load(folder) for name, folder in folders.items()}, config)
 
 
 CHAINS = (quickstart, run)

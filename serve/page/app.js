@@ -1,53 +1,50 @@
-"use strict";
-// The page to try the model: asks /info what the model takes, sends texts to /predict, draws the answer.
+// The page to try the models: asks what they take, sends texts to one or to two of them, draws the answers.
 
-const at = (id) => document.getElementById(id);
-const state = { pair: false };
+import { ask, at, curl, make, showError, terms, title, useKey } from "/page/dom.js";
+import { drawAnswer, drawTiming, drawTokens, gist } from "/page/draw.js";
 
-function make(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
+let infos = new Map();
+const chosen = () => infos.get(at("model-choice").value);
+
+async function start() {
+  const names = (await ask("/models")).body.map((model) => model.name);
+  const answers = await Promise.all(names.map((name) => ask(`/info?model=${name}`)));
+  infos = new Map(answers.map(({ body }) => [body.name, body]));
+  at("model-choice").replaceChildren(...names.map((name) => new Option(name)));
+  at("choices").hidden = names.length < 2;
+  showModel();
 }
 
-function fill(list, rows) {
-  list.replaceChildren(...rows.map(([term, value]) => {
-    const row = make("div");
-    row.append(make("dt", "", term), make("dd", "", value));
-    return row;
-  }));
-}
-
-// An answer as JSON; what is no success is thrown with the server's own words.
-async function ask(path, options) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Error("The server cannot be reached.");
-  }
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    const id = body.request_id ? ` · request ${body.request_id}` : "";
-    throw new Error(`${response.status}: ${body.error || "no reason given"}${id}`);
-  }
-  return { body, headers: response.headers };
-}
-
-async function showModel() {
-  const { body: info } = await ask("/info");
-  const task = info.task;
-  state.pair = task.is_pair;
-  document.title = `${info.model} · replank`;
-  at("model").textContent = info.model;
-  const answer = task.kind === "regression" ? "Answers with a number" : `Answers with ${task.labels.length} labels`;
-  at("task").textContent = `${answer}${task.is_pair ? " for two texts" : ""}; reads up to ${info.max_length} tokens.`;
-  at("first-label").textContent = title(task.columns[0]);
+function showModel() {
+  const info = chosen();
+  if (!info) throw new Error("No model is loaded.");
+  const { task } = info;
+  document.title = `${info.name} · replank`;
+  at("model").textContent = info.name;
+  at("task").textContent = `${does(task)}; reads up to ${info.max_length} tokens.`;
+  at("first-label").textContent = title(task.kind === "token-classification" ? "text" : task.columns[0] || "text");
   at("lines-field").hidden = task.is_pair;
   at("second-field").hidden = !task.is_pair;
   if (task.is_pair) at("second-label").textContent = title(task.columns[1]);
+  // Two models can only be asked the same if they take the same.
+  const alike = [...infos.values()].filter((other) =>
+    other !== info && other.task.kind === task.kind && other.task.is_pair === task.is_pair);
+  at("other-choice").replaceChildren(new Option("nothing", ""), ...alike.map((other) => new Option(other.name)));
+  at("other-choice").disabled = !alike.length;
+  at("answer").hidden = true;
+  showFacts(info);
+}
+
+function does(task) {
+  if (task.kind === "token-classification") return `Labels each word with one of ${task.labels.length}`;
+  const answer = task.kind === "regression" ? "Answers with a number" : `Answers with ${task.labels.length} labels`;
+  return answer + (task.is_pair ? " for two texts" : "");
+}
+
+function showFacts(info) {
+  const { task } = info;
   const rows = [
+    ["Model", info.model],
     ["Task", `${task.name} (${task.kind})`],
     ["Labels", task.labels.slice(0, 12).join(", ") + (task.labels.length > 12 ? ", …" : "")],
     ["Layers", String(info.layers)],
@@ -59,53 +56,33 @@ async function showModel() {
     ["Digest", info.digest ? info.digest.slice(0, 12) : "none"],
     ["replank", info.versions.replank],
   ];
-  fill(at("facts"), rows.filter(([, value]) => value));
+  at("facts").replaceChildren(terms("facts", rows.filter(([, value]) => value)));
 }
-
-const title = (name) => (name.charAt(0).toUpperCase() + name.slice(1)).replaceAll("_", " ");
 
 async function showState() {
   const element = at("state");
-  let ready = true;
-  try {
-    await ask("/ready");
-  } catch {
-    ready = false;
-  }
+  const ready = await ask("/ready").then(() => true, () => false);
   element.dataset.ready = String(ready);
   const text = ready ? "ready" : "not ready";
   if (element.textContent !== text) element.textContent = text;
 }
 
 function inputs() {
-  if (state.pair) return [at("first").value, at("second").value];
+  if (chosen().task.is_pair) return [at("first").value, at("second").value];
   if (!at("lines").checked) return at("first").value;
   return at("first").value.split("\n").filter((line) => line.trim());
 }
 
 async function predict(event) {
   event.preventDefault();
-  const texts = inputs();
-  const body = JSON.stringify({ inputs: texts });
   at("send").disabled = true;
   at("send").textContent = "Running";
-  at("error").hidden = true;
-  const started = performance.now();
+  showError();
   try {
-    const answer = await ask("/predict", {
-      method: "POST", headers: { "content-type": "application/json" }, body,
-    });
-    const total = performance.now() - started;
-    const many = Array.isArray(answer.body[0]);
-    showResults(many ? answer.body : [answer.body], many ? texts : null);
-    showTiming(answer.headers, total);
-    at("curl").textContent =
-      `curl ${location.origin}/predict -H 'content-type: application/json' \\\n  -d '${body.replaceAll("'", "\\u0027")}'`;
-    at("answer").hidden = false;
+    await show(inputs());
   } catch (error) {
     at("answer").hidden = true;
-    at("error").textContent = error.message;
-    at("error").hidden = false;
+    failed(error);
     showState();
   } finally {
     at("send").disabled = false;
@@ -113,50 +90,65 @@ async function predict(event) {
   }
 }
 
-function showResults(answers, texts) {
-  at("results").replaceChildren(...answers.map((scores, index) => {
-    const item = make("li", "card");
-    if (texts) item.append(make("p", "text", texts[index]));
-    const list = make("ul", "bars");
-    list.append(...scores.map((score, rank) => bar(score, rank === 0)));
-    item.append(list);
-    return item;
+async function show(texts) {
+  const route = chosen().task.kind === "token-classification" ? "/ner" : "/predict";
+  const names = [chosen().name, at("other-choice").value].filter(Boolean);
+  const body = (name) => (infos.size > 1 ? { inputs: texts, model: name } : { inputs: texts });
+  const replies = [];
+  // Beside each other, times should tell of the models: not of who was asked first, over a connection yet to be made,
+  // and not of both at once, each in the other's way.
+  if (names.length > 1) for (const name of names) await ask(route, body(name));
+  for (const name of names) replies.push(await ask(route, body(name)));
+  const many = Array.isArray(texts) && !chosen().task.is_pair;
+  const answers = replies.map((reply) => (many ? reply.body : [reply.body]));
+  at("results").replaceChildren(...answers[0].map((_, row) =>
+    result(names, answers.map((answer) => answer[row]), many ? texts[row] : texts, many)));
+  at("timing").replaceChildren(...replies.map((reply, index) =>
+    make("div", "", names.length > 1 ? make("h2", "", names[index]) : "", drawTiming(reply))));
+  at("curl").textContent = curl(route, body(names[0]));
+  const tokens = (await ask("/tokenize", body(names[0]))).body;
+  at("tokens").replaceChildren(...drawTokens(many ? tokens : [tokens]));
+  at("answer").hidden = false;
+}
+
+// One text: its answers side by side.
+function result(names, answers, text, many) {
+  const item = make("li", "card");
+  if (many) item.append(make("p", "text", text));
+  const sides = make("div", "sides");
+  sides.append(...answers.map((answer, index) => {
+    const side = make("div", "side");
+    if (names.length > 1) side.append(make("h2", "", names[index]));
+    side.append(drawAnswer(answer, text));
+    return side;
   }));
-}
-
-function bar({ label, score }, best) {
-  const row = make("li", best ? "best" : "");
-  const isNumber = score < 0 || score > 1 || label === "value";
-  row.append(make("span", "label", label), make("span", "score", isNumber ? score.toFixed(3) : `${(100 * score).toFixed(1)} %`));
-  if (!isNumber) {
-    const track = make("span", "track");
-    track.setAttribute("aria-hidden", "true");
-    const filled = make("span", "filled");
-    filled.style.width = `${100 * score}%`;
-    track.append(filled);
-    row.append(track);
+  item.append(sides);
+  if (answers.length > 1) {
+    const same = gist(answers[0]) === gist(answers[1]);
+    item.append(make("p", same ? "verdict" : "verdict differs", same ? "Both answer the same." : "They differ."));
   }
-  return row;
+  return item;
 }
 
-function showTiming(headers, total) {
-  const ms = (name) => `${Number(headers.get(name)).toFixed(1)} ms`;
-  fill(at("timing"), [
-    ["Round trip", `${total.toFixed(1)} ms`],
-    ["Tokenization", ms("x-tokenization-time")],
-    ["Queue", ms("x-queue-time")],
-    ["Inference", ms("x-inference-time")],
-    ["Batch", headers.get("x-batch-size")],
-  ]);
+function failed(error) {
+  showError(error);
+  if (error.status !== 401) return;
+  at("key-form").hidden = false;
+  at("key").focus();
 }
 
 at("form").addEventListener("submit", predict);
 at("form").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !at("send").disabled) at("form").requestSubmit();
 });
-showModel().catch((error) => {
-  at("error").textContent = error.message;
-  at("error").hidden = false;
+at("model-choice").addEventListener("change", showModel);
+at("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(at("key").value.trim());
+  at("key-form").hidden = true;
+  showError();
+  start().then(() => at("first").focus(), failed);
 });
+start().catch(failed);
 showState();
 setInterval(() => { if (!document.hidden) showState(); }, 10000);

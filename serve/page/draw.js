@@ -1,0 +1,74 @@
+// Answers to elements: labels as bars, words with their labels, tokens, times.
+
+import { make, terms } from "/page/dom.js";
+
+// One text's answer of one model: scores of the text, or its labelled words.
+export function drawAnswer(answer, text) {
+  return Array.isArray(answer) ? bars(answer) : entities(answer, text);
+}
+
+// What an answer comes down to, to tell whether two models agree.
+export function gist(answer) {
+  return JSON.stringify(Array.isArray(answer) ? answer[0].label : answer.words.map((word) => word.label));
+}
+
+function bars(scores) {
+  const list = make("ul", "bars");
+  list.append(...scores.map((score, rank) => bar(score, rank === 0)));
+  return list;
+}
+
+function bar({ label, score }, best) {
+  const row = make("li", best ? "best" : "");
+  const isNumber = score < 0 || score > 1 || label === "value";
+  const shown = isNumber ? score.toFixed(3) : `${(100 * score).toFixed(1)} %`;
+  row.append(make("span", "label", label), make("span", "score", shown));
+  if (!isNumber) {
+    const filled = make("span", "filled");
+    filled.style.width = `${100 * score}%`;
+    const track = make("span", "track", filled);
+    track.setAttribute("aria-hidden", "true");
+    row.append(track);
+  }
+  return row;
+}
+
+// The text with what was found marked in it; where labels make no entities, every word with its label.
+function entities({ words, entities: found }, text) {
+  const marked = found.length ? found : words.filter((word) => word.label && word.label !== "O");
+  const line = make("p", "tagged");
+  let end = 0;
+  const characters = [...text]; // The server counts characters, JavaScript halves of some.
+  for (const { label, start, end: stop, score } of marked) {
+    line.append(characters.slice(end, start).join(""));
+    line.append(make("mark", "", characters.slice(start, stop).join(""), " ",
+      make("span", "kind", `${label} ${(100 * score).toFixed(0)} %`)));
+    end = stop;
+  }
+  line.append(characters.slice(end).join(""));
+  return marked.length ? line : make("div", "", line, make("p", "quiet", "No word has a label other than O."));
+}
+
+export function drawTokens(rows) {
+  return rows.map((tokens) => {
+    const list = make("ul", "tokens");
+    list.append(...tokens.map(({ id, text, special, segment }) => {
+      const token = make("li", special ? "special" : segment ? "second" : "", text || "∅");
+      token.title = `id ${id}`;
+      return token;
+    }));
+    return make("div", "", make("p", "quiet", `${tokens.length} tokens`), list);
+  });
+}
+
+export function drawTiming({ headers, total }) {
+  const ms = (name) => `${Number(headers.get(name)).toFixed(1)} ms`;
+  return terms("timing", [
+    ["Round trip", `${total.toFixed(1)} ms`],
+    ["Tokenization", ms("x-tokenization-time")],
+    ["Queue", ms("x-queue-time")],
+    ["Inference", ms("x-inference-time")],
+    ["Tokens", headers.get("x-compute-tokens")],
+    ["Batch", headers.get("x-batch-size")],
+  ]);
+}
