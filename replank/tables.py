@@ -135,12 +135,12 @@ def _read_jsonl(path: Path, text: str) -> Table:
         columns = columns or tuple(record)
         if missing := [name for name in columns if name not in record]:
             raise DataError(f"{where} lacks the key {missing[0]!r} that line {lines[0]} has")
-        rows.append(tuple(_scalar(record[name]) for name in columns))
+        rows.append(tuple(scalar_text(record[name]) for name in columns))
         lines.append(number)
     return Table(path, columns, rows, lines)
 
 
-def _scalar(value: object) -> str:
+def scalar_text(value: object) -> str:
     """A JSON value as text; a whole float as the integer it stands for, so that 1.0 and 1 are one label."""
     if value is None:
         return ""

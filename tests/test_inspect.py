@@ -20,6 +20,7 @@ from export.roofline import Machine, roofline
 from export.torch_work import torch_work
 from export.trace import trace_torchscript
 from export.work import Product, Weight, Work
+from replank.artifact import Artifact
 from replank.quiet import quiet_logging
 from replank.source import open_source
 
@@ -171,11 +172,17 @@ def test_a_person_is_told_the_same_within_a_hundred_columns(replank: Replank, in
     assert max(len(line.rstrip()) for line in work.splitlines()) <= 100
 
 
-def test_a_graph_needs_onnx_and_a_torch_model_does_not(
+def test_without_onnx_the_files_are_checked_and_the_graph_is_left_out(
     replank: Replank, monkeypatch: pytest.MonkeyPatch, int8_artifact: Path, successor: Path
 ) -> None:
-    monkeypatch.setattr("replank.extras.installed_version", lambda package: None)
-    done = replank("inspect", int8_artifact)
+    """As in the image that serves."""
+    for module in ("replank.extras", "replank.cli.inspecting"):
+        monkeypatch.setattr(f"{module}.installed_version", lambda package: None)
+    facts = json.loads(replank("inspect", int8_artifact, "--json").out)
+    assert facts["digest"] == Artifact.open(int8_artifact).manifest.digest
+    assert not {"work", "graph"} & facts.keys()
+    assert replank("inspect", int8_artifact).code == 0
+    done = replank("inspect", int8_artifact, "--measure")
     assert done.code == 1
     assert error_lines(done) == ["error: not installed: onnx", 'hint: pip install "replank[export]"']
     assert replank("inspect", successor).code == 0

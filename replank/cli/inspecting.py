@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ import click
 from replank.cli.inspect_tables import graph_table, identity_rows, precision_table, speed_table, work_table
 from replank.cli.options import console, example, json_option, option, print_json, print_table
 from replank.encoders import position_limit
-from replank.extras import require
+from replank.extras import installed_version, require
 from replank.source import Source, open_source
 
 if TYPE_CHECKING:
     from export.work import Work
+
+_log = logging.getLogger("replank")
 
 
 @click.command(
@@ -34,18 +37,22 @@ def inspect(model: str, batch_size: int, length: int, measure: bool, as_json: bo
     source = open_source(model)
     manifest = source.artifact.manifest if source.artifact else None
     length = min(length, position_limit(source.config, model))
+    if measure:
+        require("onnx")
     work, graph = _examine(source, batch_size, length)
-    speed = _measure(source, work) if measure else None
+    speed = _measure(source, work) if measure and work else None
     if as_json:
         known = {"digest": manifest.digest, "manifest": manifest.to_json()} if manifest else {}
-        optional = {name: value for name, value in (("graph", graph), ("speed", speed)) if value}
-        print_json(_facts(source) | known | {"work": work.to_json()} | optional)
+        parts = {"work": work and work.to_json(), "graph": graph, "speed": speed}
+        print_json(_facts(source) | known | {name: value for name, value in parts.items() if value})
         return
     print_table(model, identity_rows(source, manifest))
-    console().print(work_table(work.to_json()))
+    if work:
+        console().print(work_table(work.to_json()))
     if graph:
         console().print(graph_table(graph))
-    console().print(precision_table(work.by_precision()))
+    if work:
+        console().print(precision_table(work.by_precision()))
     if speed:
         console().print(speed_table(speed))
 
@@ -61,13 +68,16 @@ def _facts(source: Source) -> dict[str, Any]:
     }
 
 
-def _examine(source: Source, batch_size: int, length: int) -> tuple[Work, dict[str, Any] | None]:
-    """The work of a model and, of an ONNX model, what its graph is made of."""
+def _examine(source: Source, batch_size: int, length: int) -> tuple[Work | None, dict[str, Any] | None]:
+    """The work of a model and, of an ONNX model, what its graph is made of; nothing where onnx is not installed."""
     if source.kind == "torch":
         from export.torch_work import torch_work
 
         return torch_work(source, batch_size, length), None
-    require("onnx")
+    if installed_version("onnx") is None:
+        # The image that serves has no other use for it, and checks its artifact with this command.
+        _log.warning("not installed: onnx; what the graph is made of is left out")
+        return None, None
     from export.graph_report import graph_report
 
     report = graph_report(source, batch_size, length)
@@ -79,7 +89,6 @@ def _examine(source: Source, batch_size: int, length: int) -> tuple[Work, dict[s
 
 
 def _measure(source: Source, work: Work) -> dict[str, Any]:
-    require("onnx")
     from export.roofline import measure_latency, measure_machine, roofline
     from replank.runtime import load_model
 
