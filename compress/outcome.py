@@ -14,7 +14,7 @@ from compress.config import TrainingConfig
 from compress.processes import wait_for_all
 from compress.training import Trained
 from replank.artifact import TRAINING, TRAINING_CHART, Artifact, Manifest, new_artifact, seal
-from replank.charts import Line, Panel, line_charts
+from replank.charts import training_chart
 from replank.data import Dataset
 from replank.errors import QualityGateError
 from replank.evaluate import evaluate
@@ -96,7 +96,8 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
             quality |= {"mismatched": evaluate(loaded, run.data, other)}
         training = {"curve": trained.curve, "seconds": trained.seconds, "joules": trained.joules}
         (folder / TRAINING).write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
-        (folder / TRAINING_CHART).write_text(_chart(run, trained), encoding="utf-8")
+        chart = training_chart(f"{run.stage}: {run.data.task.name}", trained.curve, run.data.task.headline)
+        (folder / TRAINING_CHART).write_text(chart, encoding="utf-8")
         seal(
             folder,
             Manifest(
@@ -118,18 +119,6 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
             ),
         )
     clear(work_folder(out))
-
-
-def _chart(run: Run, trained: Trained) -> str:
-    """Losses above; dev metric and replacing rate, which are parts of 1, below."""
-
-    def line(name: str, key: str) -> list[Line]:
-        points = [(entry["step"], entry[key]) for entry in trained.curve if key in entry]
-        return [Line(name, points)] if points else []
-
-    metric = line(f"dev {run.data.task.headline}", "eval_headline") + line("replacing rate", "replacing_rate")
-    panels = [Panel(line("loss", "loss") + line("dev loss", "eval_loss")), Panel(metric, top=1.0)]
-    return line_charts(f"{run.stage}: {run.data.task.name}", "step", panels)
 
 
 def require_equal_logits(mixed: Any, extracted: Any, text_encoder: TextEncoder, data: Dataset) -> None:

@@ -1,12 +1,10 @@
 """A fused graph, opened where INT8 on the CPU is faster with the parts than with the whole.
 
-Fusion serves fp32. In INT8 the fused operators cost more than what they are made of (figures in
-benchmarks/log.md):
+Fusion serves fp32. In INT8 the fused operators stand in the way (figures in benchmarks/log.md):
 
-- ``Attention`` holds the product of queries, keys and values. Its INT8 form computes it head by head in narrow pieces;
-  as a matrix product of its own it runs at the speed of the others, and ``MultiHeadAttention`` does the rest. It is
-  also the only way to quantize it where the attention has a bias of positions, which the INT8 form does not take.
-- ``SkipLayerNormalization`` is not vectorized; an addition and a ``LayerNormalization`` are.
+- ``SkipLayerNormalization`` is not vectorized; an addition and a ``LayerNormalization`` are. This is what is gained.
+- ``Attention`` holds the product of queries, keys and values. Its INT8 form takes no bias of positions, and its product
+  cannot stay in floating point by itself. As a matrix product of its own it can do both, at the same speed.
 - ``BiasGelu`` adds a bias that the INT8 product before it adds for nothing, and computes an error function, of which
   INT8 cannot tell its approximation by a hyperbolic tangent (1e-3 at most, Hendrycks and Gimpel 2016).
 - ``EmbedLayerNormalization`` quantizes its norm with its tables, and only ONNX Runtime's CPU provider runs that.

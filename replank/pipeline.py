@@ -21,6 +21,7 @@ from replank.evaluate import evaluate
 from replank.processes import process_count
 from replank.progress import progress
 from replank.provenance import config_json
+from replank.report.write import write_report
 from replank.runtime import load_model
 from replank.source import Source, open_source, require_kind
 
@@ -69,7 +70,7 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     made in another way is not overwritten.
 
     :param encoder: a model; if it has a classification head already, it is the predecessor itself.
-    :returns: the comparison, also written to ``summary.json`` in ``out``.
+    :returns: the comparison, also written to ``summary.json`` in ``out``, with a report beside it.
     :raises UsageError: a folder below ``out`` holds the result of other settings.
     """
     from compress.finetune import finetune
@@ -88,7 +89,7 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
             f"run is for whole texts; --kind {data.task.kind} is not exported yet",
             hint="replank finetune and replank compress make such models",
         )
-    chain = _Chain(out, data)
+    chain = Chain(out, data)
     if encoder.is_fine_tuned:
         _log.warning("%s is fine-tuned already: it is the predecessor", encoder.name)
         predecessor = encoder
@@ -99,6 +100,7 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     int8 = chain.stage("int8", quantize, onnx, plan.quantize, data_config)
     summary = _compare([predecessor, successor, onnx, int8], data)
     (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_report(out)
     return summary
 
 
@@ -143,7 +145,7 @@ def comparison_table(summary: dict[str, Any]) -> Table:
     return table
 
 
-class _Chain:
+class Chain:
     """The folders of a chain."""
 
     def __init__(self, out: Path, data: Dataset) -> None:
@@ -190,7 +192,11 @@ def _compare(sources: list[Source], data: Dataset) -> dict[str, Any]:
     tokens = sources[0].text_encoder(data.task).tokenize(examples.first, examples.second)
     length = int(np.median([len(item) for item in tokens]))
     config = BenchmarkConfig(
-        models=tuple(str(source.folder) for source in sources), batch_sizes=(1,), lengths=(length,), rounds=10
+        models=tuple(str(source.folder) for source in sources),
+        batch_sizes=(1,),
+        lengths=(length,),
+        rounds=10,
+        min_seconds=2.0,
     )
     with progress("compare", config.units) as advance:
         speed = benchmark(config, advance)

@@ -186,7 +186,7 @@ class TorchPredictor:
         with torch.inference_mode():
             inputs = {name: torch.from_numpy(value).to(self._device) for name, value in batch.inputs().items()}
             # A model with a head gives logits, a bare encoder its last hidden state: the first of what either gives.
-            logits: Logits = self.module(**inputs, return_dict=False)[0].float().cpu().numpy()
+            logits: Logits = self.module(**inputs)[0].float().cpu().numpy()
         return logits
 
 

@@ -2,102 +2,34 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
+import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from replank.environment import machine, versions
-from replank.errors import MissingExtraError, ProviderError, UsageError
+from replank.errors import MissingExtraError, ProviderError, ReplankError, UsageError
 from replank.provenance import config_json
-from replank.provider_choice import Auto
-from replank.providers import PROVIDERS, Device
+from serve.benchmark_config import BenchmarkConfig as BenchmarkConfig
+from serve.benchmark_config import Cell, Variant, short_names
+from serve.benchmark_load import OtherLoad
 from serve.benchmark_process import WorkerProcess
+from serve.benchmark_statistics import half_width, latency, ratio
 
-RESULT_SCHEMA = 1
+RESULT_SCHEMA = 2
 # Threads of ONNX Runtime and OpenMP go on spinning for some milliseconds after a run; the next would pay.
-_PAUSE_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class BenchmarkConfig:
-    """What is measured.
-
-    A cell is one batch size with one length. In each round each model measures each cell, one model right
-    after the other, so that a machine that slows down slows all of them.
-
-    :param models: folders, or names on the hub; the first is the baseline of the others.
-    :param batch_sizes: texts that run together.
-    :param lengths: tokens of each text, special tokens included; there is no padding.
-    :param rounds: turns that each model has at each cell.
-    :param min_seconds: least time measured for each model and cell, over all rounds.
-    :param min_iterations: least samples of each model and cell in each round.
-    :param warmup: runs before the samples of each turn.
-    :param threads: threads of one operator; the cores that this process may use where ``None``.
-    :param devices: each model runs on each; one that cannot run there is an error. ``auto`` alone: wherever it can.
-    :param seed: of the token ids.
-    :raises UsageError: a value out of range.
-    """
-
-    models: tuple[str, ...]
-    batch_sizes: tuple[int, ...] = (1, 8)
-    lengths: tuple[int, ...] = (16, 128)
-    rounds: int = 5
-    min_seconds: float = 2.0
-    min_iterations: int = 3
-    warmup: int = 2
-    threads: int | None = None
-    devices: tuple[Device | Auto, ...] = ("cpu",)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.models:
-            raise UsageError("no model to measure; expected at least one")
-        for name in ("batch_sizes", "lengths"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise UsageError(f"{name}: {', '.join(map(str, values)) or 'none'}; expected some, each once")
-        least = {"rounds": 1, "min_iterations": 1, "warmup": 0}
-        numbers = [(name, getattr(self, name), bound) for name, bound in least.items()]
-        numbers += [("batch-size", value, 1) for value in self.batch_sizes]
-        numbers += [("length", value, 1) for value in self.lengths]
-        numbers += [("threads", self.threads, 1)] if self.threads is not None else []
-        for name, value, bound in numbers:
-            if value < bound:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: expected at least {bound}")
-        if not (self.min_seconds >= 0 and math.isfinite(self.min_seconds)):
-            raise UsageError(f"--min-seconds {self.min_seconds}: expected 0 or more")
-        if not self.devices or len(set(self.devices)) != len(self.devices) or (self.is_auto and len(self.devices) > 1):
-            raise UsageError(
-                f"--device {', '.join(self.devices) or 'none'}: expected some, each once, or auto alone",
-            )
-
-    @property
-    def is_auto(self) -> bool:
-        """Whether models run wherever they can."""
-        return "auto" in self.devices
-
-    @property
-    def entries(self) -> list[tuple[int, Device]]:
-        """The index of a model and a device, of all that are measured side by side."""
-        devices = list(PROVIDERS) if self.is_auto else [device for device in self.devices if device != "auto"]
-        return [(index, device) for index in range(len(self.models)) for device in devices]
-
-    @property
-    def cells(self) -> list[tuple[int, int]]:
-        """All pairs of batch size and length."""
-        return [(batch_size, length) for length in self.lengths for batch_size in self.batch_sizes]
-
-    @property
-    def units(self) -> int:
-        """What the amounts that :func:`benchmark` gives to its ``progress`` add up to."""
-        return self.rounds * len(self.cells) * len(self.entries)
+_PAUSE_SECONDS = 0.02
+# A ratio is known when its interval reaches no farther than this from it, and comes from so many rounds.
+_KNOWN, _ROUNDS_TO_KNOW = 0.05, 12
+# After a turn of another model the caches are cold, which a run of this length does not notice.
+_LONG_RUN_MS = 100
+# Others' use of the cores that is noise no more, as a part of them.
+_BUSY = 0.1
 
 
 class Progress(Protocol):
@@ -109,135 +41,205 @@ class Progress(Protocol):
 
 
 def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict[str, Any]:
-    """Measure all models.
+    """Measure all variants.
 
     :returns: JSON values: ``config``, ``machine``, ``versions``, ``load_average`` before and after;
-        ``models`` with ``load_seconds``, ``peak_memory_bytes``, ``model_bytes``, the manifest's ``quality``
-        and more facts; ``left_out``, what ``auto`` cannot run where, and why; and ``cells``. A cell holds
-        ``samples_ms``, a list for each round; ``p50_ms``,
-        ``p90_ms``, ``p99_ms`` and ``mean_ms`` of them all; ``texts_per_second``, by the mean; and ``ratio``,
-        how many times as fast as the first model: by the medians of each round, with their median and range.
-        ``disturbed`` says that runs varied as they do on a machine that is busy with something else; the numbers are
-        then not to be relied on.
+        ``models`` with ``load_seconds``, ``peak_memory_bytes``, ``model_bytes``, ``task``, the manifest's ``quality``
+        and more facts; ``left_out``, what ``auto`` cannot run where, and why; ``baseline``; and ``cells``. A cell holds
+        ``samples_ms``, a list for each round; ``p50_ms``, ``p90_ms``, ``p95_ms`` and ``p99_ms`` of them all, with
+        ``intervals_ms``; ``mean_ms``; ``texts_per_second``, by the mean; ``joules_per_text``, of the whole machine, or
+        ``None``; and ``ratio``, how many times as fast as the baseline, see
+        :func:`serve.benchmark_statistics.ratio`. ``length`` is ``None`` for real texts.
+        ``same_task`` says whether the qualities may be compared: they are of one task and of the same rows.
+        ``other_load`` is how many cores others used meanwhile; ``disturbed`` says that they used many, or that runs
+        varied as they then do: the latencies are not to be relied on, the ratios as far as their intervals reach.
+        ``stopped`` is the error that ended it early, after at least one whole round, else ``None``.
     :raises UsageError: a length above a model's limit.
-    :raises ReplankError: a model that cannot be loaded or run, or whose process died.
+    :raises ReplankError: a model that cannot be loaded or run, or whose process died, before a round was whole.
     """
-    load_before = os.getloadavg()
-    samples: dict[tuple[int, int, int], list[list[float]]] = {}
+    load_before, stopped, told = os.getloadavg(), None, False
     with ExitStack() as stack:
         workers, left_out = _start(config, stack)
-        names = list(workers)
+        variants = list(workers)
         if progress and left_out:
             progress(config.rounds * len(config.cells) * len(left_out), f"{len(left_out)} left out")
         _check_lengths(config, workers)
-        for round_number, cell, index in _turns(config, len(names)):
-            time.sleep(_PAUSE_SECONDS)
-            samples.setdefault((index, *cell), []).append(workers[names[index]].measure(_command(config, cell)))
-            if progress:
-                progress(
-                    1,
-                    f"{names[index]}, {cell[0]} x {cell[1]} tokens, round {round_number + 1}/{config.rounds}",
-                )
+        meter = OtherLoad(worker.process_id for worker in workers.values())
+        baseline = next(n for n, variant in enumerate(variants) if config.baseline in (None, variant.name))
+        run = _Run(config, list(workers.values()), baseline)
+        try:
+            for round_number, cell, index in run.turns():
+                run.take(round_number, cell, index)
+                if progress and round_number < config.rounds:
+                    progress(1, _note(variants[index], round_number, cell, config))
+                elif progress and not told:
+                    progress(0, f"more rounds where a ratio is not known to {_KNOWN:.0%} yet")
+                    told = True
+        except ReplankError as error:
+            if not run.whole_rounds:
+                raise
+            stopped = {"error": error.message, "hint": error.hint}
+        other_load = None if stopped else meter.cores()
         models = [
-            {"name": name} | worker.facts | {"peak_memory_bytes": worker.peak_memory_bytes}
-            for name, worker in workers.items()
+            {"name": variant.name} | worker.facts | {"peak_memory_bytes": worker.peak_memory_bytes}
+            for variant, worker in workers.items()
         ]
-    cells = [
-        {"model": names[index], "batch_size": batch_size, "length": length}
-        | _summary(rounds, samples[0, batch_size, length], batch_size)
-        for (index, batch_size, length), rounds in sorted(samples.items())
-    ]
+    cells = run.summary([variant.name for variant in variants])
+    facts = machine()
     return {
         "schema": RESULT_SCHEMA,
-        "config": config_json(config) | {"models": _short_names(config.models)},
-        "machine": machine(),
+        "config": config_json(config) | {"models": short_names(config.models), "texts": _texts_json(config)},
+        "machine": facts,
         "versions": versions(),
         "load_average": {"before": list(load_before), "after": list(os.getloadavg())},
+        "other_load": other_load,
         "models": models,
         "left_out": left_out,
+        "baseline": variants[baseline].name,
+        "same_task": _is_same_task(models),
         "cells": cells,
-        "disturbed": is_disturbed(cells),
+        "disturbed": is_disturbed(cells) or (other_load or 0.0) > _BUSY * facts["cores"],
+        "stopped": stopped,
     }
 
 
 def is_disturbed(cells: list[dict[str, Any]]) -> bool:
     """Whether a cell's runs varied as they do on a machine that is busy with something else.
 
-    On a quiet machine one run in ten is not half as long again as the median.
+    On a quiet machine one run in ten is not half as long again as the median. Real texts differ in length by nature.
     """
-    return any(cell["p90_ms"] > 1.5 * cell["p50_ms"] for cell in cells)
+    return any(cell["p90_ms"] > 1.5 * cell["p50_ms"] for cell in cells if cell["length"] is not None)
 
 
-def _start(config: BenchmarkConfig, stack: ExitStack) -> tuple[dict[str, WorkerProcess], dict[str, str]]:
-    """A process for each model and device, by the name that it is shown with; and what ``auto`` left out, and why."""
-    short = _short_names(config.models)
+class _Run:
+    """The turns that were taken, and those that follow from them."""
+
+    def __init__(self, config: BenchmarkConfig, workers: list[WorkerProcess], baseline: int) -> None:
+        self._config, self._workers = config, workers
+        self._samples: dict[tuple[Cell, int], list[list[float]]] = {
+            (cell, index): [] for cell in config.cells for index in range(len(workers))
+        }
+        self._joules: dict[tuple[Cell, int], list[float | None]] = {key: [] for key in self._samples}
+        self._baseline = baseline
+
+    def turns(self) -> Iterator[tuple[int, Cell, int]]:
+        """Round, cell and variant of each turn. Who begins rotates, for who follows finds the cores warmer.
+
+        First the rounds that were asked for. Then, while there is time, more of the cell that is known worst.
+        """
+        count, start = len(self._workers), time.monotonic()
+        for round_number in range(self._config.rounds):
+            for cell in self._config.cells:
+                for offset in range(count):
+                    yield round_number, cell, (round_number + offset) % count
+        widths = {cell: self._width(cell) for cell in self._config.cells}
+        while count > 1 and time.monotonic() - start < self._config.max_seconds:
+            cell = max(widths, key=lambda cell: widths[cell])
+            if widths[cell] <= _KNOWN:
+                break
+            round_number = len(self._samples[cell, 0])
+            for offset in range(count):
+                yield round_number, cell, (round_number + offset) % count
+            widths[cell] = self._width(cell)
+
+    def take(self, round_number: int, cell: Cell, index: int) -> None:
+        """Let one variant have its turn."""
+        config, before = self._config, self._samples[cell, index]
+        is_long = bool(before) and float(np.median(before[-1])) > _LONG_RUN_MS
+        command = {
+            "batch_size": cell[0],
+            "length": cell[1],
+            "seed": config.seed,
+            "warmup": config.warmup if round_number == 0 else 0 if is_long else min(1, config.warmup),
+            "first": round_number == 0,
+            "min_iterations": config.min_iterations,
+            "min_seconds": config.min_seconds / config.rounds,
+        }
+        time.sleep(_PAUSE_SECONDS)
+        samples, joules = self._workers[index].measure(command)
+        before.append(samples)
+        self._joules[cell, index].append(joules)
+
+    @property
+    def whole_rounds(self) -> int:
+        """How many rounds all have had at all cells."""
+        return min(map(len, self._samples.values()))
+
+    def summary(self, names: list[str]) -> list[dict[str, Any]]:
+        """The cells of the result; a round that not all had is left out."""
+        count = (len(names) - 1) * len(self._config.cells)
+        cells = []
+        for index, name in enumerate(names):
+            for cell in self._config.cells:
+                ours, baseline = self._rounds(cell, index), self._rounds(cell, self._baseline)
+                cells.append(
+                    {"model": name, "batch_size": cell[0], "length": cell[1]}
+                    | latency(ours, cell[0])
+                    | {
+                        "joules_per_text": self._joules_per_text(cell, index),
+                        "ratio": ratio(ours, baseline, count),
+                        "samples_ms": ours,
+                    }
+                )
+        return cells
+
+    def _rounds(self, cell: Cell, index: int) -> list[list[float]]:
+        """What was measured in the rounds that all had."""
+        whole = min(len(self._samples[cell, other]) for other in range(len(self._workers)))
+        return self._samples[cell, index][:whole]
+
+    def _width(self, cell: Cell) -> float:
+        """How far the ratios' intervals reach; infinitely far after few rounds, whose spread says little."""
+        if len(self._samples[cell, 0]) < _ROUNDS_TO_KNOW:
+            return float("inf")
+        count = (len(self._workers) - 1) * len(self._config.cells)
+        baseline = self._samples[cell, self._baseline]
+        return max(half_width(ratio(self._samples[cell, i], baseline, count)) for i in range(len(self._workers)))
+
+    def _joules_per_text(self, cell: Cell, index: int) -> float | None:
+        """Over all turns; ``None`` where the machine does not tell."""
+        joules = [value for value in self._joules[cell, index] if value is not None]
+        texts = cell[0] * sum(map(len, self._samples[cell, index]))
+        return sum(joules) / texts if len(joules) == len(self._joules[cell, index]) else None
+
+
+def _start(config: BenchmarkConfig, stack: ExitStack) -> tuple[dict[Variant, WorkerProcess], dict[str, str]]:
+    """A process for each variant; and what ``auto`` left out, and why."""
+    short = dict(zip(config.models, short_names(config.models), strict=True))
     workers, left_out = {}, {}
-    for index, device in config.entries:
-        name = short[index] if len(config.devices) == 1 and not config.is_auto else f"{short[index]} on {device}"
+    for variant in config.variants:
         try:
-            workers[name] = stack.enter_context(WorkerProcess(config.models[index], device, config.threads))
+            workers[variant] = stack.enter_context(WorkerProcess(variant, config.threads, config.texts))
         except (ProviderError, MissingExtraError) as error:
-            # Where not even the CPU can run it, nothing can.
-            if not config.is_auto or device == "cpu":
+            # Where not even the CPU can run it, nothing can; and without a baseline there is no ratio.
+            if not config.is_auto or variant.device == "cpu" or variant.name == config.baseline:
                 raise
             # As everywhere in the result: no folders of this machine.
-            left_out[name] = error.message.replace(config.models[index], short[index])
+            left_out[variant.name] = error.message.replace(variant.model, short[variant.model])
     return workers, left_out
 
 
-def _turns(config: BenchmarkConfig, count: int) -> Iterator[tuple[int, tuple[int, int], int]]:
-    """Round, cell and model of each turn. Who begins rotates, for who follows finds the cores warmer."""
-    for round_number in range(config.rounds):
-        for cell in config.cells:
-            for offset in range(count):
-                yield round_number, cell, (round_number + offset) % count
+def _note(variant: Variant, round_number: int, cell: Cell, config: BenchmarkConfig) -> str:
+    shape = f"{cell[0]} x {cell[1]} tokens" if cell[1] else f"{cell[0]} texts"
+    return f"{variant.name}, {shape}, round {round_number + 1}/{config.rounds}"
 
 
-def _command(config: BenchmarkConfig, cell: tuple[int, int]) -> dict[str, Any]:
-    return {
-        "batch_size": cell[0],
-        "length": cell[1],
-        "seed": config.seed,
-        "warmup": config.warmup,
-        "min_iterations": config.min_iterations,
-        "min_seconds": config.min_seconds / config.rounds,
-    }
-
-
-def _check_lengths(config: BenchmarkConfig, workers: dict[str, WorkerProcess]) -> None:
+def _check_lengths(config: BenchmarkConfig, workers: dict[Variant, WorkerProcess]) -> None:
     """Before anything is measured, not minutes later."""
-    for name, worker in workers.items():
+    for variant, worker in workers.items():
         limit = worker.facts["length_limit"]
-        if max(config.lengths) > limit:
-            raise UsageError(f"--length {max(config.lengths)}: {name} takes at most {limit} tokens")
+        if not config.texts and max(config.lengths) > limit:
+            raise UsageError(f"--length {max(config.lengths)}: {variant.name} takes at most {limit} tokens")
 
 
-def _summary(rounds: list[list[float]], baseline: list[list[float]], batch_size: int) -> dict[str, Any]:
-    every = np.concatenate(rounds)
-    p50, p90, p99 = (float(value) for value in np.percentile(every, (50, 90, 99)))
-    ratios = [float(np.median(theirs) / np.median(ours)) for ours, theirs in zip(rounds, baseline, strict=True)]
-    return {
-        "p50_ms": p50,
-        "p90_ms": p90,
-        "p99_ms": p99,
-        "mean_ms": float(every.mean()),
-        "texts_per_second": 1e3 * batch_size / float(every.mean()),
-        "ratio": {
-            "median": float(np.median(ratios)),
-            "min": min(ratios),
-            "max": max(ratios),
-            "rounds": ratios,
-        },
-        "samples_ms": rounds,
-    }
+def _is_same_task(models: list[dict[str, Any]]) -> bool:
+    """A model without a manifest has neither task nor quality, and hinders no comparison of the others'."""
+    tasks = {model["task"] for model in models if model["task"]}
+    rows = {model["quality"]["data"] for model in models if model["quality"]}
+    return len(tasks) <= 1 and len(rows) <= 1
 
 
-def _short_names(models: tuple[str, ...]) -> list[str]:
-    """The folders' own names where they tell the models apart: paths mean nothing on another machine.
-
-    A model that is listed twice, to see how far equal things measure apart, is numbered.
-    """
-    short = [Path(model).resolve().name if Path(model).exists() else model for model in models]
-    names = short if len(set(short)) == len(set(models)) else list(models)
-    seen = [names[: index + 1].count(name) for index, name in enumerate(names)]
-    return [name if number == 1 else f"{name} ({number})" for name, number in zip(names, seen, strict=True)]
+def _texts_json(config: BenchmarkConfig) -> dict[str, Any] | None:
+    """Which texts, without the texts: they are the user's data."""
+    digest = hashlib.sha256(json.dumps(config.texts).encode()).hexdigest()
+    return {"count": len(config.texts), "sha256": digest} if config.texts else None

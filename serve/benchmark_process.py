@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import replank.errors
 from replank.errors import ReplankError
+from serve.benchmark_config import Variant
 
 _STDERR_LINES = 5
 _STDERR_BYTES = 4000
@@ -23,13 +24,19 @@ _COMMAND = (sys.executable, "-P", "-c", "from serve.benchmark_worker import main
 class WorkerProcess:
     """A process that holds one loaded model. Entering starts it and waits until the model is loaded.
 
-    :param model: a folder, or a name on the hub.
+    :param texts: real texts, for cells without a length.
     """
 
-    def __init__(self, model: str, device: str, threads: int | None) -> None:
+    def __init__(self, variant: Variant, threads: int | None, texts: tuple[tuple[str, ...], ...] = ()) -> None:
         self.facts: dict[str, Any] = {}
         self.peak_memory_bytes = 0
-        self._settings = {"model": model, "device": device, "threads": threads}
+        self._settings = {
+            "model": variant.model,
+            "device": variant.device,
+            "mode": variant.mode,
+            "threads": threads,
+            "texts": texts,
+        }
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
@@ -56,15 +63,20 @@ class WorkerProcess:
     ) -> None:
         self._end()
 
-    def measure(self, command: dict[str, Any]) -> list[float]:
-        """Milliseconds of each run.
+    @property
+    def process_id(self) -> int:
+        """The system's number of the process."""
+        return self._process.pid
+
+    def measure(self, command: dict[str, Any]) -> tuple[list[float], float | None]:
+        """Milliseconds of each run; and the joules of all, where the machine tells.
 
         :raises ReplankError: the worker's own error, or the last it said before it died.
         """
         answer = self._ask(command)
         self.peak_memory_bytes = answer["peak_memory_bytes"]
         samples: list[float] = answer["samples"]
-        return samples
+        return samples, answer["joules"]
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout  # noqa: S101 - both were asked for

@@ -19,7 +19,7 @@ PACKAGES = ("replank", *STAGES)
 HEAVY = ("torch", "transformers")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 # Where replank may import a stage, inside functions.
-DOORS = ("replank/cli/", "replank/pipeline.py")
+DOORS = ("replank/cli/", "replank/pipeline.py", "replank/search")
 
 
 def name_of(path: Path) -> str:

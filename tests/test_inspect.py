@@ -61,7 +61,7 @@ def test_an_unfused_graph_says_so_and_does_the_same_work(
     replank: Replank, successor: Path, onnx_artifact: Path, tmp_path: Path
 ) -> None:
     folder = foreign(onnx_artifact, tmp_path / "foreign")
-    trace_torchscript(open_source(successor), folder / "model.onnx", segments=True, opset=18)
+    trace_torchscript((source := open_source(successor)), folder / "model.onnx", source.task, segments=True, opset=18)
     raw, fused = (seen(replank, path) for path in (folder, onnx_artifact))
     assert "digest" not in raw
     assert raw["graph"]["fused"] == {

@@ -83,7 +83,10 @@ def test_a_fine_tuned_model_is_its_own_predecessor(
     chain: Path, predecessor: Path, data: DataConfig, tmp_path: Path
 ) -> None:
     run(open_source(predecessor), tmp_path, tiny_plan(), data)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["int8", "onnx", "successor", "summary.json"]
+    made = ["int8", "onnx", "report.html", "report.md", "successor", "summary.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == made
+    # The predecessor lies elsewhere, and is shown all the same.
+    assert "| predecessor (4 layers, torch) |" in (tmp_path / "report.md").read_text(encoding="utf-8")
     parent = Artifact.open(tmp_path / "successor").manifest.parent
     assert parent is not None
     assert parent["digest"] == Artifact.open(predecessor).manifest.digest

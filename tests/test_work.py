@@ -230,8 +230,8 @@ def test_torch_its_graphs_and_its_int8_do_the_same_work(
     successor: Path, onnx_artifact: Path, int8_artifact: Path, tmp_path: Path
 ) -> None:
     source = open_source(successor)
-    trace_torchscript(source, tmp_path / "torchscript.onnx", segments=True, opset=18)
-    trace_dynamo(source, tmp_path / "dynamo.onnx", segments=True, opset=18)
+    trace_torchscript(source, tmp_path / "torchscript.onnx", source.task, segments=True, opset=18)
+    trace_dynamo(source, tmp_path / "dynamo.onnx", source.task, segments=True, opset=18)
     fused = onnx.load(onnx_artifact / "model.onnx")
     graphs = {
         "torchscript": onnx.load(tmp_path / "torchscript.onnx"),
@@ -259,7 +259,7 @@ def test_torch_its_graphs_and_its_int8_do_the_same_work(
 @pytest.mark.parametrize("model_type", ["distilbert", "electra", "mpnet", "roberta", "xlm-roberta-xl"])
 def test_the_names_of_every_architecture_are_understood(model_type: str, tmp_path: Path) -> None:
     source = saved(make_model(model_type), tmp_path / "torch")
-    trace_torchscript(source, tmp_path / "raw.onnx", segments=False, opset=17)
+    trace_torchscript(source, tmp_path / "raw.onnx", source.task, segments=False, opset=17)
     torch_values, graph_values = torch_work(source, 2, 9).to_json(), of_graph(tmp_path / "raw.onnx", 2, 9).to_json()
     assert graph_values["flops"] == torch_values["flops"]
     assert graph_values["uncounted"] == {}
@@ -268,7 +268,7 @@ def test_the_names_of_every_architecture_are_understood(model_type: str, tmp_pat
 @pytest.mark.parametrize("kind", ["token-classification", "masked-lm"])
 def test_heads_that_answer_each_token_do_the_same_work(kind: str, tmp_path: Path) -> None:
     source = saved(HEADS[kind](BertConfig(**tiny_settings())), tmp_path / "torch")
-    trace_torchscript(source, tmp_path / "raw.onnx", segments=True, opset=18)
+    trace_torchscript(source, tmp_path / "raw.onnx", source.task, segments=True, opset=18)
     assert of_graph(tmp_path / "raw.onnx", 2, 9).macs == torch_work(source, 2, 9).macs
 
 

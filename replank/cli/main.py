@@ -15,7 +15,21 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from replank.cli import checks, compressing, inspecting, predicting, publishing, stages, use
+from replank.cli import (
+    batch,
+    checks,
+    compressing,
+    inspecting,
+    loadtesting,
+    measuring,
+    predicting,
+    publishing,
+    reporting,
+    searching,
+    stages,
+    triton,
+    use,
+)
 from replank.errors import ReplankError
 from replank.extras import installed_version, missing_extra
 from replank.processes import is_first_process
@@ -27,9 +41,15 @@ _COMMANDS = (
     *use.CHAINS,
     *_STAGES,
     *checks.COMMANDS,
+    *measuring.COMMANDS,
+    *reporting.COMMANDS,
     inspecting.inspect,
     predicting.predict,
+    batch.batch,
     *use.COMMANDS,
+    loadtesting.loadtest,
+    searching.search,
+    triton.triton,
     *publishing.COMMANDS,
 )
 EXAMPLE = """\b

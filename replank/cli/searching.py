@@ -1,0 +1,102 @@
+"""The command that finds the best model under a budget: search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from replank.budget import Budget
+from replank.cli.options import FOLDER, console, data_options, example, json_option, option, print_json
+from replank.cli.stages import required_data
+from replank.data import DataConfig
+from replank.source import open_source
+from replank.units import milliseconds, per_second, size_in_bytes
+
+
+class _Shape(click.ParamType[tuple[int, int]]):
+    name = "texts x tokens"
+
+    def convert(self, value: Any, param: Any, context: Any) -> tuple[int, int]:
+        batch_size, mark, length = str(value).partition("x")
+        if not (mark and batch_size.isdecimal() and length.isdecimal() and int(batch_size) and int(length)):
+            self.fail(f"{value!r} is no shape; expected texts x tokens, such as 1x128", param, context)
+        return int(batch_size), int(length)
+
+
+@click.command(
+    short_help="The best model under a budget.",
+    epilog=example("replank search predecessor OUT --task sst2 --max-latency 5ms --at 1x128 --min-retention 0.98"),
+)
+@click.argument("predecessor")
+@click.argument("out", type=FOLDER)
+@option("--max-latency", help="Median time of a batch, with its unit: 5ms.")
+@option("--max-bytes", help="Size of the model's file, with its unit: 50MB.")
+@option("--min-throughput", help="Texts a second in batches one after another, with its unit: 200/s.")
+@option("--at", "shape", type=_Shape(), default="1x128", help="Texts of a batch x tokens of each, for times.")
+@option("--min-retention", type=float, help="Part of the predecessor's headline metric to keep, such as 0.98.")
+@option("--epochs", type=float, default=5.0, help="Passes over the data for each successor.")
+@option("--seed", type=int, default=42, help="Of everything random.")
+@option("--max-drop", type=float, default=0.005, help="Loss of the headline metric allowed to INT8.")
+@data_options
+@json_option
+def search(
+    predecessor: str,
+    out: Path,
+    max_latency: str | None,
+    max_bytes: str | None,
+    min_throughput: str | None,
+    shape: tuple[int, int],
+    min_retention: float | None,
+    data: DataConfig | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Find the model of the best quality within a budget: depths, fp32 and INT8, of PREDECESSOR, a fine-tuned model.
+
+    Estimates and short runs come first; only what can win is trained in full. OUT gets search.json and the artifact
+    winner. Run again, also with another budget, it does nothing twice. Exit code 3 if nothing keeps to the budget.
+    """
+    budget = Budget(
+        max_latency_ms=milliseconds(max_latency, "--max-latency") if max_latency is not None else None,
+        max_bytes=size_in_bytes(max_bytes, "--max-bytes") if max_bytes is not None else None,
+        min_throughput=per_second(min_throughput, "--min-throughput") if min_throughput is not None else None,
+        min_retention=min_retention,
+        batch_size=shape[0],
+        length=shape[1],
+    )
+    source, known_data = open_source(predecessor), required_data(data)
+    from replank.search import WINNER
+    from replank.search import search as find
+    from replank.search_plan import SearchPlan
+
+    result = find(source, out, SearchPlan.of(**settings), budget, known_data)
+    if as_json:
+        print_json(result)
+        return
+    console().print(_table(result, budget))
+    click.echo(
+        f"{out / WINNER} is {result['winner']}; quality and time of others no worse: {', '.join(result['front'])}"
+    )
+
+
+def _table(result: dict[str, Any], budget: Budget) -> Table:
+    headline = result["task"]["metrics"][0]
+    table = Table(title=f"within {budget}", title_justify="left")
+    for name in ("model", "dev", "kept", headline, f"ms at {budget.shape}", "MB", "why it has not won"):
+        table.add_column(name, justify="left" if name in ("model", "why it has not won") else "right")
+    for entry in result["candidates"]:
+        cost = entry["measured"] or entry["estimate"]
+        about = "" if entry["measured"] else "~"
+        table.add_row(
+            entry["name"],
+            "" if entry["dev"] is None else f"{entry['dev']:.4f}",
+            "" if cost["retention"] is None else f"{cost['retention']:.1%}",
+            f"{entry['quality'][headline]:.4f}" if entry["quality"] else "",
+            "" if cost["p50_ms"] is None else f"{about}{cost['p50_ms']:.2f}",
+            "" if cost["model_bytes"] is None else f"{about}{cost['model_bytes'] / 1e6:.1f}",
+            "winner" if entry["name"] == result["winner"] else entry["why"] or "",
+        )
+    return table

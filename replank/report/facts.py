@@ -1,0 +1,98 @@
+"""What a report is made of: the artifacts of a folder, their trainings, and what was measured of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from replank.artifact import MANIFEST, TRAINING, Artifact, Manifest
+from replank.errors import DataError, UsageError
+
+SUMMARY, BENCHMARK = "summary.json", "benchmark.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One artifact.
+
+    :param curve: the entries of its training's log; empty where nothing was trained.
+    :param model_bytes: of the weights or the graph.
+    """
+
+    name: str
+    manifest: Manifest
+    curve: list[dict[str, Any]]
+    model_bytes: int
+
+    @property
+    def headline(self) -> float | None:
+        """The task's first metric, as it was measured on this model."""
+        quality = self.manifest.quality
+        return float(next(iter(quality["metrics"].values()))) if quality else None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All of it.
+
+    :param stages: each after what it was made of.
+    :param summary: what ``run`` compared at its end; ``None`` in a folder that it did not fill.
+    :param benchmark: a benchmark's result; ``None`` without one.
+    """
+
+    name: str
+    stages: list[Stage]
+    summary: dict[str, Any] | None
+    benchmark: dict[str, Any] | None
+
+
+def read_facts(out: Path, benchmark: Path | None = None) -> Facts:
+    """Read a folder of artifacts.
+
+    :param benchmark: what ``replank benchmark --json`` printed; where ``None``, ``benchmark.json`` in ``out``, if any.
+    :raises UsageError: there is no artifact in it, or it is one.
+    :raises ArtifactError: one is damaged.
+    :raises DataError: a result is not what it should be.
+    """
+    if (out / MANIFEST).is_file():
+        raise UsageError(f"{out} is an artifact, whose files are sealed", hint="give the folder that it lies in")
+    folders = sorted(path.parent for path in out.glob(f"*/{MANIFEST}"))
+    if not folders:
+        raise UsageError(f"{out} holds no artifact", hint="expected a folder that replank run filled")
+    stages = sorted((_read_stage(folder) for folder in folders), key=_depth)
+    given = benchmark or (out / BENCHMARK if (out / BENCHMARK).is_file() else None)
+    return Facts(
+        out.resolve().name,
+        stages,
+        _read_result(out / SUMMARY, "models", "metrics") if (out / SUMMARY).is_file() else None,
+        _read_result(given, "cells", "samples_ms") if given else None,
+    )
+
+
+def _read_stage(folder: Path) -> Stage:
+    artifact = Artifact.open(folder)
+    file = folder / TRAINING
+    curve = json.loads(file.read_text(encoding="utf-8"))["curve"] if TRAINING in artifact.manifest.files else []
+    return Stage(folder.resolve().name, artifact.manifest, curve, artifact.model_file.stat().st_size)
+
+
+def _depth(stage: Stage) -> int:
+    """How many artifacts it comes from."""
+    depth, parent = 0, stage.manifest.parent
+    while parent:
+        depth, parent = depth + 1, (parent["manifest"] or {}).get("parent")
+    return depth
+
+
+def _read_result(file: Path, part: str, key: str) -> dict[str, Any]:
+    """A result with a list ``part`` whose entries have a ``key``."""
+    try:
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        is_result = bool(values[part]) and all(key in entry for entry in values[part])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{file} is no result that can be shown: {type(error).__name__}: {error}") from None
+    if not is_result:
+        raise DataError(f"{file} is no result that can be shown", hint="replank benchmark --json prints one")
+    return values

@@ -1,0 +1,28 @@
+"""Writing a report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from replank.report.facts import read_facts
+from replank.report.markdown import to_markdown
+from replank.report.page import to_page
+from replank.report.sections import document
+
+PAGE, MARKDOWN = "report.html", "report.md"
+
+
+def write_report(out: Path, benchmark: Path | None = None) -> Path:
+    """Write ``report.html`` and ``report.md`` of a folder of artifacts, over those of before.
+
+    :param benchmark: what ``replank benchmark --json`` printed; where ``None``, ``benchmark.json`` in ``out``, if any.
+    :returns: the page.
+    :raises ReplankError: see :func:`replank.report.facts.read_facts`.
+    """
+    report = document(read_facts(out, benchmark))
+    for name, text in ((PAGE, to_page(report)), (MARKDOWN, to_markdown(report))):
+        partial = out / f".{name}.{os.getpid()}"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(out / name)
+    return out / PAGE
