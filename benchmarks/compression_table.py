@@ -21,6 +21,22 @@ METHODS = {
     "pkd": "PKD",
     "truncate-pretrained": "truncate the pretrained encoder",
 }
+# Schedules and depths, on one task.
+SCHEDULES = {
+    "theseus": "**linear, then all of it trains (the default)**",
+    "no-second-phase": "linear over the whole training, no second phase",
+    "constant": "constant",
+    "anti-curriculum": "anti-curriculum",
+}
+DEPTHS = {
+    PREDECESSOR: "12 layers, the predecessor",
+    "theseus": "6 layers, **theseus**",
+    "truncate": "6 layers, truncate the predecessor",
+    "theseus-4-layers": "4 layers, **theseus**",
+    "truncate-4-layers": "4 layers, truncate the predecessor",
+    "theseus-3-layers": "3 layers, **theseus**",
+    "truncate-3-layers": "3 layers, truncate the predecessor",
+}
 _METRICS = {"mrpc": ("f1", "accuracy"), "stsb": ("pearson", "spearman"), "cola": ("matthews",)}
 
 Scores = dict[tuple[str, str], dict[int, float]]

@@ -14,7 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compression_table import METHODS, TASKS, defaults_table, methods_table, paper_table, read_cells, shown_tasks
+from compression_table import (
+    DEPTHS,
+    METHODS,
+    SCHEDULES,
+    TASKS,
+    defaults_table,
+    methods_table,
+    paper_table,
+    read_cells,
+    shown_tasks,
+)
 from rich.console import Console
 
 from replank.pipeline import comparison_table
@@ -79,6 +89,40 @@ def compression_block(_: str) -> str:
     return "\n\n".join([*parts, machine_line(cells[0])])
 
 
+def choices_block(_: str) -> str:
+    """Schedules and depths on one task."""
+    cells = read_cells()
+    parts = ["Schedules, e5-small, 12 layers into 6:", methods_table(cells, "e5", SCHEDULES, ["mrpc"])]
+    parts += ["Depths, e5-small:", methods_table(cells, "e5", DEPTHS, ["mrpc"])]
+    return "\n\n".join(parts)
+
+
+def int8_quality_block(name: str) -> str:
+    """What INT8 costs on trained models."""
+    rows = read_result(name)["models"]
+    lines = ["| task | scales | control | fp32 | INT8 | kept in float |", "|---|---|---|--:|--:|--:|"]
+    for row in rows:
+        found = "refused" if "refused" in row else f"{100 * row['int8']:.1f}"
+        fp32, kept = (f"{100 * row['fp32']:.1f}", str(len(row["kept_in_float"]))) if "int8" in row else ("", "")
+        lines.append(f"| {row['task']} | {row['way']} | {row['control']} | {fp32} | {found} | {kept} |")
+    return "\n".join([*lines, "", machine_line(read_result(name))])
+
+
+def int8_graph_block(name: str) -> str:
+    """Processor time of a graph by what of it was opened before INT8."""
+    cells = read_result(name)["cells"]
+    shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in cells))
+    found = {(cell["graph"], cell["batch_size"], cell["length"]): cell["ms"] for cell in cells}
+    lines = ["| opened | " + " | ".join(f"{batch} x {length}" for batch, length in shapes) + " |"]
+    lines.append("|---" + "|--:" * len(shapes) + "|")
+    for graph in dict.fromkeys(cell["graph"] for cell in cells):
+        shown = [
+            f"{found[graph, *shape]:.1f} ({found['fp32', *shape] / found[graph, *shape]:.2f}x)" for shape in shapes
+        ]
+        lines.append(f"| {graph} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "", machine_line(read_result(name))])
+
+
 def cost_block(name: str) -> str:
     """What a step of replacing costs, beside one of distillation and beside fine-tuning the predecessor."""
     result = read_result(name)
@@ -116,9 +160,14 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "quickstart": chain_block,
         "bert_base_speed": speed_block,
         "compression": compression_block,
+        "int8_quality": int8_quality_block,
         "replacing_cost": cost_block,
     },
-    "benchmarks/log.md": {"compression_defaults": lambda name: defaults_table(read_result(name)["runs"])},
+    "benchmarks/log.md": {
+        "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
+        "compression_choices": choices_block,
+        "int8_graph": int8_graph_block,
+    },
 }
 
 

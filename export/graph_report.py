@@ -85,8 +85,10 @@ def _count_fused(operators: dict[str, int], source: Source) -> dict[str, tuple[i
         "embeddings": (_EMBEDDINGS, 1),
     }
     counts = {name: sum(operators.get(operator, 0) for operator in found) for name, (found, _) in wanted.items()}
-    # INT8 graphs have norms opened into a sum and a norm on purpose; no exporter writes such sums.
-    counts["layer norms"] += min(operators.get("Sum", 0), operators.get("LayerNormalization", 0))
+    # INT8 graphs have norms opened into a sum and a norm on purpose, the embeddings' too; no exporter writes such sums.
+    opened = min(operators.get("Sum", 0), operators.get("LayerNormalization", 0))
+    counts["layer norms"] += opened
+    counts["embeddings"] += max(0, opened - 2 * layers)
     return {name: (min(counts[name], most), most) for name, (_, most) in wanted.items()}
 
 

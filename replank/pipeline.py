@@ -84,10 +84,10 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     group_sizes(encoder.layers, plan.compress.layers, plan.compress.grouping)
     require_kind(encoder, "torch", "run")
     data = data_config.load(encoder.task if encoder.is_fine_tuned else None)
-    if data.task.is_per_token:
+    if data.task.kind == "masked-lm":
         raise UsageError(
-            f"run is for whole texts; --kind {data.task.kind} is not exported yet",
-            hint="replank finetune and replank compress make such models",
+            "run is for tasks with labels, which --kind masked-lm has not",
+            hint="replank compress makes a general-purpose successor, and run takes it for its encoder",
         )
     chain = Chain(out, data)
     if encoder.is_fine_tuned:

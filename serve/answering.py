@@ -9,12 +9,13 @@ from fastapi import FastAPI, Request, Response
 
 from replank.answers import Score, answers
 from replank.errors import UsageError
-from replank.tasks import Task
+from replank.tasks import Kind, Task
 from replank.text import TextEncoder, Tokens
 from replank.words import join_words
 from serve.hosting import Hosting, answer, described_body, described_errors
+from serve.pooling import pool
 from serve.question import Texts, as_texts, expected_inputs, model_named, read_body_as, require_few
-from serve.schema import PredictRequest, ScoreBody, TaggedBody, TextsRequest, TokenBody
+from serve.schema import EmbedRequest, PredictRequest, ScoreBody, TaggedBody, TextsRequest, TokenBody
 from serve.tagging import tag
 
 _TIMES = (
@@ -22,14 +23,22 @@ _TIMES = (
     "x-compute-tokens tell where the time went."
 )
 
+_ASKED_BY: dict[Kind, str] = {
+    "classification": "POST /predict asks it",
+    "regression": "POST /predict asks it",
+    "token-classification": "POST /ner asks it",
+    "feature-extraction": "POST /embed asks it",
+}
+
 
 def add_answering(app: FastAPI, hosting: Hosting, task: Task) -> None:
-    """Add ``/predict``, ``/ner`` and ``/tokenize``.
+    """Add ``/predict``, ``/ner``, ``/embed`` and ``/tokenize``.
 
     :param task: that of the model that is asked where none is named, for the examples.
     """
     _add_predict(app, hosting, task)
     _add_ner(app, hosting)
+    _add_embed(app, hosting)
     _add_tokenize(app, hosting, task)
 
 
@@ -49,7 +58,7 @@ def _add_predict(app: FastAPI, hosting: Hosting, task: Task) -> None:
         with hosting.models.get(model_named(values)).use() as served:
             task = served.model.task
             if task.is_per_token:
-                raise UsageError(f"the model {served.name} labels each word; POST /ner asks it")
+                raise UsageError(f"the model {served.name} answers each token; {_ASKED_BY[task.kind]}")
             body, texts = _read(PredictRequest, values, task, hosting)
             inference = await hosting.infer(request, served, texts, deadline)
         scores: list[list[Score]] = [row[: body.top] for row in answers(task, inference.logits)]
@@ -74,12 +83,36 @@ def _add_ner(app: FastAPI, hosting: Hosting) -> None:
         with hosting.models.get(model_named(values)).use() as served:
             task = served.model.task
             if task.kind != "token-classification":
-                raise UsageError(f"the model {served.name} labels whole texts; POST /predict asks it")
+                raise UsageError(f"the model {served.name} labels no words; {_ASKED_BY[task.kind]}")
             _, texts = _read(TextsRequest, values, task, hosting)
             inference = await hosting.infer(request, served, _words(texts), deadline)
         found = zip(texts.first, inference.tokens, inference.rows, strict=True)
         tagged = [tag(task, text, tokens, logits) for text, tokens, logits in found]
         return answer(tagged if texts.many else tagged[0], served, inference)
+
+
+def _add_embed(app: FastAPI, hosting: Hosting) -> None:
+    one, other = "A moving and funny film.", "A dull one."
+
+    @app.post(
+        "/embed",
+        summary="Turn texts into vectors",
+        description=f"For models exported without their head: one vector for each text, always as a list. {_TIMES}",
+        openapi_extra=described_body(EmbedRequest, _one_and_many(one, [one, other], "One text", {})),
+        response_description="vectors",
+        response_model=list[list[float]],
+        responses=described_errors(),
+    )
+    async def embed(request: Request) -> Response:
+        values, deadline = await hosting.read(request)
+        with hosting.models.get(model_named(values)).use() as served:
+            task = served.model.task
+            if task.kind != "feature-extraction":
+                raise UsageError(f"the model {served.name} gives no vectors; {_ASKED_BY[task.kind]}")
+            body, texts = _read(EmbedRequest, values, task, hosting)
+            inference = await hosting.infer(request, served, texts, deadline)
+        vectors = [pool(rows, body.pooling, normalize=body.normalize).tolist() for rows in inference.rows]
+        return answer(vectors, served, inference)
 
 
 def _add_tokenize(app: FastAPI, hosting: Hosting, task: Task) -> None:
@@ -97,7 +130,8 @@ def _add_tokenize(app: FastAPI, hosting: Hosting, task: Task) -> None:
         with hosting.models.get(model_named(values)).use() as served:
             task = served.model.task
             _, texts = _read(TextsRequest, values, task, hosting)
-            tokens = await hosting.tokenize(request, served, _words(texts) if task.is_per_token else texts, deadline)
+            as_words = _words(texts) if task.kind == "token-classification" else texts
+            tokens = await hosting.tokenize(request, served, as_words, deadline)
             encoder = served.model.text_encoder
         special = set(encoder.special_ids)
         rows = [_token_bodies(encoder, special, row) for row in tokens]
@@ -105,9 +139,7 @@ def _add_tokenize(app: FastAPI, hosting: Hosting, task: Task) -> None:
         return Response(content, headers={"x-model": served.name}, media_type="application/json")
 
 
-def _read(
-    form: type[PredictRequest] | type[TextsRequest], values: dict[str, Any], task: Task, hosting: Hosting
-) -> tuple[Any, Texts]:
+def _read(form: type[TextsRequest], values: dict[str, Any], task: Task, hosting: Hosting) -> tuple[Any, Texts]:
     """A request's body, and its inputs in the shape that a task takes."""
     require_few(values, hosting.config.max_texts)
     body = read_body_as(form, values, expected_inputs(task))

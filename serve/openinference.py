@@ -124,7 +124,7 @@ def _texts(body: InferRequest, served: Served, max_texts: int) -> Texts:
     """
     task = served.model.task
     if task.is_per_token:
-        raise UsageError(f"the model {served.name} labels each word; POST /ner asks it")
+        raise UsageError(f"the model {served.name} answers each token; POST /ner or /embed asks it")
     names = _INPUTS if task.is_pair else _INPUTS[:1]
     if sorted(tensor.name for tensor in body.inputs) != sorted(names):
         expected = "the tensors text and text_pair" if task.is_pair else "the tensor text"

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from replank.providers import Device
 from replank.tasks import Kind
 from replank.text import without_lone_surrogates
+from serve.pooling import Pooling
 
 
 def _without_lone_surrogates(value: object) -> object:
@@ -40,6 +41,13 @@ class PredictRequest(TextsRequest):
     """One text or pair, or a list of them, to classify."""
 
     top: int | None = Field(None, ge=1, description="How many labels to answer with; all by default.")
+
+
+class EmbedRequest(TextsRequest):
+    """One text, or a list of them, to turn into vectors."""
+
+    pooling: Pooling = Field("mean", description="The mean of all tokens, or the first one's vector.")
+    normalize: bool = Field(True, description="Whether to scale vectors to length one.")
 
 
 class LoadRequest(Request):

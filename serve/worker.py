@@ -131,7 +131,9 @@ class Worker:
 
     def _rows(self, logits: Logits, batch: list[Item[Ticket]], shape: tuple[int, int]) -> list[Logits | None]:
         task = self._model.task
-        expected = (*shape, task.outputs) if task.is_per_token else (shape[0], task.outputs)
+        # How wide a vector is, the model alone knows.
+        outputs = task.outputs or logits.shape[-1]
+        expected = (*shape, outputs) if task.is_per_token else (shape[0], outputs)
         if logits.shape != expected:
             raise ValueError(f"the model gave logits of shape {logits.shape} instead of {expected}")
         cut = [row[: len(item.tokens)] if task.is_per_token else row for row, item in zip(logits, batch, strict=True)]

@@ -71,7 +71,7 @@ def defaults(command: str) -> dict[str, Any]:
         ("compress", TruncateConfig, {"warmup", "weight_decay", "learning_rate", "init_layers"}),
         ("export", ExportConfig, set()),
         ("quantize", DynamicInt8, set()),
-        ("serve", ServeConfig, set()),
+        ("serve", ServeConfig, {"api_keys", "loader"}),
         # A person wants ratios that are known, and waits for them; a program says how many rounds.
         (
             "benchmark",

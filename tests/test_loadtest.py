@@ -63,6 +63,8 @@ class StandIn(BaseHTTPRequestHandler):
         self.asked.append(body["inputs"])
         if self.dies_after is not None and len(self.asked) > self.dies_after:
             self.server.socket.close()
+            # From another thread, for it waits for the loop that is to end.
+            threading.Thread(target=self.server.shutdown, daemon=True).start()
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
             return
@@ -103,8 +105,7 @@ def stand_in(dies_after: int | None = None) -> Iterator[Stand]:
     try:
         yield Stand(f"http://127.0.0.1:{server.server_address[1]}", settings["asked"], settings["statuses"])
     finally:
-        if dies_after is None:
-            server.shutdown()
+        server.shutdown()
         server.server_close()
         thread.join(10)
 

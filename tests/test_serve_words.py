@@ -103,14 +103,14 @@ def test_a_model_is_asked_what_it_answers(model: Model, tagger: Model) -> None:
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         text: dict[str, Any] = {"inputs": "a"}
         wrong = await post(http, text | {"model": "words"})
-        assert_error(wrong, 422, "validation", "the model words labels each word; POST /ner asks it")
+        assert_error(wrong, 422, "validation", "the model words answers each token; POST /ner asks it")
         assert_error(
-            await post(http, text, "/ner"), 422, "validation", "the model texts labels whole texts; POST /predict"
+            await post(http, text, "/ner"), 422, "validation", "the model texts labels no words; POST /predict"
         )
         assert (await post(http, text | {"model": "words"}, "/ner")).status_code == 200
         tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}
         infer = await post(http, {"inputs": [tensor]}, "/v2/models/words/infer")
-        assert_error(infer, 422, "validation", "POST /ner asks it")
+        assert_error(infer, 422, "validation", "POST /ner or /embed asks it")
         info = (await http.get("/info?model=words")).json()
         assert info["task"]["kind"] == "token-classification"
 

@@ -14,7 +14,6 @@ from conftest import (
     FILLER,
     GOOD,
     Replank,
-    error_lines,
 )
 from transformers import AutoModelForTokenClassification
 
@@ -160,22 +159,15 @@ def test_words_and_labels_that_do_not_fit(tmp_path: Path, row: dict[str, Any], m
         DataConfig(data=tmp_path, kind="token-classification").load()
 
 
-@pytest.mark.parametrize("command", ["export", "serve", "verify"])
-def test_what_answers_texts_refuses_a_tagger(tagger: Artifact, replank: Replank, tmp_path: Path, command: str) -> None:
-    second = {"export": tmp_path / "onnx", "serve": "--port=0", "verify": tagger.path}[command]
-    done = replank(command, tagger.path, second)
-    assert done.code == 1
-    assert f"answers each token (token-classification); {command} handles models" in error_lines(done)[0]
-
-
-def test_a_chain_of_taggers_is_refused_before_it_begins(
-    encoder: Path, tags: DataConfig, replank: Replank, tmp_path: Path
-) -> None:
-    given = ("--data", tags.data, "--kind", "token-classification")
+def test_a_chain_of_taggers(encoder: Path, tags: DataConfig, replank: Replank, tmp_path: Path) -> None:
+    given = ("--data", tags.data, "--kind", "token-classification", "--max-drop", "1", "--layers", "2", "--json")
     done = replank("run", encoder, tmp_path / "out", *given)
-    assert done.code == 2
-    assert "--kind token-classification is not exported yet" in error_lines(done)[0]
-    assert not (tmp_path / "out").exists()
+    assert done.code == 0, done.err
+    models = json.loads(done.out)["models"]
+    assert [set(model["metrics"]) for model in models] == [{"entity_f1", "accuracy"}] * 4
+    assert models[1]["metrics"] == models[2]["metrics"]
+    done = replank("verify", tmp_path / "out" / "successor", tmp_path / "out" / "onnx", "--data", tags.data)
+    assert done.code == 0, done.err
 
 
 def test_predict_labels_words(tagger: Artifact, replank: Replank) -> None:

@@ -121,7 +121,7 @@ def serve(
 
     def load(folder: str | Path) -> Model:
         source = open_source(folder)
-        if source.task.kind != "token-classification":
+        if source.task.kind not in ("token-classification", "feature-extraction"):
             require_whole_texts(source, "serve")
         return load_model(source, device=device, threads=threads)
 
