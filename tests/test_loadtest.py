@@ -160,8 +160,9 @@ def test_an_engine_in_process(onnx_artifact: Path) -> None:
     for run in result["runs"]:
         assert run["samples"] >= 100 or run["scenario"] == "Offline"
         assert 0 < run["p50_ms"] <= run["p90_ms"] <= run["p99_ms"] <= run["max_ms"]
-        assert run["refused"] == {}
     best = result["server"]
+    # A rate that does not hold may be refused; what holds never is.
+    assert all(run["refused"] == {} for run in result["runs"] if run.get("rate") in (None, best["rate"]))
     rates = [run["rate"] for run in result["runs"] if run["scenario"] == "Server"]
     assert rates.count(best["rate"]) >= 2 or best["rate"] == min(rates)
     assert best["p99_ms"] <= 5000

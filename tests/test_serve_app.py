@@ -125,7 +125,7 @@ def test_openapi_describes_every_route_with_examples_that_work(pair_model: Model
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         api = (await http.get("/openapi.json")).json()
         assert set(api["paths"]) == {
-            "/predict", "/ner", "/tokenize", "/health", "/ready", "/info", "/models", "/metrics", "/v2",
+            "/predict", "/ner", "/embed", "/tokenize", "/health", "/ready", "/info", "/models", "/metrics", "/v2",
             "/v2/health/live", "/v2/health/ready", "/v2/models/{name}", "/v2/models/{name}/ready",
             "/v2/models/{name}/infer",
         }  # fmt: skip
