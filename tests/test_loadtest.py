@@ -1,39 +1,22 @@
-"""The load test: its search against a known truth, an engine and a server that answer, and ones that do not."""
+"""MLPerf's scenarios against an engine and a server, and the search for the highest rate."""
 
 from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Replank, error_lines
+from loadtest_stand_in import INFO, measured, stand_in
 
-from replank.errors import QualityGateError, ReplankError, UsageError
-from replank.units import milliseconds, per_second, size_in_bytes
-
-pytest.importorskip("mlperf_loadgen", reason="needs the bench extra")
-
+from replank.errors import QualityGateError, UsageError
 from serve.loadtest import LoadtestConfig, highest_rate, loadtest
 from serve.loadtest_table import chart, render
 
-INFO = {
-    "model": "stand-in",
-    "precision": "fp32",
-    "max_length": 8,
-    "task": {"is_pair": False},
-    "limits": {"max_texts": 4, "max_queue_tokens": 512},
-}
 SERVER = """
 import sys
 from replank.runtime import load_model
@@ -44,82 +27,6 @@ from serve.server import run_server
 
 run_server(load_model(open_source(sys.argv[1]), threads=1), ServeConfig(port=0))
 """
-
-
-class StandIn(BaseHTTPRequestHandler):
-    """A server whose answers a test decides: the status of the request of each number."""
-
-    protocol_version = "HTTP/1.1"
-    asked: list[Any]
-    statuses: dict[int, int]
-    dies_after: int | None
-    server: ThreadingHTTPServer
-
-    def do_GET(self) -> None:
-        self._answer(200, INFO)
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append(body["inputs"])
-        if self.dies_after is not None and len(self.asked) > self.dies_after:
-            self.server.socket.close()
-            # From another thread, for it waits for the loop that is to end.
-            threading.Thread(target=self.server.shutdown, daemon=True).start()
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
-            return
-        status = self.statuses.get(len(self.asked), 200)
-        self._answer(status, [] if status == 200 else {"error": "the queue is full"})
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def _answer(self, status: int, body: object) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-
-@dataclass
-class Stand:
-    """A stand-in that runs.
-
-    :param asked: the inputs of each request, in order of arrival.
-    :param statuses: by the number of the request, where it is not 200.
-    """
-
-    url: str
-    asked: list[Any]
-    statuses: dict[int, int]
-
-
-@contextmanager
-def stand_in(dies_after: int | None = None) -> Iterator[Stand]:
-    settings: dict[str, Any] = {"asked": [], "statuses": {}, "dies_after": dies_after}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (StandIn,), settings))
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    thread = threading.Thread(target=lambda: _serve(server), daemon=True)
-    thread.start()
-    try:
-        yield Stand(f"http://127.0.0.1:{server.server_address[1]}", settings["asked"], settings["statuses"])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
-def _serve(server: ThreadingHTTPServer) -> None:
-    with suppress(OSError, ValueError):  # of a server that was killed
-        server.serve_forever(0.05)
-
-
-def measured(config: LoadtestConfig) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The result, and what was kept on the way."""
-    kept: list[dict[str, Any]] = []
-    result = loadtest(config, lambda value: kept.append(json.loads(json.dumps(value))))
-    return result, kept
 
 
 @pytest.mark.parametrize("truth", [12.0, 57.0, 99.0])
@@ -210,16 +117,6 @@ def test_texts_are_asked_as_given_and_offline_in_large_requests() -> None:
     assert offline["samples"] > 4
 
 
-def test_a_limit_that_no_rate_holds_names_the_nearest_miss() -> None:
-    kept: list[dict[str, Any]] = []
-    message = r"no rate holds p99 at 0.001 ms; the nearest: .* ms at .* requests/s"
-    with stand_in() as stand, pytest.raises(QualityGateError, match=message):
-        loadtest(LoadtestConfig(stand.url, limit_ms=0.001, seconds=0.2), kept.append)
-    assert kept[-1]["server"] is None
-    assert kept[-1]["nearest"] == kept[-1]["runs"][2]
-    assert "no rate holds" in kept[-1]["failure"]
-
-
 def test_a_rate_at_which_requests_are_refused_does_not_hold() -> None:
     """SingleStream and Offline are answered; then every request is refused."""
     kept: list[dict[str, Any]] = []
@@ -234,75 +131,9 @@ def test_a_rate_at_which_requests_are_refused_does_not_hold() -> None:
     assert kept[-1]["nearest"]["refused"] == {"HTTP 429": kept[-1]["nearest"]["samples"]}
 
 
-def test_a_server_that_refuses_without_load_is_not_tested() -> None:
-    with stand_in() as stand:
-        stand.statuses[3] = 422
-        with pytest.raises(ReplankError, match="requests were refused before there was any load: HTTP 422"):
-            measured(LoadtestConfig(stand.url, limit_ms=5000, seconds=0.2))
-
-
-def test_a_server_that_dies_in_the_middle_ends_the_test_and_what_was_measured_is_kept(
-    replank: Replank, tmp_path: Path
-) -> None:
-    with stand_in(dies_after=400) as stand:
-        done = replank("loadtest", stand.url, tmp_path / "out", "--limit", "5s", "--seconds", "0.2")
-    assert done.code == 1
-    assert error_lines(done)[0].startswith(f"error: {stand.url} does not answer: ")
-    result = json.loads((tmp_path / "out" / "loadtest.json").read_text(encoding="utf-8"))
-    assert result["failure"] == error_lines(done)[0].removeprefix("error: ")
-    assert [run["scenario"] for run in result["runs"]][:1] == ["SingleStream"]
-    assert (tmp_path / "out" / "loadtest.svg").exists()
-
-
-def test_a_url_where_nothing_listens(replank: Replank, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    done = replank("loadtest", url, tmp_path / "out", "--limit", "50ms")
-    assert done.code == 1
-    assert error_lines(done)[0] == f"error: {url} does not answer: Connection refused"
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (("x", "--limit", "50"), 2, "--limit 50 has no unit; expected a number and one of us, ms, s"),
-        (("x", "--limit", "50parsec"), 2, "--limit 50parsec: unknown unit 'parsec'"),
-        (("x", "--limit", "-5ms"), 2, "--limit -5ms: no amount above 0"),
-        (("x", "--limit", "5ms", "--seconds", "0"), 2, "--seconds 0.0: expected more than 0"),
-        (("ftp://host", "--limit", "5ms"), 2, "ftp://host is no URL of a server"),
-        (("no/such/folder", "--limit", "5ms"), 1, "there is no folder no/such/folder"),
-        (("x", "--limit", "5ms", "--texts", "no.txt"), 1, "cannot read --texts no.txt"),
-    ],
-)
-def test_bad_input_is_one_clear_error(
-    replank: Replank, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
-) -> None:
-    name, *flags = arguments
-    done = replank("loadtest", name, tmp_path / "out", *flags)
-    assert done.code == code
-    assert error_lines(done)[0].startswith(f"error: {message}")
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_earlier_result_is_not_overwritten_unasked(replank: Replank, tmp_path: Path) -> None:
-    (tmp_path / "loadtest.json").write_text("{}", encoding="utf-8")
-    done = replank("loadtest", "x", tmp_path, "--limit", "50ms")
-    assert (done.code, error_lines(done)[0]) == (2, f"error: {tmp_path} holds a result")
-
-
 def test_pairs_are_asked_of_a_model_of_pairs(pair_onnx_artifact: Path) -> None:
     name = str(pair_onnx_artifact)
     with pytest.raises(UsageError, match="takes pairs of texts, and"):
         loadtest(LoadtestConfig(name, limit_ms=5000, texts=(("single",),)), lambda _: None)
     result, _ = measured(LoadtestConfig(name, limit_ms=5000, seconds=0.1, texts=(("a film", "a plot"),), threads=1))
     assert result["server"]["samples"] >= 100
-
-
-def test_units() -> None:
-    assert [milliseconds(text, "-") for text in ("5ms", "0.5 s", "800us", "2e3MS")] == [5, 500, 0.8, 2000]
-    assert [size_in_bytes(text, "-") for text in ("50MB", "1kB", "2MiB", "7b")] == [50_000_000, 1000, 2 * 2**20, 7]
-    assert [per_second(text, "-") for text in ("200/s", "120/min")] == [200, 2]
-    for wrong in ("", "ms", "5", "5 MB", "nanms", "1e999s", "٥ms"):
-        with pytest.raises(UsageError, match="expected a number and one of us, ms, s"):
-            milliseconds(wrong, "--limit")
