@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -12,10 +13,12 @@ from replank.errors import UsageError
 from replank.tasks import Kind, Task
 from replank.text import TextEncoder, Tokens
 from replank.words import join_words
-from serve.hosting import Hosting, answer, described_body, described_errors
+from serve.hosting import Hosting, answer, described_body, post
+from serve.inference import Inference
 from serve.pooling import pool
 from serve.question import Texts, as_texts, expected_inputs, model_named, read_body_as, require_few
 from serve.schema import EmbedRequest, PredictRequest, ScoreBody, TaggedBody, TextsRequest, TokenBody
+from serve.served import Served
 from serve.tagging import tag
 
 _TIMES = (
@@ -23,11 +26,11 @@ _TIMES = (
     "x-compute-tokens tell where the time went."
 )
 
-_ASKED_BY: dict[Kind, str] = {
-    "classification": "POST /predict asks it",
-    "regression": "POST /predict asks it",
-    "token-classification": "POST /ner asks it",
-    "feature-extraction": "POST /embed asks it",
+_ANSWERS: dict[Kind, str] = {
+    "classification": "labels whole texts; POST /predict asks it",
+    "regression": "gives numbers; POST /predict asks it",
+    "token-classification": "answers each token; POST /ner asks it",
+    "feature-extraction": "gives vectors; POST /embed asks it",
 }
 
 
@@ -43,7 +46,8 @@ def add_answering(app: FastAPI, hosting: Hosting, task: Task) -> None:
 
 
 def _add_predict(app: FastAPI, hosting: Hosting, task: Task) -> None:
-    @app.post(
+    @post(
+        app,
         "/predict",
         summary="Classify texts or pairs",
         description="One input is answered with its labels, the likeliest first; a list of inputs with a "
@@ -51,24 +55,19 @@ def _add_predict(app: FastAPI, hosting: Hosting, task: Task) -> None:
         openapi_extra=described_body(PredictRequest, _examples(task, {"top": 1})),
         response_description="labels and scores",
         response_model=list[ScoreBody] | list[list[ScoreBody]],
-        responses=described_errors(),
     )
     async def predict(request: Request) -> Response:
-        values, deadline = await hosting.read(request)
-        with hosting.models.get(model_named(values)).use() as served:
-            task = served.model.task
-            if task.is_per_token:
-                raise UsageError(f"the model {served.name} answers each token; {_ASKED_BY[task.kind]}")
-            body, texts = _read(PredictRequest, values, task, hosting)
-            inference = await hosting.infer(request, served, texts, deadline)
-        scores: list[list[Score]] = [row[: body.top] for row in answers(task, inference.logits)]
-        return answer(scores if texts.many else scores[0], served, inference)
+        asked = await _ask(hosting, request, PredictRequest, ("classification", "regression"))
+        rows = answers(asked.served.model.task, asked.inference.logits)
+        scores: list[list[Score]] = [row[: asked.body.top] for row in rows]
+        return answer(scores if asked.many else scores[0], asked.served, asked.inference)
 
 
 def _add_ner(app: FastAPI, hosting: Hosting) -> None:
     one, other = "Ada Lovelace writes to London.", "Grace wrote a compiler."
 
-    @app.post(
+    @post(
+        app,
         "/ner",
         summary="Label the words of texts",
         description="For models of token classification: each word with its likeliest label, and the entities that "
@@ -76,67 +75,87 @@ def _add_ner(app: FastAPI, hosting: Hosting) -> None:
         openapi_extra=described_body(TextsRequest, _one_and_many(one, [one, other], "One text", {})),
         response_description="words and entities",
         response_model=TaggedBody | list[TaggedBody],
-        responses=described_errors(),
     )
     async def ner(request: Request) -> Response:
-        values, deadline = await hosting.read(request)
-        with hosting.models.get(model_named(values)).use() as served:
-            task = served.model.task
-            if task.kind != "token-classification":
-                raise UsageError(f"the model {served.name} labels no words; {_ASKED_BY[task.kind]}")
-            _, texts = _read(TextsRequest, values, task, hosting)
-            inference = await hosting.infer(request, served, _words(texts), deadline)
-        found = zip(texts.first, inference.tokens, inference.rows, strict=True)
-        tagged = [tag(task, text, tokens, logits) for text, tokens, logits in found]
-        return answer(tagged if texts.many else tagged[0], served, inference)
+        asked = await _ask(hosting, request, TextsRequest, ("token-classification",))
+        found = zip(asked.texts.first, asked.inference.tokens, asked.inference.rows, strict=True)
+        tagged = [tag(asked.served.model.task, text, tokens, logits) for text, tokens, logits in found]
+        return answer(tagged if asked.many else tagged[0], asked.served, asked.inference)
 
 
 def _add_embed(app: FastAPI, hosting: Hosting) -> None:
     one, other = "A moving and funny film.", "A dull one."
 
-    @app.post(
+    @post(
+        app,
         "/embed",
         summary="Turn texts into vectors",
         description=f"For models exported without their head: one vector for each text, always as a list. {_TIMES}",
         openapi_extra=described_body(EmbedRequest, _one_and_many(one, [one, other], "One text", {})),
         response_description="vectors",
         response_model=list[list[float]],
-        responses=described_errors(),
     )
     async def embed(request: Request) -> Response:
-        values, deadline = await hosting.read(request)
-        with hosting.models.get(model_named(values)).use() as served:
-            task = served.model.task
-            if task.kind != "feature-extraction":
-                raise UsageError(f"the model {served.name} gives no vectors; {_ASKED_BY[task.kind]}")
-            body, texts = _read(EmbedRequest, values, task, hosting)
-            inference = await hosting.infer(request, served, texts, deadline)
-        vectors = [pool(rows, body.pooling, normalize=body.normalize).tolist() for rows in inference.rows]
-        return answer(vectors, served, inference)
+        asked = await _ask(hosting, request, EmbedRequest, ("feature-extraction",))
+        body = asked.body
+        vectors = [pool(rows, body.pooling, normalize=body.normalize).tolist() for rows in asked.inference.rows]
+        return answer(vectors, asked.served, asked.inference)
 
 
 def _add_tokenize(app: FastAPI, hosting: Hosting, task: Task) -> None:
-    @app.post(
+    @post(
+        app,
         "/tokenize",
         summary="Show the tokens of texts or pairs",
         description="As the model reads them: truncated to its length, with special tokens.",
         openapi_extra=described_body(TextsRequest, _examples(task, {})),
         response_description="tokens",
         response_model=list[TokenBody] | list[list[TokenBody]],
-        responses=described_errors(),
     )
     async def tokenize(request: Request) -> Response:
         values, deadline = await hosting.read(request)
         with hosting.models.get(model_named(values)).use() as served:
             task = served.model.task
             _, texts = _read(TextsRequest, values, task, hosting)
-            as_words = _words(texts) if task.kind == "token-classification" else texts
-            tokens = await hosting.tokenize(request, served, as_words, deadline)
+            tokens = await hosting.tokenize(request, served, _as_read(texts, task), deadline)
             encoder = served.model.text_encoder
         special = set(encoder.special_ids)
         rows = [_token_bodies(encoder, special, row) for row in tokens]
         content = orjson.dumps(rows if texts.many else rows[0])
         return Response(content, headers={"x-model": served.name}, media_type="application/json")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request asked, and a model's answer to it.
+
+    :param texts: as the request has them.
+    """
+
+    served: Served
+    body: Any
+    texts: Texts
+    inference: Inference
+
+    @property
+    def many(self) -> bool:
+        """Whether the answer is a list of answers."""
+        return self.texts.many
+
+
+async def _ask(hosting: Hosting, request: Request, form: type[TextsRequest], kinds: tuple[Kind, ...]) -> _Asked:
+    """Have the model that a request names answer it.
+
+    :param kinds: those of the models that the route is for.
+    """
+    values, deadline = await hosting.read(request)
+    with hosting.models.get(model_named(values)).use() as served:
+        task = served.model.task
+        if task.kind not in kinds:
+            raise UsageError(f"the model {served.name} {_ANSWERS[task.kind]}")
+        body, texts = _read(form, values, task, hosting)
+        inference = await hosting.infer(request, served, _as_read(texts, task), deadline)
+    return _Asked(served, body, texts, inference)
 
 
 def _read(form: type[TextsRequest], values: dict[str, Any], task: Task, hosting: Hosting) -> tuple[Any, Texts]:
@@ -146,8 +165,10 @@ def _read(form: type[TextsRequest], values: dict[str, Any], task: Task, hosting:
     return body, as_texts(body.inputs, task, hosting.config.max_texts)
 
 
-def _words(texts: Texts) -> Texts:
-    """Texts as a model of words takes them."""
+def _as_read(texts: Texts, task: Task) -> Texts:
+    """Texts as the model reads them: one of words has them cut at white space."""
+    if task.kind != "token-classification":
+        return texts
     return Texts([join_words(text.split()) for text in texts.first], None, texts.many)
 
 

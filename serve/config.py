@@ -28,6 +28,7 @@ class ServeConfig:
     :param max_body_bytes: size of one request.
     :param timeout_seconds: until a request is answered with 504; reading it, and its wait, count.
     :param drain_seconds: how long requests may take to end after SIGTERM.
+    :param log_requests: whether every request has a line in the log, and not only those that the server fails.
     :param json_logs: whether a line of the log is one JSON object.
     :param api_keys: of which each request must bring one; empty asks for none.
     :param cors_origins: web pages of other origins that may ask, such as ``https://example.org``.
@@ -44,6 +45,7 @@ class ServeConfig:
     max_body_bytes: int = 2_000_000
     timeout_seconds: float = 30.0
     drain_seconds: float = 10.0
+    log_requests: bool = False
     json_logs: bool = False
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     cors_origins: tuple[str, ...] = ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
 import re
-import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -36,7 +36,7 @@ class RequestContext:
         given = Headers(scope=scope)
         request_id = given.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
-            request_id = uuid.uuid4().hex
+            request_id = f"{random.getrandbits(128):032x}"
         scope[SCOPE_REQUEST_ID] = request_id
         REQUEST_ID.set(request_id)
         trace = _TRACEPARENT.fullmatch(given.get("traceparent", ""))
@@ -71,10 +71,13 @@ class RequestContext:
 
 
 def _log_request(scope: Scope, status: int, milliseconds: float, request_id: str, trace_id: str | None) -> None:
+    level = logging.WARNING if status >= 500 else logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
+    if not _log.isEnabledFor(level):
+        return
     path = ascii(scope["path"][:100])[1:-1]  # a path can hold line breaks
     facts = {"method": scope["method"], "path": path, "status": status, "milliseconds": round(milliseconds, 3)}
     _log.log(
-        logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO,
+        level,
         "%s %s %d %.1f ms %s",
         scope["method"],
         path,

@@ -27,7 +27,7 @@ from serve.inference import BatchRecord as BatchRecord
 from serve.inference import Inference as Inference
 from serve.inference import Ticket
 from serve.logs import REQUEST_ID
-from serve.tokenizing import TokenizerThreads
+from serve.tokenizing import Tokenizing
 from serve.worker import Died, Done, Failed, Report, Warm, Worker
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Engine:
         self._admission = Admission(max_queue_tokens)
         self._on_batch = on_batch
         self._queue: BatchQueue[Ticket] = BatchQueue(self._limits)
-        self._tokenizers = TokenizerThreads(model)
+        self._tokenizing = Tokenizing(model)
         self._worker = self._new_worker()
         self._loop: asyncio.AbstractEventLoop
         self._state: State = "starting"
@@ -86,12 +86,12 @@ class Engine:
     @property
     def waiting(self) -> int:
         """Items that were admitted and do not run yet."""
-        return self._tokenizers.items + len(self._queue)
+        return self._tokenizing.items + len(self._queue)
 
     @property
     def waiting_tokens(self) -> int:
         """Tokens of those items; of an item that is being tokenized, the most that it can have."""
-        return self._tokenizers.tokens + self._queue.tokens
+        return self._tokenizing.tokens + self._queue.tokens
 
     @property
     def running(self) -> int:
@@ -144,7 +144,7 @@ class Engine:
         """The tokens of texts or pairs, as :meth:`infer` would run them; it raises what that does."""
         self._admit(first, second)
         async with self._request(timeout):
-            return await self._tokenizers.tokenize(first, second)
+            return await self._tokenizing.tokenize(first, second)
 
     def drain(self) -> None:
         """Admit nothing more; what was admitted goes on."""
@@ -167,13 +167,13 @@ class Engine:
             _log.warning("%d requests were not answered within %g s of draining", self._requests, drain_seconds)
         self.abort()
         self._queue.close()
-        self._tokenizers.close()
+        self._tokenizing.close()
         await asyncio.to_thread(self._worker.join, _SECONDS_TO_JOIN)
 
     def _admit(self, first: Sequence[str], second: Sequence[str] | None) -> None:
         if self._state != "ready":
             raise NotReadyError(_NOT_READY[self._state])
-        self._admission.admit(self._tokenizers.most_tokens(first, second), self.waiting_tokens)
+        self._admission.admit(self._tokenizing.most_tokens(first, second), self.waiting_tokens)
 
     @asynccontextmanager
     async def _request(self, timeout: float) -> AsyncIterator[None]:
@@ -192,7 +192,7 @@ class Engine:
 
     async def _answer(self, first: Sequence[str], second: Sequence[str] | None, deadline: float) -> Inference:
         arrived = time.monotonic()
-        tokens = await self._tokenizers.tokenize(first, second)
+        tokens = await self._tokenizing.tokenize(first, second)
         if self._state in ("dead", "closed"):
             raise NotReadyError(_NOT_READY[self._state])
         ticket = Ticket(self._loop.create_future(), REQUEST_ID.get(), len(tokens))

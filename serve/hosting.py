@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from replank.text import Tokens
@@ -63,6 +65,38 @@ class Hosting:
         """
         work = served.engine.tokenize(texts.first, texts.second, timeout=deadline.left)
         return await while_connected(request, work)
+
+
+class _RequestRoute(APIRoute):
+    """A route whose function takes the request and gives the response: FastAPI describes it, and only that.
+
+    Taking requests apart and checking responses costs FastAPI as much as it costs to tokenize a short text.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The function itself."""
+        return self.endpoint
+
+
+def post(
+    app: FastAPI, path: str, **described: Any
+) -> Callable[[Callable[[Request], Coroutine[Any, Any, Response]]], None]:
+    """Add a function that reads a request itself, and can fail in every known way.
+
+    :param described: what :meth:`fastapi.FastAPI.post` takes to describe it.
+    """
+
+    def add(function: Callable[[Request], Coroutine[Any, Any, Response]]) -> None:
+        app.router.add_api_route(
+            path,
+            function,
+            methods=["POST"],
+            responses=described_errors(),
+            route_class_override=_RequestRoute,
+            **described,
+        )
+
+    return add
 
 
 def answer(content: Any, served: Served, inference: Inference) -> Response:

@@ -14,8 +14,12 @@ _LOGGERS = ("serve", "uvicorn")
 _STANDARD_FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
-def log_to_stderr(*, json_logs: bool) -> None:
-    """Write the log of this process's server, whatever the rest of the process logs."""
+def log_to_stderr(*, log_requests: bool, json_logs: bool) -> None:
+    """Write the log of this process's server, whatever the rest of the process logs.
+
+    :param log_requests: whether requests that were answered, or refused, have a line each. Of a short text, the line
+        would be a tenth of the server's work.
+    """
     formatter = JsonFormatter() if json_logs else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
@@ -25,6 +29,7 @@ def log_to_stderr(*, json_logs: bool) -> None:
             log.addHandler(handler)
             log.setLevel(logging.INFO if name == "serve" else logging.WARNING)
             log.propagate = False
+    logging.getLogger("serve.request").setLevel(logging.INFO if log_requests else logging.WARNING)
 
 
 class JsonFormatter(logging.Formatter):

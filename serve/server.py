@@ -38,7 +38,7 @@ def run_server(models: Model | Mapping[str, Model], config: ServeConfig) -> None
         died and could not be saved.
     """
     listener = _listen(config.host, config.port)
-    log_to_stderr(json_logs=config.json_logs)
+    log_to_stderr(log_requests=config.log_requests, json_logs=config.json_logs)
     app = build_app(models, config)
     connections = _Connections(app)
     settings = uvicorn.Config(

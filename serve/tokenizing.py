@@ -1,4 +1,4 @@
-"""Threads that tokenize requests as they come in, and how much is in their hands."""
+"""Tokenizing requests as they come in: short ones at once, long ones in threads, and how much is in their hands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from replank.text import Tokens
 _MOST_THREADS = 4
 # What a model adds to a text or pair, at most: RoBERTa's <s> a </s></s> b </s>.
 _SPECIAL_TOKENS = 4
+# A tenth of a millisecond or two of work: handing it to a thread and back costs as much, and both want Python's lock.
+_SHORT_CHARACTERS = 1000
 
 
-class TokenizerThreads:
+class Tokenizing:
     """A tokenizer for an event loop: a text of a megabyte takes a second, and there are other clients."""
 
     def __init__(self, model: Model) -> None:
@@ -48,20 +50,8 @@ class TokenizerThreads:
         :raises UsageError: a text without any token, which only a tokenizer without special tokens makes.
         :raises NotReadyError: closed before a thread was free.
         """
-        at_most = self.most_tokens(first, second)
-        self._items += len(first)
-        self._tokens += at_most
-        try:
-            tokens = await asyncio.get_running_loop().run_in_executor(
-                self._threads, lambda: self._encoder.tokenize(first, second, words=self._words)
-            )
-        except asyncio.CancelledError:
-            if self._closed:
-                raise NotReadyError("the server is shutting down") from None
-            raise
-        finally:
-            self._items -= len(first)
-            self._tokens -= at_most
+        is_short = sum(map(len, first)) + sum(map(len, second or ())) <= _SHORT_CHARACTERS
+        tokens = self._encode(first, second) if is_short else await self._encode_in_thread(first, second)
         if not all(tokens):
             raise UsageError("a text is empty after tokenization")
         return tokens
@@ -70,3 +60,20 @@ class TokenizerThreads:
         """Let the threads end; what waits for them is dropped."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _encode(self, first: Sequence[str], second: Sequence[str] | None) -> list[Tokens]:
+        return self._encoder.tokenize(first, second, words=self._words)
+
+    async def _encode_in_thread(self, first: Sequence[str], second: Sequence[str] | None) -> list[Tokens]:
+        at_most = self.most_tokens(first, second)
+        self._items += len(first)
+        self._tokens += at_most
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, first, second)
+        except asyncio.CancelledError:
+            if self._closed:
+                raise NotReadyError("the server is shutting down") from None
+            raise
+        finally:
+            self._items -= len(first)
+            self._tokens -= at_most

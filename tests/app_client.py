@@ -71,5 +71,5 @@ async def post(http: httpx.AsyncClient, body: object, path: str = "/predict") ->
 
 
 async def until(engine: Engine, waiting: int) -> None:
-    while engine.waiting != waiting or engine._tokenizers.items:
+    while engine.waiting != waiting or engine._tokenizing.items:
         await asyncio.sleep(0.001)

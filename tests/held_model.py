@@ -91,7 +91,7 @@ async def warm_engine(predictor: FakePredictor, model: Model | None = None, **se
 
 async def until_waiting(engine: Engine, items: int) -> None:
     async with asyncio.timeout(5):
-        while engine.waiting != items or engine._tokenizers.items:
+        while engine.waiting != items or engine._tokenizing.items:
             await asyncio.sleep(0.001)
 
 

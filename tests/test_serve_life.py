@@ -91,7 +91,7 @@ def test_a_dying_inference_thread_is_started_again_once_and_then_the_server_ends
 
 
 def test_logs_as_json_have_the_ids_of_their_requests(onnx_artifact: Path) -> None:
-    with served(onnx_artifact, json_logs=True) as server:
+    with served(onnx_artifact, log_requests=True, json_logs=True) as server:
         url = f"{server.url}/predict"
         for text, number in (("good film", "first"), ("weak", "second")):
             httpx.post(url, json={"inputs": text}, headers={"x-request-id": number})
@@ -106,3 +106,12 @@ def test_logs_as_json_have_the_ids_of_their_requests(onnx_artifact: Path) -> Non
     assert failure["message"] == "a batch of 1 failed, of the requests second"
     assert failure["exception"].endswith("RuntimeError: weak")
     assert "good film" not in "".join(server.log)
+
+
+def test_without_being_asked_only_failures_are_logged(onnx_artifact: Path) -> None:
+    with served(onnx_artifact) as server:
+        assert [server.post(text).status_code for text in ("good film", "weak", "")] == [200, 500, 200]
+        assert httpx.post(f"{server.url}/predict", json={}).status_code == 422
+        assert server.stop() == 0
+    requests = [line.split() for line in server.log if " /predict " in line]
+    assert [line[2:6] for line in requests] == [["WARNING", "POST", "/predict", "500"]]

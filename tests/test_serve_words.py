@@ -105,7 +105,7 @@ def test_a_model_is_asked_what_it_answers(model: Model, tagger: Model) -> None:
         wrong = await post(http, text | {"model": "words"})
         assert_error(wrong, 422, "validation", "the model words answers each token; POST /ner asks it")
         assert_error(
-            await post(http, text, "/ner"), 422, "validation", "the model texts labels no words; POST /predict"
+            await post(http, text, "/ner"), 422, "validation", "the model texts labels whole texts; POST /predict"
         )
         assert (await post(http, text | {"model": "words"}, "/ner")).status_code == 200
         tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}

@@ -93,6 +93,7 @@ def run(
 @option("--api-key-file", type=FILE, help="Keys that requests must bring one of, one a line; also REPLANK_API_KEY.")
 @option("--cors-origin", "cors_origins", multiple=True, help="Repeatable: a web page's origin that may ask; * is all.")
 @option("--allow-load", is_flag=True, help="Let this machine, and holders of a key, load and unload models.")
+@option("--log-requests", is_flag=True, help="A line in the log for every request, not only for failures.")
 @option("--json-logs", is_flag=True, help="Log lines as JSON objects.")
 @option("--ray", is_flag=True, help="As replicas on Ray Serve: RAY_ADDRESS's cluster, or one of this machine.")
 @option("--replicas", type=click.IntRange(1), help="Ray: how many at least. [default: 1]")
