@@ -47,12 +47,12 @@ KINDS = {
     UNBATCHED: Kind(_script("unbatched.py")),
     "mosec": Kind(_script("mosec_server.py"), path="/inference"),
     "litserve": Kind(_script("litserve_server.py")),
-    # From the model's folder: it finds no ONNX file by an absolute path.
+    # From the model's folder: it finds no ONNX file by an absolute path. Its warm-up asks more tokens than a model has.
     "infinity": Kind(
         lambda python, model, port: [
-            *(python, "-m", "infinity_emb", "v2", "--model-id", ".", "--served-model-name", "model"),
+            *(str(Path(python).parent / "infinity_emb"), "v2", "--model-id", ".", "--served-model-name", "model"),
             *("--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--engine", "optimum"),
-            *("--no-bettertransformer", "--onnx-disable-optimize"),
+            *("--no-bettertransformer", "--onnx-disable-optimize", "--no-model-warmup"),
         ],
         path="/classify",
         body=lambda text: {"input": [text], "model": "model"},

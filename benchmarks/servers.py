@@ -8,7 +8,8 @@ rounds. "engine" is ours without HTTP, in the process of the clients. Other proj
 
     python -m venv /tmp/mosec && /tmp/mosec/bin/pip install mosec onnxruntime tokenizers numpy
     python -m venv /tmp/litserve && /tmp/litserve/bin/pip install litserve onnxruntime tokenizers numpy
-    python -m venv /tmp/infinity && /tmp/infinity/bin/pip install "infinity-emb[server,optimum]==0.0.78"
+    python -m venv /tmp/infinity && /tmp/infinity/bin/pip install "infinity-emb[server,optimum]==0.0.78" \\
+        "torch>=2.11,<2.14" "transformers<5" optimum==2.1.0 optimum-onnx==0.1.0 onnxruntime "click<8.2"
 
 The result, with every round and the machine, is written to benchmarks/results/servers.json.
 """

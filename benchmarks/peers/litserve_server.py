@@ -1,6 +1,7 @@
-"""LitServe as its documentation shows it: batches of 32, 2 ms of waiting. POST /predict."""
+"""LitServe as its documentation shows it: batches of 32, 2 ms of waiting. POST /predict.
 
-from __future__ import annotations
+Without postponed annotations: LitServe reads those of `decode_request` itself, and refuses every request otherwise.
+"""
 
 from typing import Any
 
