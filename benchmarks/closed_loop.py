@@ -75,24 +75,30 @@ class HttpClient:
         self._body = body
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, text: str) -> None:
+    async def ask(self, text: str) -> bytes:
         """Post a text and read the whole answer.
 
         :raises RefusedError: it was another than 200.
         """
+        reader = await self.post(text)
+        status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+        answer = await reader.readexactly(int(headers["content-length"]))
+        if headers.get("connection") == "close":
+            self.close()
+        if status.split()[1] != "200":
+            raise RefusedError(status)
+        return answer
+
+    async def post(self, text: str) -> asyncio.StreamReader:
+        """Post a text, and do not wait for the answer, which comes out of the reader."""
         if not self._streams:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         body = json.dumps(self._body(text)).encode()
         head = f"POST {self._path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines if ": " in line)
-        await reader.readexactly(int(headers["content-length"]))
-        if headers.get("connection") == "close":
-            self.close()
-        if status.split()[1] != "200":
-            raise RefusedError(status)
+        return reader
 
     def close(self) -> None:
         """Hang up."""

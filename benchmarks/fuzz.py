@@ -16,19 +16,16 @@ import json
 import random
 import re
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
+from live_server import numbers, served
 
 CLIENTS = 8
 # The first requests make the server's buffers; memory is flat if it does not grow after them by more than this.
@@ -177,40 +174,12 @@ def is_fault(outcome: str) -> bool:
     return " " in outcome or outcome == "TimeoutError" or (outcome[0] == "5" and outcome not in ("503", "504"))
 
 
-@contextmanager
-def served(model: Path) -> Iterator[str]:
-    """The address of a server of its own."""
-    code = "from replank.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "serve", f"model={model}", "--port", "0"]
-    with tempfile.NamedTemporaryFile("r+") as log, subprocess.Popen(command, stderr=log) as process:
-        try:
-            while not (match := re.search(r" on (http://\S+)", Path(log.name).read_text(encoding="utf-8"))):
-                if process.poll() is not None:
-                    sys.exit(Path(log.name).read_text(encoding="utf-8"))
-                time.sleep(0.1)
-            yield match[1]
-        finally:
-            process.terminate()
-    if process.returncode:
-        sys.exit(f"the server ended with {process.returncode}")
-
-
 def predict(url: str) -> Any:
     """The server's answer to a request that is in order."""
     content = json.dumps({"inputs": ["the film is superb", "dull"]}).encode()
     asked = urllib.request.Request(f"{url}/predict", content, {"content-type": "application/json"})  # noqa: S310
     with urllib.request.urlopen(asked, timeout=60) as response:  # noqa: S310
         return json.load(response)
-
-
-def numbers(url: str) -> dict[str, float]:
-    """The server's own numbers, summed over labels."""
-    found: defaultdict[str, float] = defaultdict(float)
-    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as response:  # noqa: S310
-        for family in text_string_to_metric_families(response.read().decode()):
-            for sample in family.samples:
-                found[sample.name] += sample.value
-    return dict(found)
 
 
 def fuzz(url: str, requests: int, seed: int) -> dict[str, Any]:
@@ -248,8 +217,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    with served(arguments.model) as url:
-        result = fuzz(url, arguments.requests, arguments.seed)
+    with served(arguments.model) as server:
+        result = fuzz(server.url, arguments.requests, arguments.seed)
     print(json.dumps(result, indent=2))
     sound = result["answers_as_before"] and not result["in_progress_besides_this"] and not result["waiting"]
     flat = result["memory_growth"] <= MAX_GROWTH or arguments.requests < 5000

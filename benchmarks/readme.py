@@ -136,6 +136,29 @@ def cost_block(name: str) -> str:
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
+def servers_block(name: str) -> str:
+    """Servers side by side, with the same graph and texts."""
+    result = read_result(name)
+    rows = {(row["clients"], row["server"]): row for row in result["summary"]}
+    clients = sorted({count for count, _ in rows})
+    order = sorted({server for _, server in rows}, key=lambda server: -rows[clients[-1], server]["per_second"])
+    heads = "".join(f" {count} clients: texts/s | p50 / p99, ms | replank / it |" for count in clients)
+    lines = [f"| server |{heads}", "|---" + "|--:" * 3 * len(clients) + "|"]
+    for server in order:
+        cells = [_server_cells(rows[count, server]) for count in clients]
+        lines.append(f"| {SERVER_NAMES.get(server, server)} | {' | '.join(cells)} |")
+    model, tokens = result["model"], result["texts"]["tokens"]
+    shape = f"{model['name']} with {model['layers']} layers in {model['precision']}"
+    texts = f"texts of {tokens['p5']} to {tokens['p95']} tokens (median {tokens['p50']})"
+    note = f"{shape}, {texts}; medians of {1 + max(row['round'] for row in result['rounds'])} interleaved rounds."
+    return "\n".join([*lines, "", f"{note} {machine_line(result)}"])
+
+
+def _server_cells(row: dict[str, Any]) -> str:
+    ratio = f"{row['ours_of_its_per_second']:.2f}x" if "ours_of_its_per_second" in row else ""
+    return f"{row['per_second']:.0f} | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} | {ratio}"
+
+
 def machine_line(result: dict[str, Any]) -> str:
     """What the numbers must be read with."""
     machine, versions = result["machine"], result["versions"]
@@ -151,6 +174,14 @@ SPEED_NAMES = {
     "onnx-6": "6 layers, ONNX fp32",
     "int8-6": "6 layers, INT8",
 }
+SERVER_NAMES = {
+    "engine": "replank's engine, in the clients' process",
+    "replank": "**replank**",
+    "unbatched": "FastAPI and ONNX Runtime, a run for each request",
+    "mosec": "mosec 0.9",
+    "litserve": "LitServe 0.2",
+    "infinity": "infinity-emb 0.0.78 (ONNX Runtime)",
+}
 ENCODERS = {
     "e5": "e5-small (384 wide), 12 layers into 6",
     "minilm": "all-MiniLM-L6-v2 (384 wide), 6 layers into 3",
@@ -162,6 +193,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "compression": compression_block,
         "int8_quality": int8_quality_block,
         "replacing_cost": cost_block,
+        "servers": servers_block,
     },
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),

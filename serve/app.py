@@ -24,6 +24,7 @@ from serve.probes import add_probes
 from serve.security import RequireKey
 from serve.served import name_for
 from serve.static import add_pages
+from serve.telemetry import telemetry
 
 # What the page of another origin may read beside the answer.
 _READABLE = ("x-request-id", "x-model", "x-tokenization-time", "x-queue-time", "x-inference-time", "x-batch-size")
@@ -65,6 +66,7 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        telemetry=telemetry(),
     )
     app.state.engine = loaded
     # The last that is added is the first that sees a request.

@@ -13,13 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.errors import CLIENT_WENT_AWAY, SCOPE_REQUEST_ID, error_response
 from serve.logs import REQUEST_ID
 from serve.metrics import Metrics
+from serve.telemetry import QUIET_PATHS
 
 _log = logging.getLogger("serve.request")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # https://www.w3.org/TR/trace-context/: version, trace id, id of the caller's span, flags; later versions may add more.
 _TRACEPARENT = re.compile(r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-# Probes come every few seconds; they are logged where somebody asked for debug.
-_QUIET_PATHS = ("/health", "/ready", "/metrics", "/v2/health/live", "/v2/health/ready")
 
 
 class RequestContext:
@@ -71,7 +70,8 @@ class RequestContext:
 
 
 def _log_request(scope: Scope, status: int, milliseconds: float, request_id: str, trace_id: str | None) -> None:
-    level = logging.WARNING if status >= 500 else logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
+    # Of probes, only to whom asked for debug.
+    level = logging.WARNING if status >= 500 else logging.DEBUG if scope["path"] in QUIET_PATHS else logging.INFO
     if not _log.isEnabledFor(level):
         return
     path = ascii(scope["path"][:100])[1:-1]  # a path can hold line breaks

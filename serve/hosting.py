@@ -20,6 +20,7 @@ from serve.models import Models
 from serve.question import Texts, read_json_object
 from serve.schema import ErrorBody
 from serve.served import Served
+from serve.telemetry import describe
 
 _REFUSALS = {
     400: "not JSON",
@@ -56,6 +57,7 @@ class Hosting:
         work = served.engine.infer(texts.first, texts.second, timeout=deadline.left)
         inference = await while_connected(request, work)
         self.metrics.answered(served.name, inference)
+        describe(served.name, inference)
         return inference
 
     async def tokenize(self, request: Request, served: Served, texts: Texts, deadline: Deadline) -> list[Tokens]:

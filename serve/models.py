@@ -10,6 +10,7 @@ from replank.errors import NotReadyError, ReplankError
 from replank.runtime import Model
 from serve.engine import Engine
 from serve.errors import NotFoundError
+from serve.memory import give_back_memory
 from serve.served import Served, checked_name
 
 _log = logging.getLogger(__name__)
@@ -118,18 +119,9 @@ class Models:
 
     async def died(self) -> ReplankError:
         """Wait until an engine is dead for good, and say why."""
-        while True:
-            self._changed.clear()
-            change = asyncio.ensure_future(self._changed.wait())
-            deaths = [asyncio.ensure_future(served.engine.died()) for served in self]
-            try:
-                await asyncio.wait((change, *deaths), return_when=asyncio.FIRST_COMPLETED)
-                for death in deaths:
-                    if death.done():
-                        return death.result()
-            finally:
-                for task in (change, *deaths):
-                    task.cancel()
+        while not (death := await self._died_before_change()):
+            pass
+        return death
 
     def drain(self) -> None:
         """Admit nothing more, load nothing more; what was admitted goes on."""
@@ -148,6 +140,18 @@ class Models:
         await asyncio.gather(*(served.engine.close(self._drain_seconds) for served in self._all()))
         await asyncio.gather(*self._retiring)
 
+    async def _died_before_change(self) -> ReplankError | None:
+        # A function of its own: what a finished task holds, an engine and its model, must not outlive the change.
+        self._changed.clear()
+        change = asyncio.ensure_future(self._changed.wait())
+        deaths = [asyncio.ensure_future(served.engine.died()) for served in self]
+        try:
+            await asyncio.wait((change, *deaths), return_when=asyncio.FIRST_COMPLETED)
+            return next((death.result() for death in deaths if death.done()), None)
+        finally:
+            for task in (change, *deaths):
+                task.cancel()
+
     def _all(self) -> list[Served]:
         return [*self, *self._retiring.values()]
 
@@ -158,7 +162,12 @@ class Models:
     def _retire(self, served: Served) -> None:
         task = asyncio.create_task(self._close_unused(served))
         self._retiring[task] = served
-        task.add_done_callback(self._retiring.pop)
+        task.add_done_callback(self._retired)
+
+    def _retired(self, task: asyncio.Task[None]) -> None:
+        del self._retiring[task]
+        # Once nothing holds the model any more, which is after this callback.
+        asyncio.get_running_loop().call_soon(give_back_memory)
 
     async def _close_unused(self, served: Served) -> None:
         # Whoever looked it up may not have reached its engine yet, which refuses everybody once it drains.

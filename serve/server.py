@@ -40,6 +40,8 @@ def run_server(models: Model | Mapping[str, Model], config: ServeConfig) -> None
     listener = _listen(config.host, config.port)
     log_to_stderr(log_requests=config.log_requests, json_logs=config.json_logs)
     app = build_app(models, config)
+    # The application has them now; one that is replaced later must not live on here.
+    del models
     connections = _Connections(app)
     settings = uvicorn.Config(
         connections,

@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 
 # A model whose answer to the word "superb" takes as many seconds as the second argument says, whose inference thread
-# ends when it reads "awful", and which fails on "weak". The process may connect to nobody and start nobody.
+# ends when it reads "awful", and which fails on "weak". The process may start nobody, and connect to nobody but a collector that it was told of.
 RUNNER = """
-import json, sys, time
+import json, os, sys, time
 from dataclasses import replace
 from replank.runtime import load_model
 from replank.source import open_source
@@ -27,6 +27,8 @@ from serve.app import ServeConfig
 from serve.server import run_server
 
 def watch(event, arguments):
+    if event == "socket.connect" and str(arguments[1][1]) in os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""):
+        return
     if event in ("socket.connect", "subprocess.Popen", "os.fork"):
         sys.stderr.write(f"FORBIDDEN {event} {arguments}\\n")
 

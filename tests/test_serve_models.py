@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,10 @@ def constant(model: Model, positive: float) -> Model:
     """A model that is sure of the same answer whatever it is asked."""
     row = np.array([-positive, positive], dtype=np.float32)
     return replace(model, predictor=lambda batch: np.tile(row, (batch.shape[0], 1)))
+
+
+def new_engine(_: str, model: Model) -> Engine:
+    return Engine(model, max_batch=4, max_batch_tokens=512, max_queue_tokens=512)
 
 
 def test_a_request_names_its_model_and_the_first_answers_else(model: Model, pair_model: Model) -> None:
@@ -174,12 +179,29 @@ def test_a_swap_under_load_loses_nothing(model: Model, onnx_artifact: Path) -> N
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("replank")]
 
 
+def test_a_model_that_was_replaced_is_forgotten(onnx_artifact: Path) -> None:
+    async def scenario() -> None:
+        models = Models({"first": load(onnx_artifact)}, new_engine, drain_seconds=1)
+        gone = weakref.ref(models.get().model)
+        models.start()
+        await models.started()
+        watch = asyncio.ensure_future(models.died())
+        await models.load("first", lambda: load(onnx_artifact))
+        async with asyncio.timeout(10):
+            while gone():
+                await asyncio.sleep(0.01)
+        watch.cancel()
+        await models.close()
+
+    asyncio.run(scenario())
+
+
 def test_what_was_looked_up_before_a_swap_is_answered_by_the_old(model: Model) -> None:
     async def work() -> None:
         made: list[Engine] = []
 
-        def make(_: str, loaded: Model) -> Engine:
-            made.append(Engine(loaded, max_batch=4, max_batch_tokens=512, max_queue_tokens=512))
+        def make(name: str, loaded: Model) -> Engine:
+            made.append(new_engine(name, loaded))
             return made[-1]
 
         models = Models({"onnx": constant(model, 5)}, make, drain_seconds=1)
@@ -209,10 +231,7 @@ def test_the_first_dead_engine_is_told_even_if_it_was_loaded_later(
         return model.predictor(batch)
 
     async def work() -> None:
-        def make(_: str, loaded: Model) -> Engine:
-            return Engine(loaded, max_batch=4, max_batch_tokens=512, max_queue_tokens=512)
-
-        models = Models({"sound": model}, make, drain_seconds=1)
+        models = Models({"sound": model}, new_engine, drain_seconds=1)
         models.start()
         await models.started()
         death = asyncio.create_task(models.died())
