@@ -22,6 +22,8 @@ from serve.benchmark_process import WorkerProcess
 from serve.benchmark_statistics import half_width, latency, ratio
 
 RESULT_SCHEMA = 2
+# What ``stopped`` says after Ctrl-C.
+INTERRUPTED = "interrupted"
 # Threads of ONNX Runtime and OpenMP go on spinning for some milliseconds after a run; the next would pay.
 _PAUSE_SECONDS = 0.02
 # A ratio is known when its interval reaches no farther than this from it, and comes from so many rounds.
@@ -53,9 +55,10 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
         ``same_task`` says whether the qualities may be compared: they are of one task and of the same rows.
         ``other_load`` is how many cores others used meanwhile; ``disturbed`` says that they used many, or that runs
         varied as they then do: the latencies are not to be relied on, the ratios as far as their intervals reach.
-        ``stopped`` is the error that ended it early, after at least one whole round, else ``None``.
+        ``stopped`` is the error, or Ctrl-C, that ended it early, after at least one whole round, else ``None``.
     :raises UsageError: a length above a model's limit.
     :raises ReplankError: a model that cannot be loaded or run, or whose process died, before a round was whole.
+    :raises KeyboardInterrupt: before a round was whole.
     """
     load_before, stopped, told = os.getloadavg(), None, False
     with ExitStack() as stack:
@@ -75,10 +78,14 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> dict
                 elif progress and not told:
                     progress(0, f"more rounds where a ratio is not known to {_KNOWN:.0%} yet")
                     told = True
-        except ReplankError as error:
+        except (ReplankError, KeyboardInterrupt) as error:
             if not run.whole_rounds:
                 raise
-            stopped = {"error": error.message, "hint": error.hint}
+            stopped = (
+                {"error": error.message, "hint": error.hint}
+                if isinstance(error, ReplankError)
+                else {"error": INTERRUPTED, "hint": "the result is of the rounds that were whole"}
+            )
         other_load = None if stopped else meter.cores()
         models = [
             {"name": variant.name} | worker.facts | {"peak_memory_bytes": worker.peak_memory_bytes}

@@ -17,7 +17,8 @@ from pathlib import Path
 import httpx
 
 # A model whose answer to the word "superb" takes as many seconds as the second argument says, whose inference thread
-# ends when it reads "awful", and which fails on "weak". The process may start nobody, and connect to nobody but a collector that it was told of.
+# ends when it reads "awful", and which fails on "weak". The process may start nobody, and connect to nobody but a
+# collector that it was told of.
 RUNNER = """
 import json, os, sys, time
 from dataclasses import replace

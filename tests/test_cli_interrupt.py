@@ -53,3 +53,16 @@ def test_an_interruption_while_nothing_is_at_stake(tmp_path: Path, onnx_artifact
     os.close(writing)
     os.close(reading)
     assert (process.returncode, out, err.strip()) == (130, "", "interrupted; the same command goes on where it can")
+
+
+def test_an_interrupted_benchmark_keeps_its_whole_rounds(onnx_artifact: Path) -> None:
+    command = ["benchmark", onnx_artifact, "--batch-size", 1, "--length", 8, "--rounds", 100_000, "--json"]
+    with replank_process(*command) as process:
+        assert process.stderr
+        assert "round" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, err.splitlines()[-1]) == (130, "interrupted; the same command goes on where it can")
+    result = json.loads(out)
+    assert result["stopped"]["error"] == "interrupted"
+    assert all(len(cell["samples_ms"]) >= 1 for cell in result["cells"])

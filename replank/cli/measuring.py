@@ -65,7 +65,7 @@ def benchmark(
     keeps every sample; replank report takes that.
     """
     from replank.progress import progress
-    from serve.benchmark import BenchmarkConfig
+    from serve.benchmark import INTERRUPTED, BenchmarkConfig
     from serve.benchmark import benchmark as measure_speed
     from serve.benchmark_table import render
 
@@ -79,6 +79,8 @@ def benchmark(
     else:
         console().print(render(result))
     if stopped := result["stopped"]:
+        if stopped["error"] == INTERRUPTED:
+            raise KeyboardInterrupt
         raise ReplankError(stopped["error"], hint=stopped["hint"])
 
 
