@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import replank.errors
 from replank.errors import ReplankError
 from serve.benchmark_config import Variant
+from serve.child_process import ChildProcess
 
 _STDERR_LINES = 5
 _STDERR_BYTES = 4000
@@ -21,7 +21,7 @@ _STDERR_BYTES = 4000
 _COMMAND = (sys.executable, "-P", "-c", "from serve.benchmark_worker import main; main()")
 
 
-class WorkerProcess:
+class WorkerProcess(ChildProcess):
     """A process that holds one loaded model. Entering starts it and waits until the model is loaded.
 
     :param texts: real texts, for cells without a length.
@@ -50,19 +50,6 @@ class WorkerProcess:
             env=os.environ | {"PYTHONPATH": path},
         )
 
-    def __enter__(self) -> Self:
-        try:
-            self.facts = self._ask(self._settings)
-        except BaseException:  # Ctrl-C too: the block that would end the process is never entered
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
-
     @property
     def process_id(self) -> int:
         """The system's number of the process."""
@@ -77,6 +64,9 @@ class WorkerProcess:
         self.peak_memory_bytes = answer["peak_memory_bytes"]
         samples: list[float] = answer["samples"]
         return samples, answer["joules"]
+
+    def _begin(self) -> None:
+        self.facts = self._ask(self._settings)
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout  # noqa: S101 - both were asked for
@@ -106,7 +96,6 @@ class WorkerProcess:
         )
 
     def _end(self) -> None:
-        """At once: there is nothing to save."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._stderr):

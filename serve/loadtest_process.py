@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from replank.errors import ReplankError
+from serve.child_process import ChildProcess
 from serve.loadtest_run import Run, answer_runs
 from serve.loadtest_target import Texts
 
 
-class LoadProcess:
+class LoadProcess(ChildProcess):
     """A process of its own for the load generator, which cannot be interrupted, and for the engine that it asks.
 
     Entering starts it and waits until the target answers.
@@ -28,21 +28,6 @@ class LoadProcess:
         self.facts: dict[str, Any] = {}
         self.width = 1
 
-    def __enter__(self) -> Self:
-        try:
-            self._process.start()
-            self._theirs.close()
-            self.facts, self.width = self._receive()
-        except BaseException:  # Ctrl-C too: the block that would end the process is never entered
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
-
     def take_texts(self, texts: Texts) -> None:
         """Say what is asked; before the first run, once."""
         self._pipe.send(texts)
@@ -55,6 +40,11 @@ class LoadProcess:
         self._pipe.send(run)
         found: dict[str, Any] = self._receive()
         return found
+
+    def _begin(self) -> None:
+        self._process.start()
+        self._theirs.close()
+        self.facts, self.width = self._receive()
 
     def _receive(self) -> Any:
         try:
@@ -69,7 +59,6 @@ class LoadProcess:
         return answer
 
     def _end(self) -> None:
-        """At once: there is nothing to save."""
         if self._process.pid is not None:
             self._process.kill()
             self._process.join()
