@@ -22,6 +22,7 @@ ERROR_TYPES = {
     415: "unsupported_media_type",
     422: "validation",
     429: "overloaded",
+    431: "too_large",
     500: "internal",
     503: "unhealthy",
     504: "deadline",
@@ -55,12 +56,17 @@ class NotFoundError(ReplankError):
 
 def error_response(scope: Scope, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """An answer with the error body."""
+    return Response(error_body(status, message, scope[SCOPE_REQUEST_ID]), status, headers, "application/json")
+
+
+def error_body(status: int, message: str, request_id: str) -> bytes:
+    """The error body, which is the same for all errors."""
     body = {
         "error": without_lone_surrogates(message),
         "error_type": ERROR_TYPES.get(status, "internal" if status >= 500 else "refused"),
-        "request_id": scope[SCOPE_REQUEST_ID],
+        "request_id": request_id,
     }
-    return Response(orjson.dumps(body), status, headers, "application/json")
+    return orjson.dumps(body)
 
 
 def known_error_response(scope: Scope, error: ReplankError) -> Response:

@@ -21,6 +21,7 @@ from replank.errors import ReplankError
 from replank.runtime import Model
 from serve.app import ServeConfig, build_app
 from serve.logs import log_to_stderr
+from serve.protocol import limited
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 2048
@@ -45,6 +46,7 @@ def run_server(models: Model | Mapping[str, Model], config: ServeConfig) -> None
     connections = _Connections(app)
     settings = uvicorn.Config(
         connections,
+        http=limited(config.timeout_seconds),
         log_config=None,
         log_level="warning",
         access_log=False,
