@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from replank import doctor as doctor_checks
 from replank import environment
-from replank.environment import available_cores, cgroup_quota, doctor, instruction_sets, machine, versions
+from replank.doctor import doctor
+from replank.environment import available_cores, cgroup_quota, instruction_sets, machine, versions
 from replank.errors import MissingExtraError
 from replank.extras import installed_version, missing_extra, require
 
@@ -126,7 +128,7 @@ def test_two_wheels_of_onnxruntime_are_an_error(tmp_path: Path, monkeypatch: pyt
 
 
 def test_no_wheel_of_onnxruntime_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "installed_version", lambda package: None)
+    monkeypatch.setattr(doctor_checks, "installed_version", lambda package: None)
     checks = {check.name: check for check in doctor()}
     assert (checks["onnxruntime"].status, checks["onnxruntime"].detail) == ("error", "not installed")
     assert checks["onnxruntime"].hint == 'pip install "replank[cpu]" or "replank[gpu]"'
@@ -134,10 +136,10 @@ def test_no_wheel_of_onnxruntime_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_missing_library_names_what_brings_it() -> None:
-    check = environment._check_library("cuBLAS", "libreplank-has-no-such.so.13", "pip install it")
+    check = doctor_checks._check_library("cuBLAS", "libreplank-has-no-such.so.13", "pip install it")
     assert (check.name, check.status, check.hint) == ("cuBLAS", "error", "pip install it")
     assert "libreplank-has-no-such.so.13" in check.detail
-    assert environment._check_library("C", "libc.so.6", "").status == "ok"
+    assert doctor_checks._check_library("C", "libc.so.6", "").status == "ok"
 
 
 def test_a_missing_package_says_which_extra_brings_it() -> None:

@@ -15,8 +15,8 @@ import pytest
 from conftest import Replank, error_lines, sentences
 from onnx import TensorProto, helper
 
-from replank import environment, providers
-from replank.environment import doctor
+from replank import providers
+from replank.doctor import doctor
 from replank.errors import MissingExtraError, ProviderError, ReplankError
 from replank.providers import PROVIDERS, Device, OpenVino, open_session, start
 from replank.runtime import load_model
@@ -122,7 +122,7 @@ def test_doctor_starts_every_provider() -> None:
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this is the CUDA build")
 def test_a_provider_of_the_other_wheel_is_absent() -> None:
-    checks = {check.name: check for check in environment.doctor()}
+    checks = {check.name: check for check in doctor()}
     assert (checks["--device cuda"].status, checks["--device cuda"].hint) == (
         "absent",
         "CUDA needs the replank[gpu] extra instead of replank[cpu]",

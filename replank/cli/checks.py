@@ -122,7 +122,7 @@ def verify(
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
     """Look at everything that goes wrong in silence. Exit code 1 if something is an error."""
-    from replank.environment import doctor as examine
+    from replank.doctor import doctor as examine
 
     found = examine()
     if as_json:
