@@ -92,7 +92,8 @@ def test_a_missing_plugin_says_what_to_install(onnx_artifact: Path) -> None:
 
 def test_a_plugin_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = OpenVino("OpenVINOExecutionProvider", package="no-such-plugin")
-    monkeypatch.setattr(providers, "PROVIDERS", {"openvino": unknown})
+    for name in ("replank.providers", "replank.doctor"):
+        monkeypatch.setattr(f"{name}.PROVIDERS", {"openvino": unknown})
     with pytest.raises(MissingExtraError, match=r"^--device openvino: no-such-plugin is not installed$"):
         start("openvino")
     (check,) = (check for check in doctor() if check.name.startswith("--device"))
