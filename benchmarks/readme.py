@@ -159,6 +159,21 @@ def _server_cells(row: dict[str, Any]) -> str:
     return f"{row['per_second']:.0f} | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} | {ratio}"
 
 
+def soak_block(name: str) -> str:
+    """What half an hour of load left behind."""
+    result = read_result(name)
+    (memory, memory_after), (files, files_after) = result["growth"]["memory_mb"], result["growth"]["open_files"]
+    after = ", ".join(f"{count} {outcome}" for outcome, count in result["after_sigterm"].items())
+    text = (
+        f"{result['seconds'] / 60:.0f} minutes under {result['clients']} clients that come and go (`python "
+        f"benchmarks/soak.py MODEL`): {result['outcomes']['answered']:,} requests answered, each as the first time, "
+        f"{result['outcomes'].get('left', 0):,} left by their clients, {result['outcomes'].get('lost', 0)} lost, the "
+        f"model replaced {result['swaps']} times; memory {memory:.0f} to {memory_after:.0f} MB, open files "
+        f"{files:.0f} to {files_after:.0f}; after SIGTERM under load {after}, exit status {result['exit_status']}."
+    )
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def machine_line(result: dict[str, Any]) -> str:
     """What the numbers must be read with."""
     machine, versions = result["machine"], result["versions"]
@@ -194,6 +209,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "int8_quality": int8_quality_block,
         "replacing_cost": cost_block,
         "servers": servers_block,
+        "soak": soak_block,
     },
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
