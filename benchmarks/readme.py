@@ -174,6 +174,21 @@ def soak_block(name: str) -> str:
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
+def search_block(name: str) -> str:
+    """What a search cost beside trying everything."""
+    result = read_result(name)
+    part = result["part_of_the_time"]
+    same = result["search"]["winner"] == result["everything"]["winner"]
+    tried = len(result["candidates"]["everything"])
+    text = (
+        f"Beside trying all {tried} candidates (`python benchmarks/search.py`, {result['task']}, {result['budget']}), it "
+        f"{'found the same model' if same else 'found another model'}, {result['search']['winner']}, in "
+        f"{part['processor_seconds']:.0%} of the processor time and {part['seconds']:.0%} of the time by the clock, on a "
+        "machine that was busy with something else for the most part of the search."
+    )
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def machine_line(result: dict[str, Any]) -> str:
     """What the numbers must be read with."""
     machine, versions = result["machine"], result["versions"]
@@ -210,6 +225,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "replacing_cost": cost_block,
         "servers": servers_block,
         "soak": soak_block,
+        "search": search_block,
     },
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
