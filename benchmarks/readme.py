@@ -181,10 +181,10 @@ def search_block(name: str) -> str:
     same = result["search"]["winner"] == result["everything"]["winner"]
     tried = len(result["candidates"]["everything"])
     text = (
-        f"Beside trying all {tried} candidates (`python benchmarks/search.py`, {result['task']}, {result['budget']}), it "
-        f"{'found the same model' if same else 'found another model'}, {result['search']['winner']}, in "
-        f"{part['processor_seconds']:.0%} of the processor time and {part['seconds']:.0%} of the time by the clock, on a "
-        "machine that was busy with something else for the most part of the search."
+        f"Beside trying all {tried} candidates (`python benchmarks/search.py`, {result['task']}, {result['budget']}), "
+        f"it found {'the same' if same else 'another'} model, {result['search']['winner']}, in "
+        f"{part['processor_seconds']:.0%} of the processor time ({part['seconds']:.0%} by the clock, in which other work "
+        "of the machine counts too)."
     )
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
