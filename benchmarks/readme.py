@@ -183,8 +183,8 @@ def search_block(name: str) -> str:
     text = (
         f"Beside trying all {tried} candidates (`python benchmarks/search.py`, {result['task']}, {result['budget']}), "
         f"it found {'the same' if same else 'another'} model, {result['search']['winner']}, in "
-        f"{part['processor_seconds']:.0%} of the processor time ({part['seconds']:.0%} by the clock, in which other work "
-        "of the machine counts too)."
+        f"{part['processor_seconds']:.0%} of the processor time ({part['seconds']:.0%} by the clock, in which other "
+        "work of the machine counts too)."
     )
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
