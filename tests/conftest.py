@@ -26,6 +26,8 @@ from replank.runtime import Model
 
 # Tiny models gain nothing from a second thread, and the tests run side by side.
 os.environ["OMP_NUM_THREADS"] = "1"
+# A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOOD = ("good", "great", "fine", "lovely", "superb", "warm")
 BAD = ("bad", "poor", "dull", "awful", "weak", "cold")
