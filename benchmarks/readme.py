@@ -133,7 +133,7 @@ def cost_block(name: str) -> str:
         f"of KD, averaged over its schedule; training takes {peak['theseus']} at its peak, KD {peak['kd']}, "
         f"fine-tuning the predecessor {peak['fine-tuning of the predecessor']}. {machine_line(result)}"
     )
-    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+    return paragraph(text)
 
 
 def servers_block(name: str) -> str:
@@ -171,7 +171,7 @@ def soak_block(name: str) -> str:
         f"model replaced {result['swaps']} times; memory {memory:.0f} to {memory_after:.0f} MB, open files "
         f"{files:.0f} to {files_after:.0f}; after SIGTERM under load {after}, exit status {result['exit_status']}."
     )
-    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+    return paragraph(text)
 
 
 def search_block(name: str) -> str:
@@ -186,6 +186,11 @@ def search_block(name: str) -> str:
         f"{part['processor_seconds']:.0%} of the processor time ({part['seconds']:.0%} by the clock, in which other "
         "work of the machine counts too)."
     )
+    return paragraph(text)
+
+
+def paragraph(text: str) -> str:
+    """Text in the README's width; what is code in it stays whole."""
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
