@@ -41,6 +41,7 @@ browser: $(INSTALLED)  ## The page in headless Chromium (needs the chromium and 
 lint: $(INSTALLED)  ## Style and common mistakes.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 
 types: $(INSTALLED)  ## mypy, strict, on packages, tests and benchmarks.
 	$(VENV)/bin/mypy $(PACKAGES) tests benchmarks

@@ -20,15 +20,15 @@ import torch
 from rich.console import Console
 from transformers import BertConfig, BertForSequenceClassification
 
-from export.convert import ExportConfig, export
-from export.int8 import DynamicInt8
-from export.quantize import quantize
-from replank.demo import demo_encoder
-from replank.progress import progress
-from replank.source import open_source
-from replank.text import save_tokenizer
-from serve.benchmark import BenchmarkConfig, benchmark
-from serve.benchmark_table import render
+from replank.benchmark.run import BenchmarkConfig, benchmark
+from replank.benchmark.table import render
+from replank.data.demo import demo_encoder
+from replank.models.source import open_source
+from replank.system.progress import progress
+from replank.text.tokenization import save_tokenizer
+from replank_export.convert import ExportConfig, export
+from replank_export.int8.config import DynamicInt8
+from replank_export.quantize import quantize
 
 RESULT = Path(__file__).parent / "results" / "bert_base_speed.json"
 

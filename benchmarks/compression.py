@@ -23,9 +23,9 @@ from typing import Any
 
 import click
 
-from replank.artifact import MANIFEST, TRAINING, Artifact
-from replank.environment import available_cores
-from replank.tables import read_table
+from replank.data.tables import read_table
+from replank.models.artifact import MANIFEST, TRAINING, Artifact
+from replank.system.environment import available_cores
 
 RESULTS = Path(__file__).parent / "results" / "compression"
 _HELD_BACK = 10

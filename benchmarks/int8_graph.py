@@ -19,15 +19,15 @@ from unittest.mock import patch
 
 import numpy as np
 import onnx
-from bert_base_speed import make_bert_base
 from onnx import TensorProto, helper, numpy_helper
 
-from export.convert import ExportConfig, export
-from export.int8 import DynamicInt8, prepared
-from export.opened import OPENERS
-from replank.environment import machine, versions
-from replank.providers import open_session
-from replank.source import open_source
+from bert_base_speed import make_bert_base
+from replank.models.source import open_source
+from replank.runtime.providers import open_session
+from replank.system.environment import machine, versions
+from replank_export.convert import ExportConfig, export
+from replank_export.int8.config import DynamicInt8, prepared
+from replank_export.int8.decompose import OPENERS
 
 RESULT = Path(__file__).parent / "results" / "int8_graph.json"
 LAYERS, HIDDEN, ROUNDS = 6, 768, 9
@@ -56,7 +56,7 @@ def main() -> None:
                 graphs[name] = folder / f"{name}.onnx"
                 graph.write(graphs[name])
         graphs["everything, exact GELU"] = with_exact_gelu(graphs["everything"], folder / "exact.onnx")
-        with patch("export.int8.scale_tokens"), prepared(fused, DynamicInt8()) as graph:
+        with patch("replank_export.int8.config.scale_tokens"), prepared(fused, DynamicInt8()) as graph:
             graphs["everything, one scale"] = folder / "one_scale.onnx"
             graph.write(graphs["everything, one scale"])
         cells = [cell for shape in SHAPES for cell in time_graphs(graphs, *shape)]

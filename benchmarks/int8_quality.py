@@ -17,14 +17,14 @@ from typing import Any
 
 import click
 
-from export.convert import ExportConfig, export
-from export.int8 import DynamicInt8, Int8Config, StaticInt8
-from export.quantize import quantize
-from replank.artifact import Artifact
-from replank.data import DataConfig
-from replank.environment import machine, versions
-from replank.errors import QualityGateError
-from replank.source import open_source
+from replank.data.examples import DataConfig
+from replank.models.artifact import Artifact
+from replank.models.source import open_source
+from replank.system.environment import machine, versions
+from replank.system.errors import QualityGateError
+from replank_export.convert import ExportConfig, export
+from replank_export.int8.config import DynamicInt8, Int8Config, StaticInt8
+from replank_export.quantize import quantize
 
 RESULT = Path(__file__).parent / "results" / "int8_quality.json"
 NO_CONTROL = {"max_drop": 1.0, "allow_slower": True}

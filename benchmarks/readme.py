@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from compression_table import (
     DEPTHS,
     METHODS,
@@ -25,9 +27,7 @@ from compression_table import (
     read_cells,
     shown_tasks,
 )
-from rich.console import Console
-
-from replank.pipeline import comparison_table
+from replank.chain.pipeline import comparison_table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

@@ -21,11 +21,11 @@ import click
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from compress.distill import KdConfig, PkdConfig, TruncateConfig
-from compress.method import Method
-from compress.replacing import TheseusConfig
-from compress.successor import SuccessorConfig, initial_layers
-from replank.environment import available_cores, machine, versions
+from replank.system.environment import available_cores, machine, versions
+from replank_compress.methods.distill import KdConfig, PkdConfig, TruncateConfig
+from replank_compress.methods.replacing import TheseusConfig
+from replank_compress.successor import SuccessorConfig, initial_layers
+from replank_compress.training.method import Method
 
 RESULT = Path(__file__).parent / "results" / "replacing_cost.json"
 SIZES = (2,) * 6

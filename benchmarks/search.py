@@ -22,13 +22,13 @@ from typing import Any, TypeVar
 
 import click
 
-from replank.budget import Budget, Cost
-from replank.environment import machine, versions
-from replank.journal import Journal
-from replank.search_choice import DYNAMIC, FP32, STATIC, Candidate, best_of, depths_of
-from replank.search_probes import measure_costs
-from replank.source import open_source
-from replank.units import size_in_bytes
+from replank.chain.budget import Budget, Cost
+from replank.chain.result_cache import Journal
+from replank.chain.search_choice import DYNAMIC, FP32, STATIC, Candidate, best_of, depths_of
+from replank.chain.search_probes import measure_costs
+from replank.models.source import open_source
+from replank.system.environment import machine, versions
+from replank.system.units import size_in_bytes
 
 RESULT = Path(__file__).parent / "results" / "search.json"
 Result = TypeVar("Result")

@@ -29,17 +29,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from closed_loop import HttpClient, Load, closed_loop
-from server_processes import OURS, ServerProcess, environments
 
-from replank.demo import demo_encoder, write_demo_data
-from replank.environment import available_cores, machine, versions
-from replank.runtime import Model, load_model
-from replank.source import open_source
-from replank.tables import SUFFIXES, read_table
-from replank.text import save_tokenizer
-from serve.config import ServeConfig
-from serve.engine import Engine
+from closed_loop import HttpClient, Load, closed_loop
+from replank.data.demo import demo_encoder, write_demo_data
+from replank.data.tables import SUFFIXES, read_table
+from replank.models.source import open_source
+from replank.runtime.model import Model, load_model
+from replank.system.environment import available_cores, machine, versions
+from replank.text.tokenization import save_tokenizer
+from replank_serve.engine.engine import Engine
+from replank_serve.http.config import ServeConfig
+from server_processes import OURS, ServerProcess, environments
 
 RESULT = Path(__file__).parent / "results" / "servers.json"
 ENGINE = "engine"
@@ -186,7 +186,7 @@ def make_model(scratch: Path) -> Path:
     import torch
     from transformers import BertForSequenceClassification
 
-    from export.convert import ExportConfig, export
+    from replank_export.convert import ExportConfig, export
 
     torch.manual_seed(0)
     BertForSequenceClassification.from_pretrained(demo_encoder(), num_labels=3).save_pretrained(scratch / "torch")

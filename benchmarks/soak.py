@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from closed_loop import HttpClient, RefusedError
 from live_server import LiveServer, numbers, served
+from replank.system.environment import machine, versions
 from servers import read_texts
-
-from replank.environment import machine, versions
 
 RESULT = Path(__file__).parent / "results" / "soak.json"
 _CLIENTS = 24

@@ -3,110 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
 import os
-import random
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import TemplateProcessing
 
-from replank.data import DataConfig, Dataset
-from replank.runtime import Model
+from commands import Done, Replank
+from replank.data.examples import DataConfig
+from replank.runtime.model import Model
+from tiny import tiny_settings, write_pairs, write_sentences, write_tokenizer
 
 # Tiny models gain nothing from a second thread, and the tests run side by side.
 os.environ["OMP_NUM_THREADS"] = "1"
 # A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-GOOD = ("good", "great", "fine", "lovely", "superb", "warm")
-BAD = ("bad", "poor", "dull", "awful", "weak", "cold")
-FILLER = ("the", "film", "is", "a", "and", "very", "plot", "actor", "scene", "with", "music", "it")
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-VOCABULARY = (
-    *SPECIAL,
-    *FILLER,
-    *GOOD,
-    *BAD,
-    *"abcdefghijklmnopqrstuvwxyz",
-    *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
-)
-
-
-def write_tokenizer(folder: Path) -> None:
-    """A WordPiece tokenizer of a few dozen words, as transformers would save it."""
-    tokenizer = Tokenizer(WordPiece({token: index for index, token in enumerate(VOCABULARY)}, unk_token="[UNK]"))
-    tokenizer.normalizer = BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings: dict[str, object] = {
-        "tokenizer_class": "BertTokenizer",
-        "pad_token": "[PAD]",
-        "unk_token": "[UNK]",
-        "cls_token": "[CLS]",
-    }
-    settings |= {"sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": 64}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-
-
-def tiny_settings(**changes: Any) -> dict[str, Any]:
-    """A BERT that trains in a second: 4 layers, hidden size 32."""
-    return {
-        "vocab_size": len(VOCABULARY),
-        "hidden_size": 32,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-        "max_position_embeddings": 64,
-        "pad_token_id": 0,
-    } | changes
-
-
-def sentences(rows: int, seed: int) -> list[tuple[str, str]]:
-    """Sentences with their sentiment, which one word in each decides."""
-    generator = random.Random(seed)  # noqa: S311 - test data, no secret
-    made = []
-    for _ in range(rows):
-        label = generator.choice(("negative", "positive"))
-        words = generator.choices(FILLER, k=generator.randint(3, 12))
-        words.insert(generator.randrange(len(words)), generator.choice(GOOD if label == "positive" else BAD))
-        made.append((" ".join(words), label))
-    return made
-
-
-def write_sentences(folder: Path) -> None:
-    """A data folder: 192 training rows, 64 dev, 64 test, as TSV."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed, (split, rows) in enumerate({"train": 192, "dev": 64, "test": 64}.items()):
-        lines = ["sentence\tlabel", *("\t".join(row) for row in sentences(rows, seed))]
-        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def write_pairs(folder: Path) -> None:
-    """A data folder of pairs as JSONL: are two sentences of the same sentiment?"""
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed, (split, rows) in enumerate({"train": 96, "dev": 32}.items()):
-        left, right = sentences(rows, seed + 10), sentences(rows, seed + 20)
-        lines = [
-            json.dumps({"one": a, "two": b, "same": "yes" if x == y else "no"})
-            for (a, x), (b, y) in zip(left, right, strict=True)
-        ]
-        (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -141,8 +54,8 @@ def pair_data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
 @pytest.fixture(scope="session")
 def predecessor(encoder: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A torch artifact: the encoder, fine-tuned on the sentences."""
-    from compress.finetune import FinetuneConfig, finetune
-    from replank.source import open_source
+    from replank.models.source import open_source
+    from replank_compress.finetune import FinetuneConfig, finetune
 
     out = tmp_path_factory.mktemp("artifacts") / "predecessor"
     config = FinetuneConfig(epochs=8, learning_rate=2e-3, batch_size=16, precision="fp32")
@@ -152,9 +65,9 @@ def predecessor(encoder: Path, data: DataConfig, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="session")
 def successor(predecessor: Path, data: DataConfig) -> Path:
     """A torch artifact of 2 layers."""
-    from compress.replacing import TheseusConfig
-    from compress.successor import compress
-    from replank.source import open_source
+    from replank.models.source import open_source
+    from replank_compress.methods.replacing import TheseusConfig
+    from replank_compress.successor import compress
 
     out = predecessor.with_name("successor")
     config = TheseusConfig(epochs=6, learning_rate=2e-3, batch_size=16, precision="fp32", layers=2)
@@ -164,8 +77,8 @@ def successor(predecessor: Path, data: DataConfig) -> Path:
 @pytest.fixture(scope="session")
 def onnx_artifact(successor: Path, data: DataConfig) -> Path:
     """A fused ONNX artifact of the successor."""
-    from export.convert import ExportConfig, export
-    from replank.source import open_source
+    from replank.models.source import open_source
+    from replank_export.convert import ExportConfig, export
 
     return export(open_source(successor), successor.with_name("onnx"), ExportConfig(), data).path
 
@@ -173,9 +86,9 @@ def onnx_artifact(successor: Path, data: DataConfig) -> Path:
 @pytest.fixture(scope="session")
 def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
     """The ONNX artifact in INT8."""
-    from export.int8 import DynamicInt8
-    from export.quantize import quantize
-    from replank.source import open_source
+    from replank.models.source import open_source
+    from replank_export.int8.config import DynamicInt8
+    from replank_export.quantize import quantize
 
     config = DynamicInt8(max_drop=0.1, allow_slower=True)
     return quantize(open_source(onnx_artifact), onnx_artifact.with_name("int8"), config, data).path
@@ -184,9 +97,9 @@ def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
 @pytest.fixture(scope="session")
 def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fused ONNX artifact of a pair task."""
-    from compress.finetune import FinetuneConfig, finetune
-    from export.convert import ExportConfig, export
-    from replank.source import open_source
+    from replank.models.source import open_source
+    from replank_compress.finetune import FinetuneConfig, finetune
+    from replank_export.convert import ExportConfig, export
 
     folder = tmp_path_factory.mktemp("pair")
     config = FinetuneConfig(epochs=1, batch_size=32, precision="fp32")
@@ -197,8 +110,8 @@ def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: p
 @pytest.fixture(scope="session")
 def model(onnx_artifact: Path) -> Model:
     """The ONNX artifact, loaded."""
-    from replank.runtime import load_model
-    from replank.source import open_source
+    from replank.models.source import open_source
+    from replank.runtime.model import load_model
 
     return load_model(open_source(onnx_artifact), threads=1)
 
@@ -206,54 +119,10 @@ def model(onnx_artifact: Path) -> Model:
 @pytest.fixture(scope="session")
 def pair_model(pair_onnx_artifact: Path) -> Model:
     """The ONNX artifact of the pair task, loaded."""
-    from replank.runtime import load_model
-    from replank.source import open_source
+    from replank.models.source import open_source
+    from replank.runtime.model import load_model
 
     return load_model(open_source(pair_onnx_artifact), threads=1)
-
-
-def save_table(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
-    """A TSV file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = ["\t".join(map(str, row)) for row in [columns, *rows]]
-    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return folder / name
-
-
-def labels_of(data: Dataset, split: str) -> list[Any]:
-    """The labels of a split that has some."""
-    labels = data.split(split).labels
-    assert labels is not None
-    return list(labels.tolist())
-
-
-def curve_of(folder: Path) -> list[dict[str, Any]]:
-    """The curve of an artifact's training."""
-    curve: list[dict[str, Any]] = json.loads((folder / "training.json").read_text(encoding="utf-8"))["curve"]
-    return curve
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left: its exit code, its data, its talk."""
-
-    code: int
-    out: str
-    err: str
-
-
-def error_lines(done: Done) -> list[str]:
-    """The lines of an error as it must be: one of what is wrong, at most one of what to try, and no data."""
-    lines = [line for line in done.err.splitlines() if line.startswith(("error: ", "hint: "))]
-    assert "Traceback" not in done.err
-    assert done.out == ""
-    assert 1 <= len(lines) <= 2, done.err
-    assert lines[0].startswith("error: ")
-    assert done.err.splitlines()[-len(lines) :] == lines
-    return lines
-
-
-Replank = Callable[..., Done]
 
 
 @pytest.fixture
@@ -272,17 +141,3 @@ def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     handler = signal.getsignal(signal.SIGTERM)
     yield run
     signal.signal(signal.SIGTERM, handler)
-
-
-def replank_process(*arguments: object, **settings: Any) -> subprocess.Popen[str]:
-    """The command line in a process of its own, which a test may interrupt."""
-    program = [sys.executable, "-P", "-c", "from replank.cli.main import main; main()"]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*program, *map(str, arguments)], **pipes | settings)
-
-
-def run_replank(*arguments: object, **settings: Any) -> Done:
-    """The command line in a process of its own, to its end."""
-    with replank_process(*arguments, **settings) as process:
-        out, err = process.communicate()
-    return Done(process.returncode, out, err)

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from replank.batch import BatchConfig, Plan
-from replank.batch import batch as answer_file
-from replank.batch_file import Window
+from replank.batch.file import Window
+from replank.batch.run import BatchConfig, Plan
+from replank.batch.run import batch as answer_file
 from replank.cli.options import FILE, device_options, example, json_option, option, print_json, print_table
-from replank.errors import UsageError
-from replank.source import Source, open_source
+from replank.models.source import Source, open_source
+from replank.system.errors import UsageError
 
 
 @click.command(short_help="Answer a big file, resumable.", epilog=example("replank batch int8 texts.jsonl answers.csv"))
@@ -48,14 +48,14 @@ def batch(
     Texts of like length run together. Killed at any moment, the same command goes on where it was: finished parts lie
     in OUT.work until OUT is whole. With --ray, all machines must see MODEL, FILE and OUT under the same names.
     """
-    from replank.runtime import require_whole_texts
+    from replank.runtime.model import require_whole_texts
 
     source = open_source(model)
     require_whole_texts(source, "batch")
     if ray:
         if device == "auto":
             raise UsageError("--device auto with --ray: machines may differ", hint="name the device")
-        from replank.batch_ray import run_on_ray
+        from replank.batch.ray import run_on_ray
 
         run = functools.partial(run_on_ray, source.folder.resolve(), device=device, threads=threads or 1)
     else:
@@ -68,8 +68,8 @@ def batch(
 
 
 def _run_here(source: Source, plan: Plan, windows: list[Window], *, device: Any, threads: int | None) -> Iterator[int]:
-    from replank.progress import progress
-    from replank.runtime import load_model
+    from replank.runtime.model import load_model
+    from replank.system.progress import progress
 
     loaded = load_model(source, device=device, threads=threads)
     with progress("batch", sum(window.rows for window in windows)) as advance:

@@ -19,12 +19,12 @@ from replank.cli.options import (
     print_table,
 )
 from replank.cli.stages import required_data
-from replank.data import SPLITS, DataConfig
-from replank.errors import QualityGateError, UsageError
-from replank.source import open_source
+from replank.data.examples import SPLITS, DataConfig
+from replank.models.source import open_source
+from replank.system.errors import QualityGateError, UsageError
 
 if TYPE_CHECKING:
-    from export.verify import WorstExample
+    from replank_export.verify.compare import WorstExample
 
 _LONGEST_TEXT, _MOST_LOGITS = 200, 8
 
@@ -39,11 +39,11 @@ _LONGEST_TEXT, _MOST_LOGITS = 200, 8
 @json_option
 def evaluate(model: str, data: DataConfig | None, split: str, device: Any, threads: int | None, as_json: bool) -> None:
     """Score MODEL (torch or ONNX: folder or hub name) on a task's data."""
-    from replank.evaluate import evaluate as score_model
-    from replank.evaluate import require_same_task
-    from replank.progress import progress
-    from replank.runtime import load_model
-    from replank.torch_model import require_head
+    from replank.runtime.evaluate import evaluate as score_model
+    from replank.runtime.evaluate import require_same_task
+    from replank.runtime.model import load_model
+    from replank.runtime.torch_model import require_head
+    from replank.system.progress import progress
 
     source = open_source(model)
     dataset = required_data(data).load(source.task)
@@ -80,11 +80,11 @@ def verify(
     Exit code 3 outside the tolerance: 1e-4 on logits for fp32. INT8 and bf16 are judged by the task metric, which
     takes the task's data. CANDIDATE runs on --device, REFERENCE on the CPU.
     """
-    from export.convert import measure
-    from export.verify import verify as compare
-    from replank.evaluate import require_same_task
-    from replank.progress import progress
-    from replank.runtime import load_model
+    from replank.runtime.evaluate import require_same_task
+    from replank.runtime.model import load_model
+    from replank.system.progress import progress
+    from replank_export.convert import measure
+    from replank_export.verify.compare import verify as compare
 
     sources = [open_source(reference), open_source(candidate)]
     dataset = data.load(sources[0].task) if data else None
@@ -122,7 +122,7 @@ def verify(
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
     """Look at everything that goes wrong in silence. Exit code 1 if something is an error."""
-    from replank.doctor import doctor as examine
+    from replank.runtime.doctor import doctor as examine
 
     found = examine()
     if as_json:

@@ -9,8 +9,8 @@ import click
 
 from replank.cli.options import FOLDER, data_options, example, option, out_options, training_options
 from replank.cli.stages import required_data, show, source_for
-from replank.data import DataConfig
-from replank.errors import UsageError
+from replank.data.examples import DataConfig
+from replank.system.errors import UsageError
 
 # Which options are whose; an option of another method is refused, not passed over.
 _SCHEDULE = ("schedule", "base_rate", "ramp")
@@ -93,7 +93,7 @@ def compress(predecessor: str, out: Path, data: DataConfig | None, force: bool, 
     """
     source, known_data = source_for(out, predecessor, force), required_data(data)
     config = config_of(**settings)
-    from compress.successor import compress as stage
+    from replank_compress.successor import compress as stage
 
     show(stage(source, out, config, known_data, force=force), as_json)
 
@@ -103,9 +103,9 @@ def config_of(method: str, **settings: Any) -> Any:
 
     :raises UsageError: an option of another method was given.
     """
-    from compress.distill import KdConfig, PkdConfig, TruncateConfig
-    from compress.replacing import TheseusConfig
-    from compress.schedule import SCHEDULES
+    from replank_compress.methods.distill import KdConfig, PkdConfig, TruncateConfig
+    from replank_compress.methods.replacing import TheseusConfig
+    from replank_compress.methods.schedule import SCHEDULES
 
     settings = {name: value for name, value in settings.items() if value is not None}
     special = {name for names in _OPTIONS.values() for name in names}

@@ -7,9 +7,9 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from replank.artifact import Manifest
-from replank.card import lineage
-from replank.source import Source
+from replank.models.artifact import Manifest
+from replank.models.card import lineage
+from replank.models.source import Source
 
 _NAMES, _VALUES = 10, 84
 _FUSED = {
@@ -42,7 +42,7 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
 def work_table(work: dict[str, Any]) -> Table:
     """Parameters, bytes and FLOPs.
 
-    :param work: as of ``export.work.Work.to_json``.
+    :param work: as of ``replank_export.profile.flops.Work.to_json``.
     """
     parameters, size = work["parameters"], work["bytes"]
     table = _rows(f"one pass of {work['batch_size']} x {work['length']} tokens")
@@ -71,7 +71,7 @@ def graph_table(graph: dict[str, Any]) -> Table:
 def precision_table(precisions: list[dict[str, Any]]) -> Table:
     """What is stored and what is computed in each precision.
 
-    :param precisions: as of ``export.work.Work.by_precision``.
+    :param precisions: as of ``replank_export.profile.flops.Work.by_precision``.
     """
     table = Table(box=SIMPLE)
     for heading in ("precision", "weight matrices", "MB", "of all FLOPs"):

@@ -10,12 +10,12 @@ import click
 
 from replank.cli.inspect_tables import graph_table, identity_rows, precision_table, speed_table, work_table
 from replank.cli.options import console, example, json_option, option, print_json, print_table
-from replank.encoders import position_limit
-from replank.extras import installed_version, require
-from replank.source import Source, open_source
+from replank.models.encoders import position_limit
+from replank.models.source import Source, open_source
+from replank.system.extras import installed_version, require
 
 if TYPE_CHECKING:
-    from export.work import Work
+    from replank_export.profile.flops import Work
 
 _log = logging.getLogger("replank")
 
@@ -71,14 +71,14 @@ def _facts(source: Source) -> dict[str, Any]:
 def _examine(source: Source, batch_size: int, length: int) -> tuple[Work | None, dict[str, Any] | None]:
     """The work of a model and, of an ONNX model, what its graph is made of; nothing where onnx is not installed."""
     if source.kind == "torch":
-        from export.torch_work import torch_work
+        from replank_export.profile.torch_flops import torch_work
 
         return torch_work(source, batch_size, length), None
     if installed_version("onnx") is None:
         # The image that serves has no other use for it, and checks its artifact with this command.
         _log.warning("not installed: onnx; what the graph is made of is left out")
         return None, None
-    from export.graph_report import graph_report
+    from replank_export.profile.graph_report import graph_report
 
     report = graph_report(source, batch_size, length)
     return report.work, {
@@ -89,8 +89,8 @@ def _examine(source: Source, batch_size: int, length: int) -> tuple[Work | None,
 
 
 def _measure(source: Source, work: Work) -> dict[str, Any]:
-    from export.roofline import measure_latency, measure_machine, roofline
-    from replank.runtime import load_model
+    from replank.runtime.model import load_model
+    from replank_export.profile.roofline import measure_latency, measure_machine, roofline
 
     measured_ms, fastest_ms = measure_latency(load_model(source), work.batch_size, work.length)
     machine = measure_machine(work)

@@ -18,10 +18,10 @@ from replank.cli.options import (
     option,
     print_json,
 )
-from replank.errors import DataError, UsageError
-from replank.extras import require
-from replank.progress import progress
-from replank.units import milliseconds
+from replank.system.errors import DataError, UsageError
+from replank.system.extras import require
+from replank.system.progress import progress
+from replank.system.units import milliseconds
 
 _RESULT, _CHART = "loadtest.json", "loadtest.svg"
 
@@ -57,9 +57,9 @@ def loadtest(
     if (out / _RESULT).exists() and not force:
         raise UsageError(f"{out} holds a result", hint="choose another OUT, or replace it with --force")
     require("mlcommons-loadgen")
-    from serve.loadtest import LoadtestConfig, units
-    from serve.loadtest import loadtest as put_load
-    from serve.loadtest_table import chart, render
+    from replank_serve.loadtest.run import LoadtestConfig, units
+    from replank_serve.loadtest.run import loadtest as put_load
+    from replank_serve.loadtest.table import chart, render
 
     config = LoadtestConfig(model_or_url, limit_ms, texts=_read_texts(texts) if texts else None, **settings)
 

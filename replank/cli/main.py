@@ -30,9 +30,9 @@ from replank.cli import (
     triton,
     use,
 )
-from replank.errors import ReplankError
-from replank.extras import installed_version, missing_extra
-from replank.processes import is_first_process
+from replank.system.errors import ReplankError
+from replank.system.extras import installed_version, missing_extra
+from replank.system.processes import is_first_process
 
 _log = logging.getLogger("replank")
 _LONGEST_LINE = 1000

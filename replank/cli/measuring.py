@@ -20,9 +20,9 @@ from replank.cli.options import (
     print_json,
     threads_option,
 )
-from replank.data import DataConfig
-from replank.errors import DataError, ReplankError, UsageError
-from replank.torch_modes import DEFAULT_MODE, TorchMode
+from replank.data.examples import DataConfig
+from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode
+from replank.system.errors import DataError, ReplankError, UsageError
 
 Texts = tuple[tuple[str, ...], ...]
 
@@ -64,10 +64,10 @@ def benchmark(
     The first one is the baseline of the ratios. With --texts or a task's data, real texts give the lengths. --json
     keeps every sample; replank report takes that.
     """
-    from replank.progress import progress
-    from serve.benchmark import INTERRUPTED, BenchmarkConfig
-    from serve.benchmark import benchmark as measure_speed
-    from serve.benchmark_table import render
+    from replank.benchmark.run import INTERRUPTED, BenchmarkConfig
+    from replank.benchmark.run import benchmark as measure_speed
+    from replank.benchmark.table import render
+    from replank.system.progress import progress
 
     if (texts or data) and context.get_parameter_source("lengths") is not ParameterSource.DEFAULT:
         raise UsageError("real texts have lengths of their own", hint="leave out --length, or the texts")

@@ -13,9 +13,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from replank.data import DataConfig
-from replank.providers import PROVIDERS
-from replank.tasks import Kind, custom_metrics
+from replank.data.examples import DataConfig
+from replank.runtime.providers import PROVIDERS
+from replank.tasks.task import Kind, custom_metrics
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -57,7 +57,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def training_options(epochs: float, learning_rate: float | str) -> Decorator:
-    """The fields of ``compress.config.TrainingConfig``.
+    """The fields of ``replank_compress.training.config.TrainingConfig``.
 
     :param epochs: the command's default.
     :param learning_rate: the command's default, or what the help says of it where a method has its own.

@@ -13,13 +13,13 @@ import click
 
 from replank.cli.options import FOLDER, data_options, device_options, example, json_option, option, print_json
 from replank.cli.stages import required_data
-from replank.data import DataConfig
-from replank.errors import DataError, UsageError
-from replank.source import Source, open_source
-from replank.text import without_lone_surrogates
+from replank.data.examples import DataConfig
+from replank.models.source import Source, open_source
+from replank.system.errors import DataError, UsageError
+from replank.text.tokenization import without_lone_surrogates
 
 if TYPE_CHECKING:
-    from replank.runtime import Model
+    from replank.runtime.model import Model
 
 _STDIN_BATCH = 256
 # An answer is one line, whatever the text holds; and no text may command the terminal.
@@ -48,7 +48,7 @@ def predict(
     A model that labels words prints each on a line, as CoNLL's files do. With --glue, the test split of a GLUE task is
     answered into the files that its leaderboard takes.
     """
-    from replank.runtime import load_model, require_whole_texts
+    from replank.runtime.model import load_model, require_whole_texts
 
     if glue is not None:
         _predict_glue(open_source(model), glue, required_data(data), device, threads, as_json)
@@ -71,7 +71,7 @@ def predict(
 
 def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
     """A line for each text: the likeliest label with its probability, or all of them as JSON."""
-    from replank.answers import answers
+    from replank.runtime.postprocess import answers
 
     columns = list(zip(*batch, strict=True))
     logits = model.logits(columns[0], columns[1] if len(columns) == 2 else None)
@@ -85,7 +85,7 @@ def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> 
 
 def _show_words(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
     """A line for each word with its label and probability, and an empty one after each text; or a text as JSON."""
-    from replank.answers import word_answers
+    from replank.runtime.postprocess import word_answers
 
     for (text,), words in zip(batch, word_answers(model, [text for (text,) in batch]), strict=True):
         if as_json:
@@ -106,10 +106,10 @@ def _line(*values: str) -> str:
 def _predict_glue(
     source: Source, folder: Path, config: DataConfig, device: Any, threads: int | None, as_json: bool
 ) -> None:
-    from replank.evaluate import require_same_task
-    from replank.leaderboard import write_predictions
-    from replank.progress import progress
-    from replank.runtime import load_model
+    from replank.runtime.evaluate import require_same_task
+    from replank.runtime.leaderboard import write_predictions
+    from replank.runtime.model import load_model
+    from replank.system.progress import progress
 
     data = config.load(source.task)
     require_same_task(source.name, source.task, data)

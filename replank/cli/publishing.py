@@ -21,7 +21,7 @@ def push(model: Path, name: str, private: bool, revision: str | None, as_json: b
     Every file is checked first. The token comes from `hf auth login` or HF_TOKEN. OWNER/NAME is then a model like any
     other: replank evaluate OWNER/NAME --task sst2.
     """
-    from replank.push import push as upload
+    from replank.models.push import push as upload
 
     address = upload(model, name, private=private, revision=revision)
     if as_json:

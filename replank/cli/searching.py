@@ -8,12 +8,12 @@ from typing import Any
 import click
 from rich.table import Table
 
-from replank.budget import Budget
+from replank.chain.budget import Budget
 from replank.cli.options import FOLDER, console, data_options, example, json_option, option, print_json
 from replank.cli.stages import required_data
-from replank.data import DataConfig
-from replank.source import open_source
-from replank.units import milliseconds, per_second, size_in_bytes
+from replank.data.examples import DataConfig
+from replank.models.source import open_source
+from replank.system.units import milliseconds, per_second, size_in_bytes
 
 
 class _Shape(click.ParamType[tuple[int, int]]):
@@ -68,9 +68,9 @@ def search(
         length=shape[1],
     )
     source, known_data = open_source(predecessor), required_data(data)
-    from replank.search import WINNER
-    from replank.search import search as find
-    from replank.search_plan import SearchPlan
+    from replank.chain.search import WINNER
+    from replank.chain.search import search as find
+    from replank.chain.search_plan import SearchPlan
 
     result = find(source, out, SearchPlan.of(**settings), budget, known_data)
     if as_json:

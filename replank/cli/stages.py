@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from replank.artifact import Artifact, require_free
 from replank.cli.options import (
     FOLDER,
     data_options,
@@ -18,9 +17,10 @@ from replank.cli.options import (
     print_table,
     training_options,
 )
-from replank.data import DataConfig
-from replank.errors import UsageError
-from replank.source import Source, open_source
+from replank.data.examples import DataConfig
+from replank.models.artifact import Artifact, require_free
+from replank.models.source import Source, open_source
+from replank.system.errors import UsageError
 
 
 @click.command(
@@ -37,8 +37,8 @@ def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_j
     Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.
     """
     source, known_data = source_for(out, encoder, force), required_data(data)
-    from compress.finetune import FinetuneConfig
-    from compress.finetune import finetune as stage
+    from replank_compress.finetune import FinetuneConfig
+    from replank_compress.finetune import finetune as stage
 
     show(stage(source, out, FinetuneConfig(**training), known_data, force=force), as_json)
 
@@ -66,8 +66,8 @@ def export(model: str, out: Path, data: DataConfig | None, force: bool, as_json:
     With the task's data, real texts are compared too and the quality is measured.
     """
     source = source_for(out, model, force)
-    from export.convert import ExportConfig
-    from export.convert import export as stage
+    from replank_export.convert import ExportConfig
+    from replank_export.convert import export as stage
 
     show(stage(source, out, ExportConfig(**settings), data, force=force), as_json)
 
@@ -114,8 +114,8 @@ def quantize(
     With the task's data the loss is measured; above --max-drop nothing is written and the exit code is 3.
     """
     source = source_for(out, model, force)
-    from export.int8 import DynamicInt8, StaticInt8
-    from export.quantize import quantize as stage
+    from replank_export.int8.config import DynamicInt8, StaticInt8
+    from replank_export.quantize import quantize as stage
 
     given = {"calibration": calibration, "calibration_rows": calibration_rows}
     given = {name: value for name, value in given.items() if value is not None}

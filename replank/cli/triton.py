@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from replank.cli.options import FOLDER, example, json_option, option, print_json, print_table, threads_option
-from replank.source import open_source
+from replank.models.source import open_source
 
 
 @click.command(
@@ -31,7 +31,7 @@ def triton(model: str, out: Path, force: bool, as_json: bool, **settings: Any) -
     Triton takes token ids: clients tokenize with MODEL's tokenizer.json, and pad to few lengths.
     """
     source = open_source(model)
-    from export.triton import TritonConfig, files_of, write_repository
+    from replank_export.triton import TritonConfig, files_of, write_repository
 
     folder = write_repository(source, out, TritonConfig(**settings), force=force)
     if as_json:

@@ -20,9 +20,9 @@ from replank.cli.options import (
     print_json,
 )
 from replank.cli.stages import required_data
-from replank.data import DataConfig
-from replank.errors import UsageError
-from replank.source import open_source
+from replank.data.examples import DataConfig
+from replank.models.source import open_source
+from replank.system.errors import UsageError
 
 
 @click.command(short_help="Try the whole chain on real data, offline.", epilog=example("replank quickstart demo"))
@@ -33,7 +33,7 @@ def quickstart(out: Path, as_json: bool) -> None:
 
     Needs the demo extra. Interrupted, the same command goes on where it stopped.
     """
-    from replank.pipeline import quickstart as chain
+    from replank.chain.pipeline import quickstart as chain
 
     _show_chain(out, chain(out), as_json)
 
@@ -66,8 +66,8 @@ def run(
 
     A model that is fine-tuned already is its own predecessor. Run again, finished stages are kept as they are.
     """
-    from replank.pipeline import Plan
-    from replank.pipeline import run as chain
+    from replank.chain.pipeline import Plan
+    from replank.chain.pipeline import run as chain
 
     plan = Plan.of(
         layers=layers,
@@ -114,11 +114,11 @@ def serve(
 
     Each is a folder, or NAME=FOLDER to be asked for under a name of yours; the first answers where none is named.
     """
-    from replank.runtime import Model, load_model, require_whole_texts
-    from serve.config import ServeConfig
-    from serve.security import read_keys
-    from serve.served import checked_name, name_for
-    from serve.server import run_server
+    from replank.runtime.model import Model, load_model, require_whole_texts
+    from replank_serve.http.config import ServeConfig
+    from replank_serve.http.security import read_keys
+    from replank_serve.models.loaded_model import checked_name, name_for
+    from replank_serve.server import run_server
 
     def load(folder: str | Path) -> Model:
         source = open_source(folder)
@@ -138,7 +138,7 @@ def serve(
             raise UsageError(f"two models have the name {name}", hint="replank serve a=FOLDER b=FOLDER names them")
         folders[name] = folder
     if ray:
-        from serve.ray_app import RayConfig, run_on_ray
+        from replank_serve.ray_app import RayConfig, run_on_ray
 
         # Loaded here too: what cannot be loaded is said before a cluster starts. Replicas have other working folders.
         places = {name: str(load(folder).source.folder.resolve()) for name, folder in folders.items()}
@@ -154,7 +154,7 @@ COMMANDS = (serve,)
 
 
 def _show_chain(out: Path, summary: dict[str, Any], as_json: bool) -> None:
-    from replank.pipeline import comparison_table
+    from replank.chain.pipeline import comparison_table
 
     if as_json:
         print_json(summary)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from replank.artifact import MANIFEST, TRAINING, Artifact, Manifest
-from replank.errors import DataError, UsageError
+from replank.models.artifact import MANIFEST, TRAINING, Artifact, Manifest
+from replank.system.errors import DataError, UsageError
 
 SUMMARY, BENCHMARK = "summary.json", "benchmark.json"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from replank.card import lineage
-from replank.charts import training_chart
+from replank.charts.svg import training_chart
+from replank.models.card import lineage
 from replank.report.commands import commands
 from replank.report.document import Block, Commands, Document, Figure, Grid, Heading, Paragraph, Steps
 from replank.report.facts import Facts, Stage

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from replank.charts.scatter import Point, pareto_front, scatter_chart
 from replank.report.document import Block, Figure, Grid, Heading, Paragraph
 from replank.report.facts import Facts, Stage
-from replank.scatter import Point, pareto_front, scatter_chart
 
 
 def speed_section(facts: Facts) -> list[Block]:

@@ -18,7 +18,7 @@ def write_report(out: Path, benchmark: Path | None = None) -> Path:
 
     :param benchmark: what ``replank benchmark --json`` printed; where ``None``, ``benchmark.json`` in ``out``, if any.
     :returns: the page.
-    :raises ReplankError: see :func:`replank.report.facts.read_facts`.
+    :raises ReplankError: see :func:`read_facts`.
     """
     report = document(read_facts(out, benchmark))
     for name, text in ((PAGE, to_page(report)), (MARKDOWN, to_markdown(report))):

@@ -1,0 +1,50 @@
+"""The stage `finetune`: an encoder and a task to a predecessor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import set_seed
+
+from replank.data.examples import DataConfig
+from replank.models.artifact import Artifact, require_free
+from replank.models.provenance import Stopwatch
+from replank.models.source import Source, require_kind
+from replank.runtime.torch_model import head_of, load_torch_model
+from replank_compress.saving import Run, work_folder, write_artifact
+from replank_compress.training.config import TrainingConfig
+from replank_compress.training.method import Method
+from replank_compress.training.train import train
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(TrainingConfig):
+    """How a predecessor is made; the fields are those of :class:`TrainingConfig`."""
+
+
+def finetune(
+    source: Source, out: Path, config: FinetuneConfig, data_config: DataConfig, *, force: bool = False
+) -> Artifact:
+    """Fine-tune an encoder on a task.
+
+    :param source: an encoder, with or without a head; a head of another size gives way to a new one.
+    :raises ReplankError: whatever keeps it from being done; ``out`` is then as it was.
+    """
+    stopwatch = Stopwatch()
+    require_kind(source, "torch", "finetune")
+    require_free(out, force=force, source=source.folder)
+    data = data_config.load()
+    set_seed(config.seed)
+    model = load_torch_model(source, data.task.kind, new_head=True, **head_of(data.task))
+    run = Run("finetune", source, data, config, stopwatch)
+    trained = train(
+        Method(model),
+        data,
+        source.text_encoder(data.task),
+        config,
+        work=work_folder(out),
+        fingerprint=run.fingerprint,
+        title="finetune",
+    )
+    return write_artifact(model, run, trained, out, force=force)

@@ -1,0 +1,1 @@
+"""Methods of compression: module replacing and its baselines."""

@@ -1,0 +1,135 @@
+"""From a trained model to an artifact: saved, loaded again as a stranger would, measured, sealed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replank.charts.svg import training_chart
+from replank.data.examples import Dataset
+from replank.models.artifact import TRAINING, TRAINING_CHART, Artifact, Manifest, new_artifact, seal
+from replank.models.provenance import Stopwatch, config_json, made_by
+from replank.models.source import Source, open_source
+from replank.runtime.evaluate import evaluate
+from replank.runtime.model import TorchPredictor, load_model
+from replank.system.errors import QualityGateError
+from replank.system.processes import is_first_process
+from replank.system.progress import progress
+from replank.system.quiet import quiet_transformers
+from replank.text.tokenization import TextEncoder, save_tokenizer
+from replank_compress.training.checkpoints import clear
+from replank_compress.training.config import TrainingConfig
+from replank_compress.training.processes import wait_for_all
+from replank_compress.training.train import Trained
+
+_EXTRACTION_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: what it starts from and how.
+
+    :param init_from: the model whose layers it starts from, where that is another.
+    """
+
+    stage: str
+    source: Source
+    data: Dataset
+    config: TrainingConfig
+    stopwatch: Stopwatch
+    init_from: Source | None = None
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Name and digest of ``init_from``, for the manifest."""
+        if self.init_from is None:
+            return {}
+        parent = self.init_from.as_parent()
+        return {"init_from": {name: parent[name] for name in ("name", "digest")}}
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What makes this run this run; checkpoints of another are not resumed from."""
+        return {
+            "stage": self.stage,
+            "source": self.source.as_parent()["digest"],
+            "config": config_json(self.config),
+            **self.origin,
+            "task": self.data.task.to_json(),
+            "data": self.data.digests,
+        }
+
+
+def work_folder(out: Path) -> Path:
+    """Where checkpoints lie until the artifact is whole: beside it, in sight."""
+    out = out.resolve()
+    return out.with_name(f"{out.name}.work")
+
+
+def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) -> Artifact:
+    """Save a model, load it again from the disk, measure that, and seal it. The checkpoints then go.
+
+    Of several processes the first does it, and the others wait.
+
+    :param model: a plain ``PreTrainedModel``.
+    """
+    if is_first_process():
+        _write(model, run, trained, out, force=force)
+    wait_for_all()
+    return Artifact.open(out)
+
+
+def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) -> None:
+    held_out = run.data.held_out
+    with new_artifact(out, force=force) as folder:
+        with quiet_transformers():
+            model.save_pretrained(folder)
+        save_tokenizer(run.source.folder, folder)
+        loaded = load_model(open_source(folder), task=run.data.task)
+        with progress(f"evaluate on {held_out}", len(run.data.split(held_out))) as advance:
+            quality = evaluate(loaded, run.data, held_out, progress=advance)
+        if other := run.data.also_held_out:
+            quality |= {"mismatched": evaluate(loaded, run.data, other)}
+        training = {"curve": trained.curve, "seconds": trained.seconds, "joules": trained.joules}
+        (folder / TRAINING).write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
+        chart = training_chart(f"{run.stage}: {run.data.task.name}", trained.curve, run.data.task.headline)
+        (folder / TRAINING_CHART).write_text(chart, encoding="utf-8")
+        seal(
+            folder,
+            Manifest(
+                kind="torch",
+                precision="fp32",
+                task=run.data.task,
+                made_by=made_by(
+                    run.stage,
+                    run.config,
+                    run.stopwatch,
+                    **run.origin,
+                    data=run.data.digests,
+                    steps=trained.steps,
+                    best_dev={run.data.task.headline: trained.best},
+                    layer_steps=trained.layer_steps,
+                ),
+                parent=run.source.as_parent(),
+                quality=quality,
+            ),
+        )
+    clear(work_folder(out))
+
+
+def require_equal_logits(mixed: Any, extracted: Any, text_encoder: TextEncoder, data: Dataset) -> None:
+    """Make sure that the extracted successor is what was trained and selected.
+
+    :param mixed: the model under replacement, in evaluation mode.
+    :raises QualityGateError: the logits differ by more than 1e-6.
+    """
+    examples = data.split("dev").head(8)
+    batch = text_encoder.pad(text_encoder.tokenize(examples.first, examples.second))
+    ours, theirs = (TorchPredictor(model, "cpu")(batch) for model in (mixed, extracted))
+    difference = float(np.abs(ours - theirs).max())
+    if not difference <= _EXTRACTION_TOLERANCE:
+        raise QualityGateError(f"the extracted successor's logits differ by {difference:.2e} from the trained one's")

@@ -1,0 +1,134 @@
+"""The stage `compress`: a predecessor to a successor of fewer layers, by any of the methods."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+from transformers import set_seed
+
+from replank.data.examples import DataConfig
+from replank.models.artifact import Artifact, require_free
+from replank.models.provenance import Stopwatch
+from replank.models.source import Source, open_source, require_kind
+from replank.runtime.evaluate import require_same_task
+from replank.runtime.torch_model import head_of, load_torch_model, require_head
+from replank.system.errors import ModelError, UsageError
+from replank_compress.layers import group_sizes, layer_stack
+from replank_compress.saving import Run, require_equal_logits, work_folder, write_artifact
+from replank_compress.training.config import TrainingConfig
+from replank_compress.training.method import Method
+from replank_compress.training.train import train
+
+
+@dataclass(frozen=True)
+class SuccessorConfig(TrainingConfig):
+    """What all methods of making a successor share.
+
+    The learning rate is higher than in fine-tuning, because a few layers must learn what many knew.
+
+    :param layers: layers of the successor; must divide the predecessor's. ``None`` halves them.
+    :param grouping: how many of the predecessor's layers each layer of the successor replaces, instead of ``layers``.
+    :param init_from: the model whose layers the successor's start as: a hub name or a folder; ``None`` is the
+        predecessor itself, as in the paper's code. Baselines take its embeddings too, and get a new head.
+    :param init_layers: which of its layers: the ``first``, or the first of each group (``spread``).
+    """
+
+    epochs: float = 5.0
+    learning_rate: float = 1e-4
+    layers: int | None = None
+    grouping: tuple[int, ...] | None = None
+    init_from: str | Path | None = None
+    init_layers: Literal["first", "spread"] = "first"
+
+    @abstractmethod
+    def method(self, predecessor: Any, origin: Any, layers: Sequence[nn.Module], sizes: Sequence[int]) -> Method:
+        """How the successor is trained.
+
+        :param predecessor: the fine-tuned model; the method may take it apart.
+        :param origin: the model that the layers come from: the predecessor, or the pretrained encoder with a new head.
+        :param layers: copies of the layers that the successor's start as.
+        :param sizes: how many of the predecessor's layers each of them replaces.
+        """
+
+    def require_sense(self, total: int) -> None:
+        """Refuse what does not fit a training of so many steps."""
+
+
+def compress(
+    source: Source, out: Path, config: SuccessorConfig, data_config: DataConfig, *, force: bool = False
+) -> Artifact:
+    """Make a successor.
+
+    :param source: a fine-tuned model, the predecessor.
+    :param config: its type is the method.
+    :raises ReplankError: whatever keeps it from being done; ``out`` is then as it was.
+    """
+    stopwatch = Stopwatch()
+    require_kind(source, "torch", "compress")
+    require_free(out, force=force, source=source.folder)
+    sizes = group_sizes(source.layers, config.layers, config.grouping)
+    data = data_config.load(source.task)
+    require_head(source, data.task.kind)
+    require_same_task(source.name, source.task, data)
+    config.require_sense(config.steps(len(data.split("train"))))
+    set_seed(config.seed)
+    predecessor = load_torch_model(source)
+    encoder = open_source(config.init_from) if config.init_from else None
+    origin = _pretrained(encoder, source) if encoder else predecessor
+    _require_fit(origin, predecessor)
+    method = config.method(predecessor, origin, initial_layers(origin, sizes, config.init_layers), sizes)
+    run = Run("compress", source, data, config, stopwatch, encoder)
+    text_encoder = source.text_encoder(data.task)
+    trained = train(
+        method, data, text_encoder, config, work=work_folder(out), fingerprint=run.fingerprint, title="compress"
+    )
+    successor = method.extract()
+    require_equal_logits(method.model.eval(), successor, text_encoder, data)
+    return write_artifact(successor, run, trained, out, force=force)
+
+
+def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Module]:
+    """Copies of the layers that a successor starts as.
+
+    :param choice: ``first``, or ``spread``: the first of each group.
+    :raises UsageError: the model has too few layers.
+    """
+    stack = layer_stack(origin)
+    indices = list(range(len(sizes)))
+    if choice == "spread":
+        indices = [end - size for end, size in zip(accumulate(sizes), sizes, strict=True)]
+    if indices[-1] >= len(stack):
+        raise UsageError(f"--init-from has {len(stack)} layers; layer {indices[-1] + 1} is wanted of it")
+    return [copy.deepcopy(stack[index]) for index in indices]
+
+
+def _pretrained(encoder: Source, predecessor: Source) -> Any:
+    require_kind(encoder, "torch", "compress --init-from")
+    return load_torch_model(encoder, predecessor.task.kind, new_head=True, **head_of(predecessor.task))
+
+
+def _require_fit(origin: Any, predecessor: Any) -> None:
+    """Refuse a model whose layers cannot take the place of the predecessor's, or that reads other tokens.
+
+    :raises ModelError: it is of another architecture, width or vocabulary.
+    """
+    ours, theirs = (
+        [
+            *((name, value.shape) for name, value in layer_stack(model)[0].state_dict().items()),
+            ("tokens", model.get_input_embeddings().weight.shape),
+            ("type", type(layer_stack(model)[0])),
+        ]
+        for model in (origin, predecessor)
+    )
+    if ours != theirs:
+        raise ModelError(
+            "--init-from does not fit the predecessor: another architecture, hidden size or vocabulary",
+            hint="it takes the encoder that the predecessor was fine-tuned from",
+        )

@@ -1,0 +1,161 @@
+"""The one place that drives transformers.Trainer: for fine-tuning and for every method of compression alike."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import EvalPrediction, TrainerState
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from replank.data.examples import Dataset
+from replank.data.training_examples import IGNORED, LabelledExamples
+from replank.system.errors import TrainingError, UsageError
+from replank.system.processes import is_first_process, process_count
+from replank.system.quiet import quiet_transformers
+from replank.tasks.metrics import decide, score
+from replank.tasks.task import Task
+from replank.text.tokenization import TextEncoder
+from replank_compress.training.batches import Collator
+from replank_compress.training.callbacks import EarlyStopping, Spending, Watcher
+from replank_compress.training.checkpoints import claim, newest, sweep
+from replank_compress.training.config import TrainingConfig, training_arguments
+from replank_compress.training.method import Method
+from replank_compress.training.processes import wait_for_all
+from replank_compress.training.trainer import MethodTrainer
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left behind, beside the weights in the model.
+
+    :param curve: one entry a logged loss or an evaluation: step, loss, replacing rate, dev metrics.
+    :param steps: optimizer steps done in all runs together.
+    :param best: the best headline metric on the dev split, whose weights the model now has.
+    :param layer_steps: Transformer layers run forward, summed over steps: the compute spent.
+    :param seconds: of training and its evaluations, in all runs together.
+    :param joules: of the processor packages, in all runs together; ``None`` where the machine does not tell.
+    """
+
+    curve: list[dict[str, Any]]
+    steps: int
+    best: float
+    layer_steps: int
+    seconds: float
+    joules: float | None = None
+
+
+def train(
+    method: Method,
+    data: Dataset,
+    text_encoder: TextEncoder,
+    config: TrainingConfig,
+    *,
+    work: Path,
+    fingerprint: dict[str, Any],
+    title: str,
+) -> Trained:
+    """Train a method's model in place and leave the weights that did best on the dev split in it.
+
+    Checkpoints lie in ``work``, which a later call with the same fingerprint resumes from. Ctrl-C and SIGTERM
+    end the step, write a checkpoint and raise ``KeyboardInterrupt``; a second Ctrl-C stops at once.
+
+    :param fingerprint: what makes the run this run: source, configuration, data.
+    :raises TrainingError: ``work`` holds checkpoints of another run, or the loss is not a number any more.
+    :raises UsageError: the model or the hardware cannot be trained as asked.
+    """
+    train_set, dev_set = data.split("train"), data.split("dev")
+    total = config.steps(len(train_set))
+    if config.checkpoint_activations and not method.model.supports_gradient_checkpointing:
+        raise UsageError(f"--checkpoint-activations: {type(method.model).__name__} of transformers cannot do that")
+    arguments = training_arguments(config, work, len(train_set))
+    checkpoint = _claim(work, fingerprint | {"processes": process_count()})
+    stopping = EarlyStopping(config.patience, lambda step: method.may_stop(step, total)) if config.patience else None
+    if checkpoint and stopping:
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        # It had ended already when it was killed, and must not go on from there.
+        arguments.max_steps = state.global_step if stopping.is_over(state.log_history) else total
+    watcher, spending = Watcher(title), Spending()
+    trainer = MethodTrainer(
+        method,
+        total,
+        config.batch_size,
+        spending,
+        args=arguments,
+        train_dataset=LabelledExamples(data.task, text_encoder, train_set, seed=config.seed),
+        eval_dataset=LabelledExamples(data.task, text_encoder, dev_set),
+        data_collator=Collator(text_encoder),
+        compute_metrics=_metrics_of(data.task),
+        preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
+        callbacks=[watcher, spending, *([stopping] if stopping else [])],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if checkpoint:
+        _log.warning("resuming from %s", checkpoint)
+    try:
+        with quiet_transformers(), watcher:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Exception as error:
+        if checkpoint and not watcher.has_begun:
+            raise TrainingError(f"cannot resume from {checkpoint}: {error}", hint=f"delete {checkpoint}") from error
+        raise
+    finally:
+        if is_first_process():
+            sweep(work)
+    # The first process deletes the checkpoints soon, from which the others may still be loading the best.
+    wait_for_all()
+    # Mixed precision and several processes wrap the model; what leaves here computes in fp32 again, by itself.
+    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    state = trainer.state
+    return Trained(
+        curve=_curve(state.log_history),
+        steps=state.global_step,
+        best=float(state.best_metric or 0.0),
+        layer_steps=sum(method.layers_run(step, total) for step in range(state.global_step)),
+        **spending.so_far(),
+    )
+
+
+def _claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
+    """The checkpoint to resume from; the first process looks after the folder, the others see what it left."""
+    if is_first_process():
+        claim(work, fingerprint)
+    wait_for_all()
+    return newest(work)
+
+
+def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Trainer's log without what it says of its own speed."""
+    unwanted = ("runtime", "per_second")
+    kept = [entry for entry in history if "loss" in entry or "eval_loss" in entry]
+    return [{key: value for key, value in entry.items() if not key.endswith(unwanted)} for entry in kept]
+
+
+def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
+    def compute(prediction: EvalPrediction) -> dict[str, float]:
+        found, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        if task.is_per_token:
+            pairs = list(zip(found, labels, strict=True))
+            values = score(
+                task,
+                [row[target != IGNORED] for row, target in pairs],
+                [target[target != IGNORED] for _, target in pairs],
+            )
+        else:
+            values = score(task, decide(task, found.astype(np.float32)), labels)
+        return {"headline": values[task.headline]} | values
+
+    return compute
+
+
+def _argmax(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """What is kept of an evaluation: an answer for each token, not logits for each entry of the vocabulary."""
+    return logits.argmax(dim=-1)

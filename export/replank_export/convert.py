@@ -1,0 +1,163 @@
+"""The stage `export`: a torch model to a fused ONNX graph that gives the same answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from replank.data.examples import DataConfig, Dataset
+from replank.models.artifact import Artifact, Manifest, new_artifact, require_free, seal
+from replank.models.provenance import Stopwatch, made_by
+from replank.models.source import Source, open_source, require_kind
+from replank.runtime.evaluate import evaluate, require_same_task
+from replank.runtime.model import Model, load_model
+from replank.runtime.torch_model import require_head
+from replank.system.errors import UsageError
+from replank.system.extras import require
+from replank.system.progress import progress
+from replank.text.tokenization import INPUT_NAMES, save_tokenizer
+from replank_export.fusion.exporters import EXPORTERS, ExporterName, write_graph
+from replank_export.fusion.fp16 import to_half
+from replank_export.verify.compare import Verification, verify
+from replank_export.verify.padding_cases import hostile_cases
+
+_CASES = 8
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How a graph is made.
+
+    :param exporter: ``torchscript``, ``dynamo``, or ``auto``: the first of them whose graph is fused completely.
+    :param precision: of the weights and of what is computed: ``fp32``, or ``fp16`` for CUDA.
+    :param opset: version of ONNX's operators, 17 to 20 (18 to 20 for ``dynamo``): what is written and fused.
+    :param features: leave the head out: the graph gives the last hidden state of each token.
+    :param allow_unfused: write a graph whose attention or norms are not fused, too.
+    """
+
+    exporter: ExporterName = "auto"
+    precision: Literal["fp32", "fp16"] = "fp32"
+    opset: int = 18
+    features: bool = False
+    allow_unfused: bool = False
+
+    def __post_init__(self) -> None:
+        if self.exporter not in get_args(ExporterName):
+            raise UsageError(f"--exporter is {self.exporter!r}; expected {', '.join(get_args(ExporterName))}")
+        if self.precision not in ("fp32", "fp16"):
+            raise UsageError(f"--precision is {self.precision!r}; expected fp32 or fp16")
+        oldest = EXPORTERS["torchscript" if self.exporter == "auto" else self.exporter].oldest_opset
+        if not oldest <= self.opset <= 20:
+            raise UsageError(f"--opset is {self.opset}; expected {oldest} to 20")
+
+
+def export(
+    source: Source,
+    out: Path,
+    config: ExportConfig,
+    data_config: DataConfig | None = None,
+    *,
+    force: bool = False,
+) -> Artifact:
+    """Trace, fuse, and compare with torch under every kind of padding before the artifact exists.
+
+    :param data_config: the task's data: real texts to compare on, and the split to measure quality on.
+    :raises ModelError: the model cannot be exported, or cannot be fused completely.
+    :raises QualityGateError: the graph gives other numbers than torch.
+    """
+    stopwatch = Stopwatch()
+    require_kind(source, "torch", "export")
+    if not config.features:
+        require_head(source)
+    elif data_config is not None:
+        raise UsageError("--features is not of a task: it takes no data", hint="leave the data out, or --features")
+    require("onnx", "sympy")
+    require_free(out, force=force, source=source.folder)
+    data = load_data(source, data_config)
+    task = data.task if data else source.encoder_task if config.features else source.task
+    with new_artifact(out, force=force) as folder:
+        graph = write_graph(
+            source,
+            folder / "model.onnx",
+            task,
+            config.exporter,
+            opset=config.opset,
+            segments=source.text_encoder(task).input_names == INPUT_NAMES,
+            allow_unfused=config.allow_unfused,
+        )
+        copy_model_files(source, folder)
+        (folder / "ort_config.json").write_text(ort_config(config.opset), encoding="utf-8")
+        reference = load_model(source, task=task)
+        kept = None
+        if config.precision == "fp16":
+            batches = [batch for case in hostile_cases(reference) for batch in case.batches]
+            kept = to_half(folder / "model.onnx", batches)
+        candidate = load_model(open_source(folder), task=task)
+        verification = compare(reference, candidate, data, config.precision)
+        verification.require()
+        seal(
+            folder,
+            Manifest(
+                kind="onnx",
+                precision=config.precision,
+                task=task,
+                made_by=made_by(
+                    "export",
+                    config,
+                    stopwatch,
+                    data=data.digests if data else None,
+                    exporter=graph.exporter,
+                    fused=graph.fused,
+                    unfused=graph.unfused,
+                    kept_in_fp32=kept,
+                ),
+                parent=source.as_parent(),
+                quality=measure(candidate, data) if data else None,
+                verification=verification.to_json(),
+            ),
+        )
+    return Artifact.open(out)
+
+
+def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
+    """The data with the model's own labels, or ``None`` where none is given."""
+    if data_config is None:
+        return None
+    data = data_config.load(source.task)
+    require_same_task(source.name, source.task, data)
+    return data
+
+
+def compare(reference: Model, candidate: Model, data: Dataset | None, precision: str) -> Verification:
+    """Verify with progress, on the dev split's texts where there are any."""
+    texts = None if data is None else data.split("dev" if "dev" in data.splits else data.held_out)
+    with progress("verify", _CASES if data else _CASES - 1) as advance:
+        return verify(reference, candidate, precision=precision, examples=texts, progress=advance)
+
+
+def measure(model: Model, data: Dataset) -> dict[str, Any]:
+    """Quality on the held-out split, with progress."""
+    split = data.held_out
+    with progress(f"evaluate on {split}", len(data.split(split))) as advance:
+        return evaluate(model, data, split, progress=advance)
+
+
+def copy_model_files(source: Source, folder: Path) -> None:
+    """Configuration and tokenizer of the source."""
+    shutil.copyfile(source.folder / "config.json", folder / "config.json")
+    save_tokenizer(source.folder, folder)
+
+
+def ort_config(opset: int, quantization: dict[str, Any] | None = None) -> str:
+    """``ort_config.json`` in Optimum's keys, which Optimum reads beside the graph."""
+    values = {
+        "one_external_file": True,
+        "opset": opset,
+        "optimization": {},
+        "quantization": quantization or {},
+        "use_external_data_format": False,
+    }
+    return json.dumps(values, indent=2)

@@ -1,0 +1,1 @@
+"""Tracing and fusing graphs, and counting what was fused."""

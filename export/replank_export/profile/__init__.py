@@ -1,0 +1,1 @@
+"""FLOPs, bytes and roofline of models."""

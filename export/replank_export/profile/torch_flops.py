@@ -1,0 +1,101 @@
+"""The work of a torch model, from its configuration and the header of its weights: nothing is loaded or run."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from replank.models.encoders import encoder_of
+from replank.models.source import Source
+from replank.system.errors import ModelError
+from replank_export.profile.flops import Product, Weight, Work
+
+# Precisions in safetensors' names; what has none of these is no weight.
+_PRECISIONS = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
+_TABLE = re.compile(r"(embeddings|relative_attention_bias)\.weight$")
+# A projection of ELECTRA's that stands outside the layers, and sees each token.
+_PER_TOKEN = "embeddings_project"  # noqa: S105 - no password
+# replank loads every torch model in it, whatever it is stored in.
+_COMPUTED_IN = "fp32"
+
+
+def torch_work(source: Source, batch_size: int, length: int) -> Work:
+    """Count a torch model's work.
+
+    :param length: tokens of each text.
+    :raises ModelError: the header of ``model.safetensors`` is damaged.
+    """
+    weights = tuple(
+        Weight(
+            name=name,
+            precision=_PRECISIONS[entry["dtype"]],
+            shape=tuple(entry["shape"]),
+            bytes=entry["data_offsets"][1] - entry["data_offsets"][0],
+            is_table=_TABLE.search(name) is not None,
+        )
+        for name, entry in _read_header(source).items()
+        if name != "__metadata__" and entry["dtype"] in _PRECISIONS
+    )
+    linears = [_linear(source, weight, batch_size, length) for weight in weights if _is_linear(weight)]
+    products = (*linears, *_tied_decoder(source, weights, batch_size * length), *_attention(source, batch_size, length))
+    # DeBERTa's scores have two more terms, of positions.
+    uncounted = {"relative attention": source.layers} if source.config.get("relative_attention") else {}
+    return Work(batch_size, length, source.model_file.stat().st_size, products, weights, uncounted)
+
+
+def _read_header(source: Source) -> dict[str, Any]:
+    """Types, shapes and places of all tensors: a length of eight bytes, then so much JSON."""
+    with source.model_file.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        try:
+            header: dict[str, Any] = json.loads(file.read(min(size, source.model_file.stat().st_size)))
+        except ValueError:
+            raise ModelError(
+                f"{source.model_file} is damaged: it has no header of safetensors", hint="copy the model again"
+            ) from None
+    return header
+
+
+def _is_linear(weight: Weight) -> bool:
+    return len(weight.shape) == 2 and not weight.is_table
+
+
+def _linear(source: Source, weight: Weight, batch_size: int, length: int) -> Product:
+    """A linear layer: each token's within the stack, before it, and where each token is answered; else each text's."""
+    stack = f".{encoder_of(source.config, source.name).layers}."
+    per_token = stack in f".{weight.name}" or _PER_TOKEN in weight.name or source.task.is_per_token
+    columns, inner = weight.shape
+    return Product(
+        name=weight.name,
+        operator="Linear",
+        precision=_COMPUTED_IN,
+        rows=batch_size * (length if per_token else 1),
+        inner=inner,
+        columns=columns,
+    )
+
+
+def _tied_decoder(source: Source, weights: tuple[Weight, ...], tokens: int) -> list[Product]:
+    """The product with the transposed table of words that guesses masked tokens; the file holds the table once."""
+    vocabulary = source.config.get("vocab_size")
+    if source.task.kind != "masked-lm" or any(
+        _is_linear(weight) and weight.shape[0] == vocabulary for weight in weights
+    ):
+        return []
+    table = next(weight for weight in weights if weight.is_table and weight.shape[0] == vocabulary)
+    return [Product(table.name, "Linear", _COMPUTED_IN, rows=tokens, inner=table.shape[1], columns=table.shape[0])]
+
+
+def _attention(source: Source, batch_size: int, length: int) -> list[Product]:
+    """Scores of all tokens with all, and their values weighted by them, for each head."""
+    config = source.config
+    heads = int(config.get("num_attention_heads") or config["n_heads"])
+    width = int(config.get("hidden_size") or config["dim"]) // heads
+    return [
+        Product(
+            f"layer {layer}", "Attention", _COMPUTED_IN, length, inner, columns, batch_size * heads, has_weight=False
+        )
+        for layer in range(source.layers)
+        for inner, columns in ((width, length), (length, width))
+    ]

@@ -1,0 +1,219 @@
+"""The stage `quantize`: a graph in fp32 to INT8 weights and activations, judged by the task metric and by the clock."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto
+
+from replank.data.examples import DataConfig, Dataset
+from replank.models.artifact import Artifact, Manifest, new_artifact, require_free, seal
+from replank.models.encoders import position_limit
+from replank.models.provenance import Stopwatch, made_by
+from replank.models.source import Source, open_source, require_kind
+from replank.runtime.evaluate import evaluate
+from replank.runtime.model import Model, load_model
+from replank.runtime.timing import measure as measure_latency
+from replank.runtime.timing import random_batch
+from replank.system.environment import instruction_sets, int8_target
+from replank.system.errors import DataError, ModelError, QualityGateError, UsageError
+from replank.system.extras import require
+from replank.text.tokenization import Batch
+from replank_export.convert import compare, copy_model_files, load_data, measure, ort_config
+from replank_export.fusion.fusion import count_fused, takes_lengths
+from replank_export.graph_files import is_large
+from replank_export.int8.accuracy import keep_until_good
+from replank_export.int8.config import TABLES, Int8Config, StaticInt8, float_weights, prepared
+
+_QUANTIZED = {"QAttention", "MatMulInteger", "DynamicQuantizeLinear", "QuantizeLinear", "QLinearMatMul", "MatMulNBits"}
+# The shape at which INT8 must be faster than its source.
+_GATE_LENGTH = 128
+_log = logging.getLogger(__name__)
+
+
+def quantize(
+    source: Source,
+    out: Path,
+    config: Int8Config,
+    data_config: DataConfig | None = None,
+    *,
+    force: bool = False,
+) -> Artifact:
+    """Quantize a graph and measure what it costs and what it brings.
+
+    :param source: an ONNX model in fp32, as the stage `export` makes it.
+    :param data_config: the task's data; without it the quality is not known, and the manifest says so. Static scales
+        need it.
+    :raises ModelError: the graph is not in fp32.
+    :raises QualityGateError: the headline metric falls by more than ``max_drop`` whatever is kept in floating point,
+        or the graph is not faster than its source here.
+    """
+    stopwatch = Stopwatch()
+    require_kind(source, "onnx", "quantize")
+    require("onnx", "sympy")
+    require_free(out, force=force, source=source.folder)
+    fused = _require_float(source)
+    data = load_data(source, data_config)
+    task = data.task if data else source.task
+    reference = load_model(source, task=task)
+    texts = _calibration_texts(reference, data, config.calibration_rows) if isinstance(config, StaticInt8) else []
+    with new_artifact(out, force=force) as folder, prepared(source.model_file, config, texts) as graph:
+        target = folder / "model.onnx"
+        graph.write(target)
+        copy_model_files(source, folder)
+        if data is not None:
+            # Chosen on dev, where there is one; what is reported comes from the held-out split.
+            split = "dev" if "dev" in data.splits else data.held_out
+            drop = _drop_of(reference, folder, data, split)
+            keep_until_good(graph, target, config.max_drop, reference, data.split(split), drop)
+        (folder / "ort_config.json").write_text(_ort_config(target, config), encoding="utf-8")
+        candidate = load_model(open_source(folder), task=task)
+        verification = compare(reference, candidate, data, "int8")
+        verification.require()
+        speed = _speed(reference, candidate) if config.instructions == int8_target() else None
+        require_faster(speed, config)
+        seal(
+            folder,
+            Manifest(
+                kind="onnx",
+                precision="int8",
+                task=task,
+                made_by=made_by(
+                    "quantize",
+                    config,
+                    stopwatch,
+                    data=data.digests if data else None,
+                    scheme=config.scheme,
+                    quantized=fused,
+                    kept_in_float=float_weights(target),
+                    instruction_sets=instruction_sets(),
+                    target=config.instructions,
+                    reduce_range=config.reduce_range,
+                    sizes=_sizes(source.model_file, target),
+                    speed=speed,
+                ),
+                parent=source.as_parent(),
+                quality=_quality(reference, candidate, data) if data else None,
+                verification=verification.to_json(),
+            ),
+        )
+    return Artifact.open(out)
+
+
+def _require_float(source: Source) -> dict[str, int]:
+    """Refuse what is not in fp32, and say what will be wrong or slow of a graph that replank did not make.
+
+    :returns: how often each fused operator stands in it.
+    """
+    model = onnx.load(str(source.model_file), load_external_data=False)
+    if _QUANTIZED & {node.op_type for node in model.graph.node}:
+        raise ModelError(f"{source.name} is quantized already", hint="quantize the fp32 model that it was made of")
+    if any(tensor.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16) for tensor in model.graph.initializer):
+        raise ModelError(f"{source.name} is not in fp32", hint="replank export makes an fp32 graph of the torch model")
+    fused = count_fused(source.model_file)
+    if fused.get("Attention", 0) < source.layers:
+        _log.warning(
+            "%s has %d fused Attention nodes for %d layers; in INT8 it stays slower than what replank export makes",
+            source.name,
+            fused.get("Attention", 0),
+            source.layers,
+        )
+    if takes_lengths(model):
+        _log.warning(
+            "%s turns the attention mask into lengths: right for padding on the right, as replank pads, wrong for any "
+            "other; replank export keeps the mask",
+            source.name,
+        )
+    return fused
+
+
+def _calibration_texts(model: Model, data: Dataset | None, rows: int) -> list[Batch]:
+    """Texts of the training split, or of dev where there is none, each by itself."""
+    if data is None:
+        raise UsageError(
+            "static scales are calibrated on texts of the task, and no data is given",
+            hint="--task NAME, --data FOLDER or --train FILE; or --scheme dynamic, which needs none",
+        )
+    split = next((name for name in ("train", "dev") if name in data.splits), data.held_out)
+    examples = data.split(split).head(rows)
+    if len(examples) < rows:
+        raise DataError(
+            f"the {split} split has {len(examples)} rows, and {rows} are to be calibrated on",
+            hint="give more rows, or fewer --calibration-rows (16 at least)",
+        )
+    return [model.text_encoder.pad([tokens]) for tokens in model.text_encoder.tokenize(examples.first, examples.second)]
+
+
+def _speed(reference: Model, candidate: Model) -> dict[str, float]:
+    """Milliseconds of both for one text, in turn, so that a drifting machine hits both alike."""
+    length = min(_GATE_LENGTH, position_limit(reference.source.config, reference.source.name))
+    batch = random_batch(reference, 1, length, seed=0)
+    samples: dict[str, list[float]] = {"source_ms": [], "ms": []}
+    for _ in range(7):
+        for name, model in (("source_ms", reference), ("ms", candidate)):
+            run = model.predictor
+            samples[name] += measure_latency(lambda run=run: run(batch), warmup=1, min_iterations=3, min_seconds=0.05)  # type: ignore[misc]
+    return {"length": length} | {name: statistics.median(values) for name, values in samples.items()}
+
+
+def require_faster(speed: dict[str, float] | None, config: Int8Config) -> None:
+    """Refuse a graph that is not faster than its source.
+
+    :param speed: milliseconds of both; ``None`` where they could not be measured here.
+    :raises QualityGateError: unless ``allow_slower``.
+    """
+    if speed is None:
+        _log.warning("made for %s, which this machine is not: its speed is not known", config.instructions)
+    elif speed["ms"] >= speed["source_ms"]:
+        found = f"INT8 takes {speed['ms']:.2f} ms for {speed['length']} tokens, its source {speed['source_ms']:.2f} ms"
+        if not config.allow_slower:
+            raise QualityGateError(
+                found, hint="serve the fp32 model on this machine, or write the slower one with --allow-slower"
+            )
+        _log.warning("%s: serve the fp32 model on this machine", found)
+
+
+def _sizes(source: Path, target: Path) -> dict[str, dict[str, int]]:
+    """Bytes of the tables that are looked up in and of everything else, before and after."""
+    return {"source": _bytes_of_parts(source), "int8": _bytes_of_parts(target)}
+
+
+def _bytes_of_parts(path: Path) -> dict[str, int]:
+    graph = onnx.load(str(path), load_external_data=is_large(path)).graph
+    looked_up = {name for node in graph.node if node.op_type in (*TABLES, f"Q{TABLES[0]}") for name in node.input}
+    parts = {"embeddings": 0, "rest": 0}
+    for tensor in graph.initializer:
+        parts["embeddings" if tensor.name in looked_up else "rest"] += len(tensor.raw_data)
+    return parts
+
+
+def _drop_of(reference: Model, folder: Path, data: Dataset, split: str) -> Callable[[], float]:
+    """Loss of the headline metric of the graph that lies in a folder, whenever it is called."""
+    name = data.task.headline
+    before = evaluate(reference, data, split)["metrics"][name]
+
+    def drop() -> float:
+        candidate = load_model(open_source(folder), task=data.task)
+        return float(before - evaluate(candidate, data, split)["metrics"][name])
+
+    return drop
+
+
+def _quality(reference: Model, candidate: Model, data: Dataset) -> dict[str, Any]:
+    """The candidate's quality, with the reference's metrics on the same rows and the loss."""
+    before, after = measure(reference, data), measure(candidate, data)
+    drop = before["metrics"][data.task.headline] - after["metrics"][data.task.headline]
+    return after | {"source_metrics": before["metrics"], "drop": drop}
+
+
+def _ort_config(model: Path, config: Int8Config) -> str:
+    graph = onnx.load(str(model), load_external_data=False)
+    opset = max(entry.version for entry in graph.opset_import if entry.domain in ("", "ai.onnx"))
+    is_static = isinstance(config, StaticInt8)
+    kind = {"is_static": is_static, "format": "QDQ" if is_static else "QOperator", "per_channel": config.per_channel}
+    return ort_config(opset, kind)

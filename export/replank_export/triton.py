@@ -1,0 +1,162 @@
+"""A model repository for the Triton Inference Server: the graph with the configuration that Triton needs.
+
+Triton takes token ids: clients tokenize with the model's ``tokenizer.json``. It runs together only what was padded
+to the same length. https://github.com/triton-inference-server/common, ``protobuf/model_config.proto``
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from replank.models.source import Source, require_kind
+from replank.runtime.providers import PROVIDERS, open_session
+from replank.system.errors import ModelError, ProviderError, UsageError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_TYPES = {"tensor(int64)": "TYPE_INT64", "tensor(float)": "TYPE_FP32", "tensor(float16)": "TYPE_FP16"}
+_KINDS = {"cpu": "KIND_CPU", "cuda": "KIND_GPU"}
+_LABELS = "labels.txt"
+
+
+@dataclass(frozen=True)
+class TritonConfig:
+    """How Triton runs a model.
+
+    :param name: what clients ask for; the model's folder name where ``None``.
+    :param device: ``cpu`` or ``cuda``.
+    :param threads: of one operator on the CPU; as many as Triton's machine has cores where ``None``.
+    :param max_batch: requests of the same length that run together.
+    :param max_queue: requests that may wait; Triton refuses those beyond.
+    :param timeout_seconds: how long a request may wait before it is refused.
+    :raises UsageError: a value out of range.
+    """
+
+    name: str | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int | None = None
+    max_batch: int = 16
+    max_queue: int = 512
+    timeout_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not _NAME.fullmatch(self.name):
+            raise UsageError(f"--name {self.name}: expected letters, digits, and _ . - between them")
+        for name in ("threads", "max_batch", "max_queue", "timeout_seconds"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 2**31:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: expected more than 0")
+
+
+def write_repository(source: Source, repository: Path, config: TritonConfig, *, force: bool = False) -> Path:
+    """Put a model into a repository, beside whatever other models it has.
+
+    :param source: an ONNX model.
+    :param repository: made if it is not there.
+    :param force: replace the model of that name.
+    :returns: the model's folder: ``config.pbtxt``, the labels, and the graph as version 1.
+    :raises UsageError: there is a model of that name, or the folder cannot be written.
+    :raises ModelError: a torch model, or a name that Triton does not take.
+    :raises ProviderError: the device does not run this precision.
+    """
+    require_kind(source, "onnx", "triton")
+    if reason := PROVIDERS[config.device].refused.get(source.precision):
+        raise ProviderError(f"{source.name} {reason}", hint=f"{source.precision.upper()} is for --device cpu")
+    name = config.name or Path(source.name).resolve().name
+    if not _NAME.fullmatch(name):
+        raise ModelError(f"{name} is no name of a model for Triton", hint="choose one with --name")
+    target = repository / name
+    if target.exists() and not (force and (target / "config.pbtxt").is_file()):
+        raise UsageError(f"{target} exists", hint="choose another --name, or replace a model of Triton's with --force")
+    session = open_session(source.model_file, device="cpu", threads=1)
+    with _new_folder(target) as folder:
+        (folder / "1").mkdir()
+        for file in (source.model_file, *sorted(source.folder.glob("*.onnx_data"))):
+            shutil.copyfile(file, folder / "1" / file.name)
+        # Triton knows labels of whole texts only.
+        labels = () if source.task.is_per_token else source.task.labels
+        if labels:
+            # A line each: Triton counts them.
+            lines = [re.sub(r"\s+", " ", label) for label in labels]
+            (folder / _LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        text = model_config(session, name, config, labelled=bool(labels))
+        (folder / "config.pbtxt").write_text(text, encoding="utf-8")
+    return target
+
+
+def model_config(session: onnxruntime.InferenceSession, name: str, config: TritonConfig, *, labelled: bool) -> str:
+    """``config.pbtxt``, a ``ModelConfig`` of Triton's as text.
+
+    :param labelled: whether the last dimension of the output is that of the labels in ``labels.txt``.
+    """
+    labels = f'  label_filename: "{_LABELS}"\n' if labelled else ""
+    inputs = ",\n".join(f"{{\n{_tensor(node)}}}" for node in session.get_inputs())
+    outputs = ",\n".join(f"{{\n{_tensor(node)}{labels}}}" for node in session.get_outputs())
+    # Triton counts the cores itself; one copy of the model uses them all.
+    threads = (
+        f'parameters {{ key: "intra_op_thread_count" value {{ string_value: "{config.threads}" }} }}\n'
+        if config.threads
+        else ""
+    )
+    return f"""name: "{name}"
+backend: "onnxruntime"
+max_batch_size: {config.max_batch}
+input [
+{inputs}
+]
+output [
+{outputs}
+]
+instance_group [ {{ count: 1 kind: {_KINDS[config.device]} }} ]
+{threads}dynamic_batching {{
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: {round(config.timeout_seconds * 1e6)}
+    max_queue_size: {config.max_queue}
+  }}
+}}
+"""
+
+
+def _tensor(node: Any) -> str:
+    """The first dimension, of the batch, is Triton's own; -1 is any length."""
+    dimensions = ", ".join(str(size) if isinstance(size, int) else "-1" for size in node.shape[1:])
+    return f'  name: "{node.name}"\n  data_type: {_TYPES[node.type]}\n  dims: [ {dimensions} ]\n'
+
+
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    """A folder that becomes ``target`` when the block ends well; never in the repository, which Triton may watch."""
+    folder, old = (_beside(target.parent, suffix) for suffix in ("partial", "old"))
+    try:
+        folder.mkdir(parents=True)
+        target.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror}", hint="choose another OUT") from None
+    try:
+        yield folder
+        if target.exists():
+            target.rename(old)
+        folder.rename(target)
+    finally:
+        for leftover in (folder, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _beside(repository: Path, suffix: str) -> Path:
+    path = repository.resolve()
+    return path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
+
+
+def files_of(folder: Path) -> Sequence[str]:
+    """The files of a model in a repository, by their names in it."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

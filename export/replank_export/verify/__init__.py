@@ -1,0 +1,1 @@
+"""Comparison of models, number by number."""

@@ -1,0 +1,1 @@
+"""Offline prediction of files of any size."""

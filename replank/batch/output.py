@@ -1,0 +1,103 @@
+"""What a batch run writes: a part for each window, which a kill cannot half write, then all of them as one file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from replank.system.errors import UsageError
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+Answer = tuple[str | int | float, ...]
+
+
+def require_suffix(out: Path) -> None:
+    """Refuse an output of an unknown kind.
+
+    :raises UsageError: the suffix is another than :data:`SUFFIXES`.
+    """
+    if out.suffix not in SUFFIXES:
+        raise UsageError(f"cannot write {out}: the suffix must be one of {', '.join(SUFFIXES)}")
+
+
+def part_path(folder: Path, index: int, suffix: str) -> Path:
+    """Where the part of a window lies."""
+    return folder / f"{index:08d}{suffix}"
+
+
+def write_part(path: Path, names: Sequence[str], rows: Sequence[Answer]) -> None:
+    """Write the answers of one window; the file is there whole, or not at all.
+
+    :param names: the columns, the same of every part.
+    """
+    content = _parquet(names, rows) if path.suffix == ".parquet" else _text(path.suffix, names, rows)
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        file.write(content)
+        _sync(file)
+    partial.rename(path)
+
+
+def merge(parts: Sequence[Path], names: Sequence[str], out: Path) -> None:
+    """All parts, in order, as one file, which replaces ``out`` when it is whole."""
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            if out.suffix == ".parquet":
+                _merge_parquet(parts, names, file)
+            else:
+                file.write(_header(out.suffix, names))
+                for part in parts:
+                    with part.open("rb") as rows:
+                        shutil.copyfileobj(rows, file)
+            _sync(file)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _text(suffix: str, names: Sequence[str], rows: Sequence[Answer]) -> bytes:
+    text = io.StringIO()
+    if suffix == ".csv":
+        csv.writer(text, lineterminator="\n").writerows(rows)
+    else:
+        text.writelines(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
+    return text.getvalue().encode()
+
+
+def _header(suffix: str, names: Sequence[str]) -> bytes:
+    return _text(suffix, names, [tuple(names)]) if suffix == ".csv" else b""
+
+
+def _parquet(names: Sequence[str], rows: Sequence[Answer]) -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    content = io.BytesIO()
+    columns = zip(*rows, strict=True)
+    parquet.write_table(pyarrow.table(dict(zip(names, map(list, columns), strict=True))), content)
+    return content.getvalue()
+
+
+def _merge_parquet(parts: Sequence[Path], names: Sequence[str], file: Any) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    if not parts:
+        parquet.write_table(pyarrow.table({name: pyarrow.nulls(0) for name in names}), file)
+        return
+    with parquet.ParquetWriter(file, parquet.read_schema(parts[0])) as writer:
+        for part in parts:
+            writer.write_table(parquet.read_table(part))
+
+
+def _sync(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())

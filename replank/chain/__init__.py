@@ -1,0 +1,1 @@
+"""Chains of stages, and the search for a model under a budget."""

@@ -1,0 +1,122 @@
+"""The decisions of a search, apart from its work: which depths exist, which may still win, and who has won."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from replank.chain.budget import Budget, Cost
+
+FP32, DYNAMIC, STATIC = "fp32", "int8-dynamic", "int8-static"
+PRECISIONS = (FP32, DYNAMIC, STATIC)
+_DEPTHS = 3
+
+
+@dataclass
+class Candidate:
+    """A depth in a precision, and what is known of it.
+
+    :param estimate: what it will cost; ``retention`` is not known then.
+    :param measured: of the finished model; ``None`` while there is none.
+    :param dev: its headline metric on dev.
+    :param quality: its metrics on the held-out split.
+    :param why: in words, why it has not won.
+    """
+
+    layers: int
+    precision: str
+    estimate: Cost = field(default_factory=Cost)
+    measured: Cost | None = None
+    dev: float | None = None
+    quality: dict[str, float] | None = None
+    why: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Such as ``6-int8-dynamic``."""
+        return f"{self.layers}-{self.precision}"
+
+
+def depths_of(layers: int) -> list[int]:
+    """The predecessor's own depth, and the largest three that divide it: of 12, 12, 6, 4 and 3."""
+    return [layers, *[depth for depth in range(layers - 1, 0, -1) if layers % depth == 0][:_DEPTHS]]
+
+
+def hopes(shorts: Mapping[int, float], fulls: Mapping[int, float], reference: float) -> dict[int, float]:
+    """The quality that each depth may reach in a full run.
+
+    A full run makes good a part of what its short run lacks of the predecessor. Other depths are taken to make good no
+    more than the most that any has, and all of it before any has shown that; none is taken to get above the predecessor
+    that is not above it already.
+
+    :param shorts: headline metric on dev of each depth's short run.
+    :param fulls: of each full run so far.
+    :param reference: of the predecessor.
+    """
+    shown = [
+        (fulls[depth] - shorts[depth]) / (reference - shorts[depth])
+        for depth in fulls.keys() & shorts.keys()
+        if shorts[depth] < reference
+    ]
+    part = min(1.0, max(0.0, *shown)) if shown else 1.0
+    return {depth: short + part * max(0.0, reference - short) for depth, short in shorts.items()}
+
+
+def best_of(candidates: Iterable[Candidate], budget: Budget) -> Candidate | None:
+    """Of the finished ones within the budget the best on dev; of equals the smallest."""
+    within = [entry for entry in candidates if entry.measured and not budget.excesses(entry.measured)]
+    return max(within, key=_rank, default=None)
+
+
+def front(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The finished ones that no other beats in both quality and time, the fastest first."""
+    found: list[Candidate] = []
+    for entry in sorted(
+        (entry for entry in candidates if entry.measured), key=lambda entry: (_ms(entry), -_dev(entry))
+    ):
+        if not found or _dev(entry) > _dev(found[-1]):
+            found.append(entry)
+    return found
+
+
+def nearest(candidates: Sequence[Candidate], budget: Budget) -> list[tuple[Candidate, str]]:
+    """The three that miss the budget by the least, and by what."""
+
+    def excess(entry: Candidate) -> float:
+        return max((ratio for ratio, _ in budget.excesses(entry.measured or entry.estimate)), default=float("inf"))
+
+    known = sorted((entry for entry in candidates if excess(entry) < float("inf")), key=excess)[:3]
+    return [(entry, describe(entry, budget)) for entry in known]
+
+
+def describe(entry: Candidate, budget: Budget) -> str:
+    """What of a candidate is beyond the budget, in words."""
+    words = ", ".join(words for _, words in budget.excesses(entry.measured or entry.estimate))
+    return words if entry.measured else f"about {words}"
+
+
+def explain_losses(candidates: Iterable[Candidate], winner: Candidate | None, budget: Budget) -> None:
+    """Say of each finished one why it has not won."""
+    for entry in candidates:
+        if entry.measured is None or entry is winner:
+            continue
+        if budget.excesses(entry.measured):
+            entry.why = f"outside the budget: {describe(entry, budget)}"
+        elif winner is not None:
+            better = _dev(winner) > _dev(entry)
+            entry.why = f"{_dev(entry):.4f} on dev, the winner {_dev(winner):.4f}" if better else "as good, but larger"
+
+
+def _rank(entry: Candidate) -> tuple[float, float]:
+    size = entry.measured.model_bytes if entry.measured else None
+    # Not by time: that of equals is as noise has it, and a search must end as it ended before.
+    return _dev(entry), -(size or 0.0)
+
+
+def _dev(entry: Candidate) -> float:
+    return entry.dev if entry.dev is not None else float("-inf")
+
+
+def _ms(entry: Candidate) -> float:
+    ms = entry.measured.p50_ms if entry.measured else None
+    return ms if ms is not None else float("inf")

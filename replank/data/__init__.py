@@ -1,0 +1,1 @@
+"""Labelled examples: tables, splits, GLUE, the demo's texts."""

@@ -1,0 +1,1 @@
+"""Model folders: artifacts, sources, architectures, the hub, model cards."""

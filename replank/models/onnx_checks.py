@@ -1,0 +1,130 @@
+"""ONNX graphs that replank did not make, such as Optimum's: what they must look like to be run here.
+
+ONNX Runtime's session tells names and shapes, but not the version of the operators, and of a file that is cut off it
+says only that it cannot be parsed. Both stand in the file, which is read here without the package ``onnx``: a server
+has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from replank.system.errors import ModelError
+from replank.tasks.task import HEADS, Task
+from replank.text.tokenization import INPUT_NAMES
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_OLDEST_OPSET = 11
+# Fields of ONNX's ModelProto and OperatorSetIdProto, and how protobuf writes the two kinds of values that they have.
+_OPSET_IMPORT, _DOMAIN, _VERSION = 8, 1, 2
+_NUMBER, _BYTES = 0, 2
+_LONGEST_NUMBER = 10
+_EXPORT_AGAIN = "export it again: replank export MODEL OUT, or optimum-cli export onnx --model MODEL OUT"
+
+
+def require_sound_file(path: Path) -> None:
+    """Refuse a file that is no ONNX graph, is cut off, or is of operators that are too old.
+
+    :param path: of the graph, which is passed over and not read, however large.
+    :raises ModelError: with what is wrong.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            opset = _opset(file, size)
+    except EOFError:
+        raise ModelError(f"{path} is cut off after {size} bytes", hint="copy it again") from None
+    except ValueError:
+        raise ModelError(f"{path} is no ONNX graph", hint=_EXPORT_AGAIN) from None
+    if opset < _OLDEST_OPSET:
+        raise ModelError(f"{path} is of opset {opset}; expected {_OLDEST_OPSET} or newer", hint=_EXPORT_AGAIN)
+
+
+def require_interface(session: onnxruntime.InferenceSession, name: str, task: Task) -> None:
+    """Refuse a graph that does not take token ids under the usual names, or does not give the task's answers.
+
+    :param name: the model's, for the message.
+    :param task: what the model answers.
+    :raises ModelError: with what the graph takes or gives, and what was expected.
+    """
+    inputs = {node.name: node for node in session.get_inputs()}
+    if not set(INPUT_NAMES[:2]) <= set(inputs) <= set(INPUT_NAMES):
+        raise ModelError(
+            f"the graph of {name} takes {', '.join(inputs)}; expected {', '.join(INPUT_NAMES)}, the last if at all",
+            hint=_EXPORT_AGAIN,
+        )
+    for node in inputs.values():
+        if node.type != "tensor(int64)" or any(isinstance(size, int) for size in node.shape):
+            raise ModelError(
+                f"the graph of {name} takes {node.name} as {node.type} of shape {node.shape}; "
+                "expected int64 of any batch and length",
+                hint=_EXPORT_AGAIN,
+            )
+    shapes = {node.name: node.shape for node in session.get_outputs()}
+    output = HEADS[task.kind].output
+    if output not in shapes:
+        raise ModelError(
+            f"the graph of {name} gives {', '.join(shapes)}; expected {output}",
+            hint="export the model with its head: optimum-cli export onnx --task text-classification …",
+        )
+    width = shapes[output][-1]
+    if task.outputs and isinstance(width, int) and width != task.outputs:
+        raise ModelError(
+            f"the graph of {name} gives {width} logits and its config.json names {task.outputs} labels",
+            hint="config.json and model.onnx are not of the same model",
+        )
+
+
+def _opset(file: BinaryIO, size: int) -> int:
+    """The version of ONNX's own operators.
+
+    :raises EOFError: the file is cut off.
+    :raises ValueError: it is no ONNX graph.
+    """
+    versions = []
+    for field, end in _fields(file, size):
+        if field == _OPSET_IMPORT:
+            domain, version = b"", 0
+            for key, value in _fields(file, end):
+                if key == _DOMAIN:
+                    domain = file.read(value - file.tell())
+                elif key == _VERSION:
+                    version = value
+            versions += [version] if domain in (b"", b"ai.onnx") else []
+    if len(versions) != 1:
+        raise ValueError(f"expected one version, found {versions}")
+    return versions[0]
+
+
+def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
+    """Each field of a protobuf message and its value; of bytes, where they end: the file stands where they begin."""
+    while file.tell() < end:
+        key = _number(file)
+        value = _number(file)
+        if key & 7 == _BYTES:
+            value += file.tell()
+            if value > end:
+                raise EOFError
+            yield key >> 3, value
+            file.seek(value)
+        elif key & 7 == _NUMBER:
+            yield key >> 3, value
+        else:
+            raise ValueError(f"no such kind of field: {key}")
+
+
+def _number(file: BinaryIO) -> int:
+    """A number of seven bits a byte, the lowest first; all but the last byte have the eighth bit."""
+    number = 0
+    for place in range(_LONGEST_NUMBER):
+        byte = file.read(1)
+        if not byte:
+            raise EOFError
+        number |= (byte[0] & 127) << 7 * place
+        if byte[0] < 128:
+            return number
+    raise ValueError("no number is that long")

@@ -1,0 +1,1 @@
+"""Loaded models: execution providers, torch, prediction, evaluation."""

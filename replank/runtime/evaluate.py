@@ -1,0 +1,70 @@
+"""A model and examples to metrics: the same for every kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from replank.data.examples import Dataset
+from replank.data.training_examples import IGNORED, LabelledExamples
+from replank.runtime.model import Model
+from replank.system.errors import DataError
+from replank.tasks.metrics import decide, require_labels, score
+from replank.tasks.task import Task
+
+
+def evaluate(
+    model: Model, data: Dataset, split: str, *, progress: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Metrics of a model on one split.
+
+    :param progress: called after each batch with the number of examples in it.
+    :returns: ``{"split", "rows", "data", "metrics"}``: ``data`` is the digest of the examples, so that two
+        numbers are compared only if they come from the same rows; metrics are fractions. Where words are asked, also
+        ``unseen_words``: those beyond the length that the model reads, which no metric counts.
+    :raises DataError: the data's labels are not the model's, or the split has none.
+    """
+    require_same_task(model.source.name, model.task, data)
+    examples = data.split(split)
+    facts = {"split": split, "rows": len(examples), "data": examples.digest}
+    if not data.task.is_per_token:
+        logits = model.logits(examples.first, examples.second, progress=progress)
+        return facts | {"metrics": score(data.task, decide(data.task, logits), examples.labels)}
+    if data.task.kind == "token-classification":
+        require_labels(examples.labels)
+    asked = LabelledExamples(data.task, model.text_encoder, examples)
+    rows = [asked[index] for index in range(len(asked))]
+    answers = model.token_answers([tokens for tokens, _ in rows], progress=progress)
+    targets = [target for _, target in rows]
+    predicted = [row[target != IGNORED] for row, target in zip(answers, targets, strict=True)]
+    metrics = score(data.task, predicted, [target[target != IGNORED] for target in targets])
+    unseen = {"unseen_words": asked.unseen_words} if data.task.kind == "token-classification" else {}
+    return facts | {"metrics": metrics} | unseen
+
+
+def require_same_task(name: str, task: Task, data: Dataset) -> None:
+    """Refuse data that a model does not answer.
+
+    :param name: the model's, for the message.
+    :param task: the model's.
+    :raises DataError: one classifies and the other measures, the number of labels differs, or one is of single
+        texts and the other of pairs.
+    """
+    differences = []
+    if (task.kind, task.outputs) != (data.task.kind, data.task.outputs):
+        differences.append(f"{name} answers with {_answers(task)}; the data has {_answers(data.task)}")
+    if task.columns and task.is_pair != data.task.is_pair:
+        differences.append(f"{name} takes {_texts(task)}; the data has {_texts(data.task)}")
+    if differences:
+        raise DataError(differences[0], hint="is this the data of the task that the model was made for?")
+
+
+def _texts(task: Task) -> str:
+    return "pairs of texts" if task.is_pair else "single texts"
+
+
+def _answers(task: Task) -> str:
+    if task.kind in ("regression", "masked-lm"):
+        return "a number" if task.kind == "regression" else "tokens"
+    each = " for each word" if task.is_per_token else ""
+    return f"{task.outputs} labels ({', '.join(task.labels[:5])}){each}"

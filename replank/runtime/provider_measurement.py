@@ -1,0 +1,126 @@
+"""The same model on several execution providers: which give the same answers, and how fast each is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from replank.runtime.providers import Device
+from replank.runtime.timing import measure, random_batch
+from replank.system.errors import DataError
+from replank.tasks.metrics import decide
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from replank.runtime.model import Model
+    from replank.tasks.task import Task
+
+REFERENCE: Device = "cpu"
+_BATCH, _SHORT, _LONG = 8, 16, 64
+_ROUNDS = 3
+_SECONDS = 0.1  # of each provider at each shape in each round
+# Threads go on spinning for some milliseconds after a run; the next would pay.
+_PAUSE_SECONDS = 0.05
+# A thousandth can be told of a thousand answers at the least.
+_ANSWERS, _ANSWERS_AT_ONCE, _ANSWER_TOKENS = 1024, 32, 8
+_MAX_DISAGREEMENT = 0.001
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured.
+
+    :param shapes: texts and tokens of each batch that was timed.
+    :param milliseconds: the median at each shape, of each provider that gives the reference's answers.
+    :param left_out: why the others do not.
+    """
+
+    shapes: list[tuple[int, int]]
+    milliseconds: dict[Device, list[float]]
+    left_out: dict[Device, str]
+
+    @property
+    def means(self) -> dict[Device, float]:
+        """The geometric mean of each over all shapes, so that short texts count as much as long ones."""
+        return {device: float(np.exp(np.log(values).mean())) for device, values in self.milliseconds.items()}
+
+    @property
+    def choice(self) -> Device:
+        """The fastest."""
+        return min(self.means, key=self.means.__getitem__)
+
+
+def measure_providers(models: Mapping[Device, Model]) -> Measurement:
+    """Time the same model on several providers in turn, but those whose answers are not the reference's.
+
+    :param models: of each provider; ``cpu`` is the reference and must be among them.
+    """
+    reference = models[REFERENCE]
+    expected = _answers(reference)
+    left_out = {
+        device: reason
+        for device, model in models.items()
+        if model is not reference and (reason := _objection(reference.task, expected, model))
+    }
+    models = {device: model for device, model in models.items() if device not in left_out}
+    shapes = _shapes(reference.text_encoder.max_length)
+    milliseconds: dict[Device, list[float]] = {device: [] for device in models}
+    for shape in shapes:
+        samples: dict[Device, list[float]] = {device: [] for device in models}
+        batch = random_batch(reference, *shape, seed=0)
+        for _ in range(_ROUNDS):
+            for device, model in models.items():
+                time.sleep(_PAUSE_SECONDS)
+                run = partial(model.predictor, batch)
+                samples[device] += measure(run, warmup=1, min_iterations=1, min_seconds=_SECONDS)
+        for device, values in samples.items():
+            milliseconds[device].append(round(float(np.median(values)), 3))
+    return Measurement(shapes, milliseconds, left_out)
+
+
+def _shapes(longest: int) -> list[tuple[int, int]]:
+    """One text, short and as long as may be; and several, but not of the greatest length, which takes seconds."""
+    return sorted(
+        {(1, min(_SHORT, longest)), (1, longest), (_BATCH, min(_SHORT, longest)), (_BATCH, min(_LONG, longest))}
+    )
+
+
+def _objection(task: Task, expected: NDArray[Any], model: Model) -> str | None:
+    """What speaks against a provider: answers that are not the reference's, or none.
+
+    :param expected: the reference's.
+    """
+    try:
+        found = _answers(model)
+    except DataError as error:
+        return error.message
+    if task.kind == "regression":
+        spread = float(np.ptp(expected)) or 1.0
+        distance, what = float(np.abs(found - expected).max()) / spread, "of their range"
+    else:
+        distance, what = float((found != expected).mean()), "of all"
+    if distance <= _MAX_DISAGREEMENT:
+        return None
+    return f"its answers differ from those of {REFERENCE} by {distance:.2%} {what}"
+
+
+def _answers(model: Model) -> NDArray[Any]:
+    """Answers to random tokens, of which the last of each row are padding.
+
+    :returns: shape ``(rows,)``, or ``(rows, length)`` where each token is asked.
+    """
+    generator = np.random.default_rng(0)
+    length = min(_ANSWER_TOKENS, model.text_encoder.max_length)
+    answers = []
+    for seed in range(_ANSWERS // _ANSWERS_AT_ONCE):
+        batch = random_batch(model, _ANSWERS_AT_ONCE, length, seed)
+        mask = np.arange(length) < generator.integers(1, length + 1, (_ANSWERS_AT_ONCE, 1))
+        logits = model.predictor(replace(batch, attention_mask=mask.astype(np.int64)))
+        answers.append(decide(model.task, logits))
+    return np.concatenate(answers)

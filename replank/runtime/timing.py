@@ -1,0 +1,79 @@
+"""Latency of one call after another, inputs whose meaning does not matter or whose lengths do, and memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from replank.models.encoders import position_limit
+from replank.system.errors import UsageError
+from replank.text.tokenization import Batch, Tokens
+
+if TYPE_CHECKING:
+    from replank.runtime.model import Model
+
+
+def measure(
+    run: Callable[[], object], *, warmup: int, min_iterations: int, min_seconds: float, multiple: int = 1
+) -> list[float]:
+    """Time calls one after another.
+
+    :param warmup: calls before the first that is timed.
+    :param min_iterations: calls are timed until there are so many, and
+    :param min_seconds: until they took so long together, and
+    :param multiple: until there are a multiple of it, where so many calls belong together.
+    :returns: milliseconds of each call.
+    """
+    for _ in range(warmup):
+        run()
+    samples: list[float] = []
+    total = 0
+    while len(samples) < min_iterations or total < 1e9 * min_seconds or len(samples) % multiple:
+        start = time.perf_counter_ns()
+        run()
+        elapsed = time.perf_counter_ns() - start
+        total += elapsed
+        samples.append(elapsed / 1e6)
+    return samples
+
+
+def peak_memory() -> int:
+    """The most physical memory, in bytes, that this process ever held; 0 where the kernel does not tell.
+
+    Not ``getrusage``: its maximum is inherited from the process that started this one.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def random_batch(model: Model, batch_size: int, length: int, seed: int) -> Batch:
+    """Random token ids without padding: what they mean is of no weight for the speed.
+
+    :raises UsageError: longer than the model's positions reach.
+    """
+    source = model.source
+    limit = position_limit(source.config, source.name)
+    if length > limit:
+        raise UsageError(f"--length {length}: {source.name} takes at most {limit} tokens")
+    generator = np.random.default_rng(seed)
+    ids = generator.integers(0, int(source.config["vocab_size"]), size=(batch_size, length))
+    return model.text_encoder.pad([Tokens(row, [0] * length) for row in ids.tolist()])
+
+
+def text_batches(model: Model, texts: Sequence[Sequence[str]], batch_size: int) -> list[Batch]:
+    """Real texts in their order, padded to the longest of each batch; what is left over fills no batch.
+
+    :param texts: each one or a pair; at least ``batch_size``. They are truncated as the model does.
+    """
+    tokens = model.text_encoder.tokenize(
+        [text[0] for text in texts], [text[1] for text in texts] if len(texts[0]) > 1 else None
+    )
+    starts = range(0, len(tokens) - batch_size + 1, batch_size)
+    return [model.text_encoder.pad(tokens[start : start + batch_size]) for start in starts]

@@ -1,0 +1,102 @@
+"""transformers' models with the head that a task needs, and no weight that is not theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replank.models.encoders import encoder_of
+from replank.models.source import Source
+from replank.system.errors import ModelError
+from replank.system.extras import require
+from replank.system.quiet import quiet_transformers
+from replank.tasks.task import HEADS, Kind, Task
+
+
+def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool = False, **arguments: Any) -> Any:
+    """A transformers model with the source's weights, in fp32.
+
+    transformers fills weights that a file lacks with random numbers and passes over weights that the model has no
+    place for. Here both are errors, but for the head of a model that is to be trained.
+
+    :param kind: what its head is for; ``None``: the source's own task.
+    :param new_head: allow a missing or misfit pooler and head.
+    :param arguments: passed on to ``from_pretrained``.
+    :returns: a ``PreTrainedModel``.
+    :raises ModelError: the weights cannot be loaded or are not those of the configuration.
+    """
+    require("torch", "transformers")
+    import torch
+    import transformers
+
+    kind = kind or source.task.kind
+    auto_class = getattr(transformers, HEADS[kind].auto_class)
+    try:
+        with quiet_transformers():
+            model, report = auto_class.from_pretrained(
+                source.folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=new_head,
+                **arguments,
+            )
+    except Exception as error:  # damaged weights surface as any of half a dozen types
+        raise ModelError(
+            f"transformers cannot load {source.name}: {error}",
+            hint="are config.json and model.safetensors whole, and of the same model?",
+        ) from error
+    # Vectors of tokens need no pooler, which many encoders are published without.
+    _require_all_weights(source, report, new_head=new_head or kind == "feature-extraction")
+    # Logits are what is wanted of it, whatever its publisher used it for.
+    model.config.output_hidden_states = model.config.output_attentions = False
+    return model
+
+
+def head_of(task: Task) -> dict[str, object]:
+    """The configuration of the head that a task needs, as ``from_pretrained`` takes it."""
+    if task.kind in ("masked-lm", "feature-extraction"):
+        return {}
+    if task.kind == "regression":
+        return {
+            "num_labels": 1,
+            "problem_type": "regression",
+            "id2label": {0: "value"},
+            "label2id": {"value": 0},
+        }
+    return {
+        "num_labels": len(task.labels),
+        "problem_type": "single_label_classification" if task.kind == "classification" else None,
+        "id2label": dict(enumerate(task.labels)),
+        "label2id": {label: index for index, label in enumerate(task.labels)},
+    }
+
+
+def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None:
+    stack = f".{encoder_of(source.config, source.name).layers}."
+    missing = [key for key in report["missing_keys"] if not new_head or stack in key or ".embeddings." in key]
+    unplaced = [key for key in report["unexpected_keys"] if stack in f".{key}"]
+    misfit = [key for key, *_ in report["mismatched_keys"] if stack in key or ".embeddings." in key]
+    problems = (
+        (missing, "lack"),
+        (unplaced, "hold, beyond what config.json describes,"),
+        (misfit, "have another shape than config.json describes in"),
+    )
+    for keys, problem in problems:
+        if keys:
+            raise ModelError(
+                f"the weights of {source.name} {problem} {min(keys)} and {len(keys) - 1} others",
+                hint="config.json and model.safetensors are not of the same model",
+            )
+
+
+def require_head(source: Source, kind: Kind | None = None) -> None:
+    """Refuse a bare encoder where answers are wanted: its head would be random.
+
+    :raises ModelError: the model has no head for this kind of task.
+    """
+    kind = kind or source.task.kind
+    if source.kind == "torch" and kind != "feature-extraction" and source.head != HEADS[kind].name:
+        raise ModelError(
+            f"{source.name} is an encoder without a {kind} head; its answers would be random",
+            hint="make a predecessor of it first: replank finetune ENCODER OUT --task …",
+        )

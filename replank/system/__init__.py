@@ -1,0 +1,1 @@
+"""The machine, files, processes, errors and progress: what knows nothing of models."""

@@ -1,0 +1,1 @@
+"""Kinds of task, tasks, and their metrics."""

@@ -1,0 +1,1 @@
+"""Tokenization, padding, and words of texts."""

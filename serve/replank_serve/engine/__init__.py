@@ -1,0 +1,1 @@
+"""The inference engine: admission, tokenization, batching, the inference thread."""

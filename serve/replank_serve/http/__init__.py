@@ -1,0 +1,1 @@
+"""HTTP for any application: protocol limits, bodies, errors, keys, logs, metrics."""

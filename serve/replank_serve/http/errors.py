@@ -1,0 +1,91 @@
+"""One error body for everything that goes wrong, and the errors that only a server knows."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from replank.system.errors import OverloadedError, ReplankError
+from replank.text.tokenization import without_lone_surrogates
+
+CLIENT_WENT_AWAY = 499
+ERROR_TYPES = {
+    400: "malformed",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "deadline",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "validation",
+    429: "overloaded",
+    431: "too_large",
+    500: "internal",
+    503: "unhealthy",
+    504: "deadline",
+}
+SCOPE_REQUEST_ID = "replank.request_id"
+
+
+class MalformedError(ReplankError):
+    """A request body that is no JSON."""
+
+    http_status = 400
+
+
+class UnauthorizedError(ReplankError):
+    """A request without one of the server's keys."""
+
+    http_status = 401
+
+
+class ForbiddenError(ReplankError):
+    """A request for what this server does for nobody, or not for this client."""
+
+    http_status = 403
+
+
+def error_response(scope: Scope, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An answer with the error body."""
+    return Response(error_body(status, message, scope[SCOPE_REQUEST_ID]), status, headers, "application/json")
+
+
+def error_body(status: int, message: str, request_id: str) -> bytes:
+    """The error body, which is the same for all errors."""
+    body = {
+        "error": without_lone_surrogates(message),
+        "error_type": ERROR_TYPES.get(status, "internal" if status >= 500 else "refused"),
+        "request_id": request_id,
+    }
+    return orjson.dumps(body)
+
+
+def known_error_response(scope: Scope, error: ReplankError) -> Response:
+    """The answer to one of our own errors."""
+    message = f"{error.message} ({error.hint})" if error.hint else error.message
+    headers = {}
+    if isinstance(error, OverloadedError):
+        headers["retry-after"] = str(error.retry_after)
+    if isinstance(error, UnauthorizedError):
+        headers["www-authenticate"] = "Bearer"
+    return error_response(scope, error.http_status, message, headers)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Have every error of a route, and every wrong route, answered with the error body."""
+
+    @app.exception_handler(ReplankError)
+    async def known(request: Request, error: ReplankError) -> Response:
+        return known_error_response(request.scope, error)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        messages = {
+            404: "there is no such route; /docs lists them",
+            405: f"{request.method} is not possible here",
+        }
+        message = messages.get(error.status_code, error.detail)
+        return error_response(request.scope, error.status_code, message, dict(error.headers or {}))

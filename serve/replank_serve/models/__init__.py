@@ -1,0 +1,1 @@
+"""Loaded models by name."""

@@ -1,0 +1,95 @@
+"""The routes that tell about the server: whether it lives and answers, what it serves, and its numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request, Response
+
+from replank.system.environment import versions
+from replank.system.errors import NotReadyError
+from replank_serve.models.loaded_model import Served
+from replank_serve.routes.hosting import Hosting, described_errors
+from replank_serve.routes.schema import Info, Limits, ModelBody, StatusBody, TaskInfo
+
+
+def add_probes(app: FastAPI, hosting: Hosting) -> None:
+    """Add ``/health``, ``/ready``, ``/info``, ``/models`` and ``/metrics``."""
+    models = hosting.models
+
+    @app.get("/health", summary="Whether the process is alive", responses=described_errors(503))
+    async def health() -> StatusBody:
+        require_alive(hosting)
+        return StatusBody(status="live")
+
+    @app.get("/ready", summary="Whether requests are answered now, by all models", responses=described_errors(503))
+    async def ready() -> StatusBody:
+        if models.state != "ready":
+            raise NotReadyError(f"not ready: {models.state}")
+        return StatusBody(status="ready")
+
+    @app.get(
+        "/info",
+        summary="A model, its task, and the limits of this server",
+        responses=described_errors(401, 404, 422, 503),
+    )
+    async def info(
+        model: Annotated[str | None, Query(description="Its name; else the first.")] = None,
+    ) -> Info:
+        return _info(hosting, models.get(model))
+
+    @app.get(
+        "/models", summary="The loaded models; the first answers where none is named", responses=described_errors(401)
+    )
+    async def loaded() -> list[ModelBody]:
+        return [model_body(served) for served in models]
+
+    @app.get(
+        "/metrics",
+        summary="Numbers for Prometheus",
+        response_class=Response,
+        responses=described_errors(401) | {200: {"content": {"text/plain": {}}}},
+    )
+    async def metrics(request: Request) -> Response:
+        content, media_type = hosting.metrics.exposition(request.headers.get("accept", ""))
+        return Response(content, headers={"content-type": media_type})
+
+
+def require_alive(hosting: Hosting) -> None:
+    """Only a restart helps against a dead engine, which is what orchestrators do to a process not live.
+
+    :raises NotReadyError: an engine is dead.
+    """
+    if hosting.models.state == "dead":
+        raise NotReadyError("the inference engine has died")
+
+
+def model_body(served: Served) -> ModelBody:
+    """One model of the list."""
+    return ModelBody(name=served.name, model=served.source_name, digest=served.digest, state=served.engine.state)
+
+
+def _info(hosting: Hosting, served: Served) -> Info:
+    model, source, task = served.model, served.model.source, served.model.task
+    manifest = source.artifact.manifest if source.artifact else None
+    return Info(
+        **model_body(served).model_dump(),
+        models=[other.name for other in hosting.models],
+        kind=source.kind,
+        precision=source.precision,
+        layers=source.layers,
+        device=model.device,
+        provider=model.provider,
+        arithmetic=model.arithmetic,
+        max_length=model.text_encoder.max_length,
+        task=TaskInfo(
+            name=task.name,
+            kind=task.kind,
+            labels=list(task.labels),
+            columns=list(task.columns),
+            is_pair=task.is_pair,
+        ),
+        quality=manifest.quality["metrics"] if manifest and manifest.quality else None,
+        limits=Limits(**{name: getattr(hosting.config, name) for name in Limits.model_fields}),
+        versions=versions(),
+    )

@@ -1,0 +1,95 @@
+"""What is no request yet has limits too: its size, its time, and whether it is HTTP at all."""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from served_process import Server, served
+
+HEAD = b"POST /predict HTTP/1.1\r\nhost: server\r\n"
+BODY = b'{"inputs": "a"}'
+SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def server(onnx_artifact: Path) -> Iterator[Server]:
+    with served(onnx_artifact, timeout_seconds=SECONDS) as running:
+        yield running
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10)
+
+
+def answer(connection: socket.socket) -> tuple[int, dict[str, str]]:
+    """The answer to the last thing that a connection is asked."""
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def resident_bytes(server: Server) -> int:
+    pages = Path(f"/proc/{server.process.pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /pre", HEAD], ids=["nothing", "half a line", "half a head"])
+def test_a_head_that_does_not_arrive_is_not_waited_for(server: Server, sent: bytes) -> None:
+    with connect(server) as connection:
+        connection.sendall(sent)
+        status, body = answer(connection)
+    assert (status, body["error_type"]) == (408, "deadline")
+
+
+def test_a_dribbled_head_of_a_second_request_is_cut_off_too(server: Server) -> None:
+    with connect(server) as connection:
+        whole = HEAD + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
+        connection.sendall(whole)
+        assert b" 200 " in connection.recv(65536)
+        began = time.monotonic()
+        for byte in HEAD:
+            try:
+                connection.sendall(bytes([byte]))
+            except OSError:
+                break
+            time.sleep(0.1)
+        assert time.monotonic() - began < SECONDS + 2
+
+
+@pytest.mark.parametrize("start", [b"POST /", HEAD + b"x: "], ids=["line", "header"])
+def test_a_head_without_end_takes_no_memory(server: Server, start: bytes) -> None:
+    before = resident_bytes(server)
+    with connect(server) as connection:
+        sent, part = 0, b"a" * 65536
+        with pytest.raises(OSError):
+            connection.sendall(start)
+            while sent < 100_000_000:
+                connection.sendall(part)
+                sent += len(part)
+    assert resident_bytes(server) - before < 8_000_000
+    assert server.post("a").status_code == 200
+
+
+def test_a_head_that_is_too_large_is_told_so(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(HEAD)
+        time.sleep(0.1)
+        connection.sendall(b"x: " + b"a" * 70_000)
+        status, body = answer(connection)
+    assert (status, body["error_type"]) == (431, "too_large")
+
+
+def test_what_is_no_http_gets_the_error_body_too(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        status, body = answer(connection)
+    assert (status, body["error_type"], body["error"]) == (400, "malformed", "the request is not HTTP")

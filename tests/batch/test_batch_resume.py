@@ -1,0 +1,122 @@
+"""A big file after a kill, beside another run, and within its memory."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_files import ROWS, expected, in_small_windows, read, texts, write
+from commands import replank_process
+from replank.batch.file import Window
+from replank.batch.run import BatchConfig, Plan, batch
+from replank.models.source import open_source
+from replank.runtime.model import Model
+from replank.system.errors import UsageError
+from tiny import sentences
+
+
+def test_what_an_earlier_run_answered_is_not_answered_again(
+    monkeypatch: pytest.MonkeyPatch, onnx_artifact: Path, model: Model, tmp_path: Path
+) -> None:
+    in_small_windows(monkeypatch)
+    file, out, asked = write(tmp_path / "in.csv", texts()), tmp_path / "out.jsonl", []
+
+    def run(plan: Plan, windows: list[Window]) -> Any:
+        for window in windows:
+            asked.append(window.index)
+            if window.index == 4 and len(asked) == 5:
+                raise KeyboardInterrupt
+            plan.answer(model, window)
+            yield window.rows
+
+    source = open_source(onnx_artifact)
+    with pytest.raises(KeyboardInterrupt):
+        batch(source, file, out, BatchConfig(), run)
+    assert not out.exists()
+    with pytest.raises(UsageError, match="holds the work of another model, file or choice of columns"):
+        batch(source, file, out, BatchConfig(scores=True), run)
+    # As a kill in the middle of a write leaves it.
+    (tmp_path / "out.jsonl.work" / "00000004.jsonl.99").write_text("half", encoding="utf-8")
+    summary = batch(source, file, out, BatchConfig(), run)
+    assert (summary.rows, summary.resumed_rows) == (ROWS, 128)
+    assert asked == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]
+    assert [(row["row"], row["label"]) for row in read(out)] == [
+        (number, label) for number, (label, _) in enumerate(expected(model, texts()), 1)
+    ]
+    assert not (tmp_path / "out.jsonl.work").exists()
+
+
+def test_force_forgets_what_another_run_left(
+    monkeypatch: pytest.MonkeyPatch, onnx_artifact: Path, model: Model, tmp_path: Path
+) -> None:
+    in_small_windows(monkeypatch)
+    file, out, asked = write(tmp_path / "in.csv", texts()), tmp_path / "out.csv", []
+
+    def run(plan: Plan, windows: list[Window]) -> Any:
+        asked.append(len(windows))
+        for window in windows[: 3 if len(asked) == 1 else None]:
+            plan.answer(model, window)
+            yield window.rows
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        batch(open_source(onnx_artifact), file, out, BatchConfig(), run)
+    file.write_text("sentence\nanother file\n", encoding="utf-8")
+    assert batch(open_source(onnx_artifact), file, out, BatchConfig(), run, force=True).resumed_rows == 0
+    assert [row["row"] for row in read(out)] == ["1"]
+
+
+def test_a_killed_run_goes_on_where_it_was(onnx_artifact: Path, tmp_path: Path) -> None:
+    """kill -9 between two windows; then the file is as if nothing had been."""
+    file = write(tmp_path / "in.jsonl", [text for text, _ in sentences(30_000, 1)])
+    out, work = tmp_path / "out.parquet", tmp_path / "out.parquet.work"
+    command = ["batch", onnx_artifact, file, out, "--id", "key", "--threads", "1", "--json"]
+    with replank_process(*command) as process:
+        while not (work / "00000001.parquet").exists():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert not out.exists(), "the run ended before it was killed"
+    kept = {path: path.stat().st_mtime_ns for path in work.glob("*.parquet")}
+    process = replank_process(*command)
+    data, talk = process.communicate()
+    assert process.returncode == 0, talk
+    assert json.loads(data)["resumed_rows"] >= 4096 * len(kept) > 0
+    assert [row["key"] for row in read(out)] == [f"id-{row}" for row in range(30_000)]
+    assert not work.exists()
+
+
+def test_two_runs_at_once_are_refused(onnx_artifact: Path, model: Model, tmp_path: Path) -> None:
+    file, out = write(tmp_path / "in.csv", texts()), tmp_path / "out.csv"
+    source = open_source(onnx_artifact)
+
+    def run(plan: Plan, windows: list[Window]) -> Any:
+        with pytest.raises(UsageError, match="another process works in"):
+            batch(source, file, out, BatchConfig(), run)
+        plan.answer(model, windows[0])
+        yield windows[0].rows
+
+    assert batch(source, file, out, BatchConfig(), run).rows == ROWS
+
+
+def test_memory_does_not_grow_with_the_file(onnx_artifact: Path, tmp_path: Path) -> None:
+    """Peak resident memory, in kB as the system counts it, over one window and over eight."""
+
+    def peak(rows: int) -> int:
+        file = write(tmp_path / f"{rows}.jsonl", ["good film " * 8] * rows)
+        code = "import resource; from replank.cli.main import main\ntry: main()\n"
+        code += "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        arguments = ["batch", str(onnx_artifact), str(file), str(file.with_suffix(".csv")), "--threads", "1"]
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        return int(done.stdout.splitlines()[-1])
+
+    assert peak(8 * 4096) < peak(4096) * 1.25

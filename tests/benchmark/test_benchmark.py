@@ -1,0 +1,206 @@
+"""Measuring: the clock, the stop rule, memory, others on the machine, and models side by side."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from replank.benchmark.process import WorkerProcess
+from replank.benchmark.run import BenchmarkConfig, benchmark, is_disturbed
+from replank.benchmark.statistics import latency
+from replank.benchmark.table import render
+from replank.models.artifact import Artifact
+from replank.models.source import open_source
+from replank.runtime.model import Model, load_model
+from replank.runtime.timing import measure, random_batch, text_batches
+from replank.system.errors import UsageError
+from variants import variant
+
+
+def test_the_clock_reads_milliseconds() -> None:
+    samples = measure(lambda: time.sleep(0.03), warmup=1, min_iterations=7, min_seconds=0)
+    assert len(samples) == 7
+    assert min(samples) >= 30
+    assert np.median(samples) < 40
+
+
+def test_the_stop_rule_wants_iterations_and_seconds() -> None:
+    calls: list[float] = []
+    samples = measure(lambda: calls.append(0.0), warmup=4, min_iterations=5, min_seconds=0)
+    assert (len(samples), len(calls)) == (5, 9)
+    samples = measure(lambda: time.sleep(0.01), warmup=0, min_iterations=1, min_seconds=0.055)
+    assert sum(samples[:-1]) < 55 <= sum(samples)
+
+
+def test_a_stop_in_the_middle_of_a_set_is_put_off() -> None:
+    calls: list[float] = []
+    samples = measure(lambda: calls.append(0.0), warmup=0, min_iterations=4, min_seconds=0, multiple=3)
+    assert len(samples) == len(calls) == 6
+
+
+def test_memory_is_what_was_held_at_most() -> None:
+    """In a process of its own: 200 MB that are written to and let go."""
+    code = (
+        "import numpy; from replank.runtime.timing import peak_memory; before = peak_memory();"
+        "held = numpy.ones(25_000_000); del held; print(peak_memory() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.9 * 200e6 < int(done.stdout) < 1.1 * 200e6
+
+
+def test_inputs_are_full_seeded_and_within_the_model(onnx_artifact: Path) -> None:
+    model = load_model(open_source(onnx_artifact), threads=1)
+    batch = random_batch(model, 3, 20, seed=1)
+    assert batch.shape == (3, 20)
+    assert batch.attention_mask.all()
+    assert 0 <= batch.input_ids.min() <= batch.input_ids.max() < model.source.config["vocab_size"]
+    assert (batch.input_ids == random_batch(model, 3, 20, seed=1).input_ids).all()
+    assert (batch.input_ids != random_batch(model, 3, 20, seed=2).input_ids).any()
+    with pytest.raises(UsageError, match=r"--length 65: .* takes at most 64 tokens"):
+        random_batch(model, 1, 65, seed=1)
+
+
+def test_torch_and_onnx_side_by_side(successor: Path, onnx_artifact: Path) -> None:
+    config = BenchmarkConfig(
+        (str(successor), str(onnx_artifact)),
+        batch_sizes=(1, 4),
+        lengths=(8,),
+        rounds=3,
+        min_seconds=0.03,
+        threads=1,
+    )
+    notes: list[str] = []
+
+    def progress(amount: int = 1, note: str = "") -> None:
+        assert amount == 1
+        notes.append(note)
+
+    result = benchmark(config, progress)
+    assert json.loads(json.dumps(result)) == result
+    assert len(notes) == config.units
+    assert notes[0] == "successor, 1 x 8 tokens, round 1/3"
+    assert str(onnx_artifact.parent) not in json.dumps(result)
+
+    torch_model, onnx_model = result["models"]
+    artifact = Artifact.open(onnx_artifact)
+    assert (torch_model["name"], torch_model["kind"]) == ("successor", "torch")
+    assert (onnx_model["name"], onnx_model["kind"], onnx_model["layers"]) == ("onnx", "onnx", 2)
+    assert (onnx_model["device"], onnx_model["threads"]) == ("cpu", 1)
+    assert onnx_model["digest"] == artifact.manifest.digest
+    assert onnx_model["quality"] == artifact.manifest.quality
+    assert onnx_model["model_bytes"] == (onnx_artifact / "model.onnx").stat().st_size
+    # The worker without torch must not show the memory of this process, which has it.
+    assert 20e6 < onnx_model["peak_memory_bytes"] < torch_model["peak_memory_bytes"]
+    assert 0 < onnx_model["load_seconds"] < 30
+
+    cells = {(cell["model"], cell["batch_size"]): cell for cell in result["cells"]}
+    assert set(cells) == {(name, size) for name in ("successor", "onnx") for size in (1, 4)}
+    for (name, size), cell in cells.items():
+        rounds = cell["samples_ms"]
+        assert len(rounds) == 3
+        assert all(len(samples) >= 1 and sum(samples) >= 10 for samples in rounds)
+        every = [sample for samples in rounds for sample in samples]
+        assert cell["p50_ms"] == pytest.approx(np.median(every))
+        assert min(every) <= cell["p50_ms"] <= cell["p90_ms"] <= cell["p99_ms"] <= max(every)
+        assert cell["texts_per_second"] == pytest.approx(1e3 * size / np.mean(every))
+        assert cell["joules_per_text"] is None or cell["joules_per_text"] > 0
+        if name == "successor":
+            assert cell["ratio"]["rounds"] == [1.0, 1.0, 1.0]
+        else:
+            medians = zip(cells["successor", size]["samples_ms"], rounds, strict=True)
+            assert cell["ratio"]["rounds"] == pytest.approx([np.median(a) / np.median(b) for a, b in medians])
+
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render(result))
+    text = console.export_text()
+    assert text.count("baseline") == 2
+    assert "…" not in text
+    for cell in cells.values():
+        assert f"{cell['p50_ms']:.2f}" in text
+
+
+def test_a_busy_machine_is_noticed() -> None:
+    steady = {"length": 8} | latency([[10.0] * 9 + [30.0]] * 3, 1)
+    uneven = {"length": 8} | latency([[10.0] * 8 + [30.0] * 2] * 3, 1)
+    assert not is_disturbed([steady])
+    assert is_disturbed([steady, uneven])
+    assert not is_disturbed([uneven | {"length": None}])
+
+
+def test_a_model_beside_itself_on_real_texts(onnx_artifact: Path) -> None:
+    """Texts give the lengths; a baseline can be chosen; and the texts themselves are not told."""
+    texts = tuple((f"a very lovely film {'and music ' * (number % 5)}",) for number in range(6))
+    config = BenchmarkConfig(
+        (str(onnx_artifact), str(onnx_artifact)),
+        batch_sizes=(2,),
+        texts=texts,
+        rounds=2,
+        min_seconds=0.0,
+        threads=1,
+        baseline="onnx (2)",
+    )
+    result = benchmark(config)
+    assert [(cell["model"], cell["length"]) for cell in result["cells"]] == [("onnx", None), ("onnx (2)", None)]
+    assert [len(samples) for cell in result["cells"] for samples in cell["samples_ms"]] == [3, 3, 3, 3]
+    assert result["cells"][1]["ratio"]["rounds"] == [1.0, 1.0]
+    assert (result["baseline"], result["same_task"], result["stopped"]) == ("onnx (2)", True, None)
+    assert result["config"]["texts"]["count"] == 6
+    assert "lovely" not in json.dumps(result)
+
+
+def test_batches_of_texts_are_padded_as_in_use(model: Model) -> None:
+    batches = text_batches(model, [["a film"], ["a very very dull film"], ["it is good"]], 2)
+    assert [batch.shape for batch in batches] == [(2, 7)]
+    assert batches[0].attention_mask.sum(axis=1).tolist() == [4, 7]
+
+
+def test_other_tasks_are_compared_by_speed_alone(onnx_artifact: Path, pair_onnx_artifact: Path) -> None:
+    config = BenchmarkConfig(
+        (str(onnx_artifact), str(pair_onnx_artifact)),
+        batch_sizes=(1,),
+        lengths=(8,),
+        rounds=1,
+        min_seconds=0.0,
+        threads=1,
+    )
+    result = benchmark(config)
+    assert [model["task"] for model in result["models"]] == ["sentiment", "same"]
+    assert not result["same_task"]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render(result))
+    text = " ".join(console.export_text().split())
+    assert "only their speed is compared" in text
+    assert "quality" not in text
+
+
+def test_torch_in_each_way(successor: Path, onnx_artifact: Path) -> None:
+    """ONNX models have one way; each way of a torch model is a process of its own, and a name."""
+    config = BenchmarkConfig(
+        (str(successor), str(onnx_artifact)),
+        batch_sizes=(1,),
+        lengths=(8,),
+        rounds=1,
+        min_seconds=0.0,
+        threads=1,
+        torch_modes=("fp32", "bf16"),
+    )
+    result = benchmark(config)
+    assert [(model["name"], model["precision"], model["mode"]) for model in result["models"]] == [
+        ("successor (fp32)", "fp32", "fp32"),
+        ("successor (bf16)", "bf16", "bf16"),
+        ("onnx", "fp32", None),
+    ]
+
+
+def test_threads_are_held_to_as_many_cores(onnx_artifact: Path) -> None:
+    with WorkerProcess(variant(onnx_artifact), 1) as worker:
+        assert len(os.sched_getaffinity(worker.process_id)) == 1

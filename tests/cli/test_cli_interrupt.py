@@ -1,0 +1,68 @@
+"""An end by Ctrl-C or SIGTERM loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from commands import Replank, replank_process
+from replank.data.examples import DataConfig
+from replank.models.artifact import Artifact
+
+
+def test_an_interrupted_training_resumes_and_finishes(
+    replank: Replank, caplog: pytest.LogCaptureFixture, encoder: Path, data: DataConfig, tmp_path: Path
+) -> None:
+    command = ["finetune", encoder, tmp_path / "out", "--data", data.data, "--epochs", 10, "--batch-size", 8]
+    with replank_process(*command) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("out.work/checkpoint-*/trainer_state.json")):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[0] == "stopping after this step, with a checkpoint; again to stop at once"
+    assert err.splitlines()[-1] == "interrupted; the same command goes on where it can"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.work"]
+    newest = max(tmp_path.glob("out.work/checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    assert int(newest.name.rpartition("-")[2]) < 240, "the training had ended already"
+
+    done = replank(*command, "--json")
+    assert done.code == 0, done.err
+    assert caplog.messages[0] == f"resuming from {newest}"
+    assert json.loads(done.out)["made_by"]["steps"] == 240
+    assert Artifact.open(tmp_path / "out").manifest.digest == json.loads(done.out)["digest"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_nothing_is_at_stake(tmp_path: Path, onnx_artifact: Path, number: int) -> None:
+    """Waiting for the first line of stdin."""
+    reading, writing = os.pipe()
+    with replank_process("predict", onnx_artifact, stdin=reading, cwd=tmp_path) as process:
+        time.sleep(1)
+        process.send_signal(number)
+        out, err = process.communicate()
+    os.close(writing)
+    os.close(reading)
+    assert (process.returncode, out, err.strip()) == (130, "", "interrupted; the same command goes on where it can")
+
+
+def test_an_interrupted_benchmark_keeps_its_whole_rounds(onnx_artifact: Path) -> None:
+    command = ["benchmark", onnx_artifact, "--batch-size", 1, "--length", 8, "--rounds", 100_000, "--json"]
+    with replank_process(*command) as process:
+        assert process.stderr
+        assert "round" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, err.splitlines()[-1]) == (130, "interrupted; the same command goes on where it can")
+    result = json.loads(out)
+    assert result["stopped"]["error"] == "interrupted"
+    assert all(len(cell["samples_ms"]) >= 1 for cell in result["cells"])

@@ -1,0 +1,164 @@
+"""Masked language modelling: masks, a general-purpose successor, and what it is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
+
+from commands import Replank, error_lines
+from replank.data.examples import DataConfig
+from replank.data.training_examples import IGNORED, LabelledExamples
+from replank.models.source import open_source
+from replank.runtime.model import load_model
+from replank.system.errors import ModelError
+from replank_compress.finetune import FinetuneConfig, finetune
+from replank_compress.methods.replacing import TheseusConfig
+from replank_compress.successor import compress
+from small_models import make_model, make_theseus
+from tiny import SPECIAL, curve_of, sentences, tiny_settings, write_tokenizer
+
+SHORT: dict[str, Any] = {"epochs": 12.0, "batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def masked_predecessor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain folder of a pretrained encoder as the hub has it, with its masked language modelling head."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    torch.manual_seed(0)
+    BertForMaskedLM(BertConfig(**tiny_settings())).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Texts without labels."""
+    folder = tmp_path_factory.mktemp("texts")
+    for seed, (split, rows) in enumerate({"train": 96, "dev": 32}.items()):
+        lines = [json.dumps({"text": text}) for text, _ in sentences(rows, seed)]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return DataConfig(data=folder, kind="masked-lm", max_length=32)
+
+
+def test_masks_are_berts_and_new_in_each_epoch(masked_predecessor: Path, texts: DataConfig) -> None:
+    data = texts.load()
+    assert data.task.labels == ()
+    encoder = open_source(masked_predecessor).text_encoder(data.task)
+    asked = LabelledExamples(data.task, encoder, data.split("train"), seed=3)
+    plain = encoder.tokenize(data.split("train").first)
+    fates = {"mask": 0, "same": 0, "other": 0}
+    chosen = total = 0
+    for epoch in range(20):
+        asked.epoch = epoch
+        for index, before in enumerate(plain):
+            tokens, target = asked[index]
+            for old, new, wanted in zip(before.ids, tokens.ids, target, strict=True):
+                total += old >= len(SPECIAL)
+                if wanted == IGNORED:
+                    assert old == new
+                    continue
+                assert wanted == old >= len(SPECIAL)
+                chosen += 1
+                fates["mask" if new == SPECIAL.index("[MASK]") else "same" if new == old else "other"] += 1
+    assert chosen / total == pytest.approx(0.15, abs=0.03)
+    assert np.array(list(fates.values())) / chosen == pytest.approx([0.8, 0.1, 0.1], abs=0.03)
+    asked.epoch = 0
+    first = [asked[index][0].ids for index in range(len(asked))]
+    assert first == [asked[index][0].ids for index in range(len(asked))]
+    asked.epoch = 1
+    assert first != [asked[index][0].ids for index in range(len(asked))]
+
+
+def test_a_general_successor_is_made_and_fine_tuned_later(
+    masked_predecessor: Path, texts: DataConfig, data: DataConfig, tmp_path: Path
+) -> None:
+    predecessor = finetune(open_source(masked_predecessor), tmp_path / "predecessor", FinetuneConfig(**SHORT), texts)
+    losses = [entry["eval_loss"] for entry in curve_of(predecessor.path) if "eval_loss" in entry]
+    assert losses[-1] < 0.95 * losses[0]
+    config = TheseusConfig(**SHORT, layers=2, second_phase="all")
+    successor = compress(open_source(predecessor.path), tmp_path / "successor", config, texts)
+    model, report = AutoModelForMaskedLM.from_pretrained(successor.path, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert model.config.num_hidden_layers == 2
+    assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
+    tuned = finetune(open_source(successor.path), tmp_path / "tuned", FinetuneConfig(**SHORT), data)
+    assert tuned.manifest.quality is not None
+    assert tuned.manifest.quality["metrics"]["accuracy"] > 0.9
+    assert open_source(tuned.path).layers == 2
+
+
+def test_a_successor_of_one_task_is_fine_tuned_on_another(
+    successor: Path, pair_data: DataConfig, tmp_path: Path
+) -> None:
+    """The paper's transfer from MNLI: the encoder stays, the head is new."""
+    config = FinetuneConfig(epochs=1, precision="fp32")
+    tuned = finetune(open_source(successor), tmp_path / "tuned", config, pair_data)
+    assert tuned.manifest.task.columns == ("one", "two")
+    assert tuned.manifest.parent is not None
+    assert tuned.manifest.parent["manifest"]["made_by"]["stage"] == "compress"
+
+
+def test_a_pretrained_encoder_is_no_predecessor_of_a_task(masked_predecessor: Path, data: DataConfig) -> None:
+    source = open_source(masked_predecessor)
+    assert (source.head, source.is_fine_tuned, source.task.kind) == ("MaskedLM", False, "masked-lm")
+    with pytest.raises(ModelError, match="without a classification head"):
+        load_model(source, task=data.load().task)
+
+
+def test_blank_texts_and_hidden_words_do_no_harm(masked_predecessor: Path, tmp_path: Path) -> None:
+    """Batches in which nothing is asked, in training and in evaluation."""
+    for split in ("train", "dev"):
+        rows = [json.dumps({"text": text}) for text in ["good film"] * 8 + [""] * 40]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
+    data = DataConfig(data=tmp_path, kind="masked-lm")
+    config = FinetuneConfig(**SHORT | {"epochs": 2.0})
+    artifact = finetune(open_source(masked_predecessor), tmp_path / "out", config, data)
+    assert all(np.isfinite(entry["loss"]) for entry in curve_of(artifact.path) if "loss" in entry)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mask_token": {"content": "[MASK]"}}])
+def test_the_mask_is_found_where_the_tokenizer_does_not_name_it(
+    masked_predecessor: Path, texts: DataConfig, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    folder = shutil.copytree(masked_predecessor, tmp_path / "model")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert open_source(folder).text_encoder(texts.load().task).mask_id == SPECIAL.index("[MASK]")
+
+
+@pytest.mark.parametrize("command", ["compress", "evaluate"])
+def test_a_forgotten_fine_tuning_is_told(
+    masked_predecessor: Path, data: DataConfig, replank: Replank, tmp_path: Path, command: str
+) -> None:
+    """What the encoder was pretrained on is not what these labels ask."""
+    out = [tmp_path / "out"] if command == "compress" else []
+    done = replank(command, masked_predecessor, *out, "--data", data.data, "--text", "sentence")
+    assert done.code == 1
+    lines = error_lines(done)
+    assert "is an encoder without a classification head" in lines[0]
+    assert "replank finetune" in lines[1]
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"])
+def test_the_tied_matrix_is_the_embeddings(model_type: str) -> None:
+    """Whichever of its two names a model lists first."""
+    made = make_model(model_type)
+    model = AutoModelForMaskedLM.from_config(made.config)  # type: ignore[no-untyped-call]
+    theseus = make_theseus(model)
+    theseus.train_shared(("head",))
+    assert not model.get_input_embeddings().weight.requires_grad
+    assert any(parameter.requires_grad for parameter, is_head in theseus._shared if is_head)
+
+
+def test_predict_does_not_guess_masked_tokens(masked_predecessor: Path, replank: Replank) -> None:
+    done = replank("predict", masked_predecessor, "a text")
+    assert done.code == 1
+    lines = error_lines(done)
+    assert "answers each token (masked-lm)" in lines[0]
+    assert "replank finetune ENCODER OUT" in lines[1]

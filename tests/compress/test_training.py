@@ -1,0 +1,293 @@
+"""Training through Trainer: what moves, what does not, and that an interrupted run is the run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
+
+from replank.data.examples import DataConfig, Examples
+from replank.data.training_examples import LabelledExamples
+from replank.models.artifact import Artifact
+from replank.models.source import open_source
+from replank.runtime.model import load_model
+from replank.system.errors import TrainingError, UsageError
+from replank_compress.finetune import FinetuneConfig, finetune
+from replank_compress.methods.replacing import Replacing, TheseusConfig
+from replank_compress.methods.schedule import LinearSchedule
+from replank_compress.successor import compress
+from replank_compress.training import trainer
+from replank_compress.training.batches import LengthGrouped
+from replank_compress.training.config import TrainingConfig
+
+SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Send this process SIGINT, as Ctrl-C does, in the midst of a training."""
+    original = trainer.MethodTrainer.training_step
+
+    def training_step(self: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.state.global_step == step:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(trainer.MethodTrainer, "training_step", training_step)
+
+
+def interrupt_finetuning(
+    monkeypatch: pytest.MonkeyPatch, encoder: Path, out: Path, data: DataConfig, step: int
+) -> None:
+    """Leave the checkpoints of a fine-tuning that was stopped after a step."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(open_source(encoder), out, FinetuneConfig(**SHORT), data)
+
+
+def test_the_successor_is_a_plain_model_with_the_same_answers(successor: Path, data: DataConfig) -> None:
+    model, report = AutoModelForSequenceClassification.from_pretrained(successor, output_loading_info=True)
+    assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == 2
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    source = open_source(successor)
+    loaded = load_model(source)
+    texts = data.load().split("dev").first[:8]
+    batch = loaded.text_encoder.pad(loaded.text_encoder.tokenize(texts))
+    with torch.inference_mode():
+        inputs = {name: torch.from_numpy(value) for name, value in batch.inputs().items()}
+        expected = model.eval()(**inputs).logits.numpy()
+    assert np.abs(loaded.predictor(batch) - expected).max() <= 1e-6
+
+
+def test_replacing_moves_only_the_successors_layers(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = TheseusConfig(**SHORT, weight_decay=0.1, layers=2, second_phase="layers")
+    out = compress(open_source(predecessor), tmp_path / "successor", config, data).path
+    before, after = weights(predecessor), weights(out)
+    layers = {name for name in after if ".encoder.layer." in name}
+    assert layers < set(after)
+    assert all(torch.equal(before[name], after[name]) for name in set(after) - layers)
+    # Key biases have no gradient but rounding: softmax does not see them.
+    moved = {name for name in layers if not torch.equal(before[name], after[name])}
+    assert moved >= {name for name in layers if "key.bias" not in name}
+
+
+def test_the_second_phase_moves_everything(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = TheseusConfig(**SHORT, layers=2, schedule=LinearSchedule(0.3, 0.3))
+    out = compress(open_source(predecessor), tmp_path / "successor", config, data).path
+    before, after = weights(predecessor), weights(out)
+    assert not torch.equal(before["classifier.weight"], after["classifier.weight"])
+    assert not torch.equal(
+        before["bert.embeddings.word_embeddings.weight"], after["bert.embeddings.word_embeddings.weight"]
+    )
+
+
+@pytest.mark.parametrize("step", [3, 5, 8, 11])
+def test_an_interrupted_run_ends_with_the_same_weights(
+    predecessor: Path, successor: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    source, config = open_source(predecessor), TheseusConfig(**SHORT, layers=2)
+    undisturbed = compress(source, tmp_path / "undisturbed", config, data)
+    with monkeypatch.context() as patch:
+        stop_after(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            compress(source, tmp_path / "interrupted", config, data)
+    assert not (tmp_path / "interrupted").exists()
+    assert (tmp_path / "interrupted.work").is_dir()
+    resumed = compress(source, tmp_path / "interrupted", config, data)
+    assert not (tmp_path / "interrupted.work").exists()
+    ours, theirs = weights(resumed.path), weights(undisturbed.path)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert resumed.manifest.digest == undisturbed.manifest.digest
+
+
+def test_the_same_seed_gives_the_same_artifact(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    first, second = (
+        finetune(open_source(encoder), tmp_path / name, FinetuneConfig(**SHORT), data) for name in ("a", "b")
+    )
+    name = "model.safetensors"
+    assert first.manifest.files[name] == second.manifest.files[name]
+    assert first.manifest.digest == second.manifest.digest
+    other = finetune(open_source(encoder), tmp_path / "c", FinetuneConfig(**SHORT, seed=7), data)
+    assert first.manifest.files["model.safetensors"] != other.manifest.files["model.safetensors"]
+
+
+def test_checkpoints_of_another_run_are_not_resumed_from(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
+    with pytest.raises(TrainingError, match="checkpoints of a run with other data or settings"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT, seed=7), data)
+
+
+def test_a_half_written_checkpoint_is_passed_over(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 8)
+    newest = tmp_path / "out.work" / "checkpoint-9"
+    (newest / "trainer_state.json").write_text('{"best', encoding="utf-8")
+    resumed = finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    undisturbed = finetune(open_source(encoder), tmp_path / "undisturbed", FinetuneConfig(**SHORT), data)
+    assert resumed.manifest.files["model.safetensors"] == undisturbed.manifest.files["model.safetensors"]
+
+
+def test_a_loss_that_is_no_number_ends_the_run(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = FinetuneConfig(**SHORT | {"learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"the loss is .* at step"):
+        finetune(open_source(encoder), tmp_path / "out", config, data)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.work").exists()
+
+
+def test_the_last_good_checkpoint_outlives_a_loss_that_is_no_number(
+    predecessor: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A predecessor whose weights are poisoned after the first evaluation."""
+    original = Replacing.before_step
+
+    def poisoned(self: Replacing, step: int, total: int) -> bool:
+        if step == 8:
+            self.model.classifier.weight.data[:] = float("nan")
+        return original(self, step, total)
+
+    monkeypatch.setattr(Replacing, "before_step", poisoned)
+    config = TheseusConfig(**SHORT, layers=2, schedule=LinearSchedule(0.9, 0.1))
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 8; the last good checkpoint is .*checkpoint-6$"):
+        compress(open_source(predecessor), tmp_path / "out", config, data)
+    kept = load_file(tmp_path / "out.work" / "checkpoint-6" / "model.safetensors")
+    assert all(torch.isfinite(value).all() for value in kept.values())
+
+
+def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Path) -> None:
+    rows = [
+        f'{{"a": "good film", "b": "{word} film", "score": {score}}}' for word, score in (("good", 5), ("bad", 0.5))
+    ]
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(rows * 20), encoding="utf-8")
+    data = DataConfig(data=tmp_path, text="a", text_pair="b", label="score", kind="regression")
+    config = FinetuneConfig(**SHORT | {"epochs": 20, "batch_size": 8})
+    artifact = finetune(open_source(encoder), tmp_path / "out", config, data)
+    assert artifact.manifest.task.kind == "regression"
+    assert artifact.manifest.task.columns == ("a", "b")
+    assert artifact.manifest.quality is not None
+    assert artifact.manifest.quality["metrics"]["pearson"] >= 0.99
+    loaded = load_model(open_source(artifact.path))
+    good, bad = loaded.logits(["good film"] * 2, ["good film", "bad film"])[:, 0]
+    assert good > bad
+
+
+def test_every_epoch_has_its_own_order_and_every_example_once(encoder: Path, data: DataConfig) -> None:
+    rows = Examples([" ".join(["film"] * (index % 7 + 1)) for index in range(50)], None, np.zeros(50, dtype=np.int64))
+    task = data.load().task
+    epoch = 0
+    examples = LabelledExamples(task, open_source(encoder).text_encoder(task), rows)
+    sampler = LengthGrouped(8, examples, 1, lambda: epoch)
+    first, again = list(sampler), list(sampler)
+    epoch = 1
+    second = list(sampler)
+    assert first == again
+    assert first != second
+    assert sorted(first) == sorted(second) == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("epochs", 0), ("batch_size", -1), ("learning_rate", 0.0), ("warmup", 1.0), ("seed", -1)]
+)
+def test_settings_that_cannot_work_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"--{field.replace('_', '-')} is {value}"):
+        TrainingConfig(**{field: value})
+
+
+def test_the_artifact_tells_the_curve_the_best_and_the_compute(successor: Path) -> None:
+    manifest = Artifact.open(successor).manifest
+    assert manifest.made_by["steps"] == 72
+    training = json.loads((successor / "training.json").read_text())
+    evaluated = [entry["eval_headline"] for entry in training["curve"] if "eval_headline" in entry]
+    assert len(evaluated) == 6
+    assert manifest.made_by["best_dev"] == {"accuracy": max(evaluated)}
+    seconds = [entry["seconds"] for entry in training["curve"]]
+    assert 0 < seconds[0] <= seconds[-1] <= training["seconds"]
+    assert seconds == sorted(seconds)
+    # Between one layer and two for each of two modules, but for the steps that are skipped.
+    assert 72 * 0.7 * 2 < manifest.made_by["layer_steps"] < 72 * 4
+
+
+def test_how_long_it_took_does_not_make_another_model(successor: Path) -> None:
+    manifest = Artifact.open(successor).manifest
+    slower = replace(manifest, files=manifest.files | {"training.json": {"sha256": "0", "bytes": 1}})
+    other = replace(manifest, files=manifest.files | {"config.json": {"sha256": "0", "bytes": 1}})
+    assert slower.digest == manifest.digest != other.digest
+
+
+def test_files_of_others_are_not_deleted(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    work = tmp_path / "out.work"
+    work.mkdir()
+    (work / "thesis.txt").write_text("years of work")
+    with pytest.raises(TrainingError, match=r"out\.work is wanted for checkpoints and holds other files"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert (work / "thesis.txt").read_text() == "years of work"
+
+
+def test_what_was_put_beside_the_checkpoints_stays(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
+    (tmp_path / "out.work" / "checkpoint-best").mkdir()
+    finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert [path.name for path in (tmp_path / "out.work").iterdir()] == ["checkpoint-best"]
+
+
+def test_weights_that_are_no_numbers_are_never_kept(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They turn bad in the last step before an evaluation, after its loss."""
+    original = trainer.MethodTrainer.evaluate
+
+    def evaluate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.state.global_step == 12:
+            self.model.classifier.weight.data[:] = float("nan")
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(trainer.MethodTrainer, "evaluate", evaluate)
+    with pytest.raises(TrainingError, match=r"a weight is no number at step 12; the last good .*checkpoint-6$"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert [path.name for path in sorted((tmp_path / "out.work").iterdir())] == ["checkpoint-6", "run.json"]
+
+
+def test_a_model_that_shows_its_hidden_states_is_trained(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    shown = shutil.copytree(encoder, tmp_path / "encoder")
+    config = json.loads((shown / "config.json").read_text()) | {"output_hidden_states": True, "output_attentions": True}
+    (shown / "config.json").write_text(json.dumps(config))
+    artifact = finetune(open_source(shown), tmp_path / "out", FinetuneConfig(**SHORT | {"epochs": 1}), data)
+    assert artifact.manifest.quality is not None
+
+
+def test_each_epoch_of_a_training_has_its_own_order(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[list[int]] = []
+    original = LengthGrouped.__iter__
+
+    def noted(self: LengthGrouped) -> Any:
+        orders.append(list(original(self)))
+        return iter(orders[-1])
+
+    monkeypatch.setattr(LengthGrouped, "__iter__", noted)
+    finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT | {"epochs": 3}), data)
+    assert len(orders) == 3
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+    assert all(sorted(order) == list(range(192)) for order in orders)

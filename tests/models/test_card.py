@@ -1,0 +1,74 @@
+"""The model card: what the hub reads of it, by the hub's own library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from replank.models.artifact import Artifact
+from replank.models.card import model_card
+from replank.tasks.task import Task
+
+QUALITY = {"split": "test", "rows": 50, "metrics": {"matthews": 0.51239, "accuracy": 0.8}}
+ODD = 'a: "b" #c\n---\n- d'
+
+
+def manifest(kind: str = "torch", **changes: Any) -> dict[str, Any]:
+    task = Task(changes.pop("name", "cola"), "classification", ("no", "yes"), ("sentence",), "label", ("matthews",))
+    made_by = {"stage": "finetune", "config": {}}
+    plain = {"kind": kind, "precision": "fp32", "task": task.to_json(), "made_by": made_by, "parent": None}
+    return plain | {"quality": QUALITY} | changes
+
+
+def front_matter(values: dict[str, Any]) -> Any:
+    return ModelCard(model_card(values)).data
+
+
+def test_what_the_hub_reads() -> None:
+    data = front_matter(manifest())
+    assert data.pipeline_tag == "text-classification"
+    assert data.library_name == "transformers"
+    assert data.tags == ["replank", "fp32"]
+    assert data.metrics == ["accuracy", "matthews_correlation"]
+    results = [
+        (r.dataset_name, r.dataset_split, r.metric_type, r.metric_name, r.metric_value) for r in data.eval_results
+    ]
+    assert results == [
+        ("cola", "test", "matthews_correlation", "matthews", 0.5124),
+        ("cola", "test", "accuracy", "accuracy", 0.8),
+    ]
+    assert front_matter(manifest("onnx")).library_name == "onnx"
+
+
+def test_what_was_not_measured_is_not_claimed() -> None:
+    data = front_matter(manifest(quality=None))
+    assert data.eval_results is None
+    assert "metrics" not in data.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [("google-bert/bert-base-uncased", "google-bert/bert-base-uncased"), ("my-encoder", None)],
+)
+def test_the_base_model_is_named_where_the_hub_has_it(name: str, base: str | None) -> None:
+    root = {"name": name, "digest": "0" * 64, "manifest": None}
+    child = {"name": "predecessor", "digest": "1" * 64, "manifest": manifest(parent=root)}
+    assert front_matter(manifest(parent=root)).base_model == base
+    assert front_matter(manifest(parent=child)).base_model == base
+
+
+def test_no_name_breaks_the_front_matter() -> None:
+    data = front_matter(manifest(name=ODD))
+    assert {result.dataset_name for result in data.eval_results} == {ODD}
+    assert data.pipeline_tag == "text-classification"
+
+
+def test_an_artifacts_own_card_is_one(predecessor: Path) -> None:
+    data: Any = ModelCard.load(predecessor / "README.md").data
+    made = Artifact.open(predecessor).manifest
+    assert made.quality is not None
+    found = {result.metric_name: result.metric_value for result in data.eval_results}
+    assert found == {name: round(value, 4) for name, value in made.quality["metrics"].items()}

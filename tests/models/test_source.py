@@ -1,0 +1,260 @@
+"""The one door for models: what may enter, and what is turned away with which words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replank.models import source as source_module
+from replank.models.encoders import ENCODERS, encoder_of, position_limit
+from replank.models.source import open_source, require_kind
+from replank.system.errors import ArtifactError, ModelError
+from replank.tasks.task import Task
+from replank.text.tokenization import INPUT_NAMES, read_json
+
+
+@pytest.fixture
+def plain(encoder: Path, tmp_path: Path) -> Path:
+    """A plain model folder to damage."""
+    return shutil.copytree(encoder, tmp_path / "plain")
+
+
+def configure(folder: Path, *without: str, **changes: Any) -> Path:
+    """Change and drop entries of ``config.json``."""
+    config = read_json(folder / "config.json") | changes
+    kept = {key: value for key, value in config.items() if key not in without}
+    (folder / "config.json").write_text(json.dumps(kept), encoding="utf-8")
+    return folder
+
+
+# What may enter
+
+
+def test_a_plain_folder(encoder: Path) -> None:
+    source = open_source(encoder)
+    assert (source.kind, source.precision, source.layers, source.artifact) == ("torch", "fp32", 4, None)
+    assert source.model_file == encoder / "model.safetensors"
+    assert not source.is_fine_tuned
+    assert source.task == Task(encoder.name, "classification", ("0", "1"), (), "label", ("accuracy", "macro_f1"), 64)
+
+
+def test_an_artifact(int8_artifact: Path) -> None:
+    source = open_source(str(int8_artifact))
+    assert (source.kind, source.precision, source.layers) == ("onnx", "int8", 2)
+    assert source.artifact is not None
+    assert source.task == source.artifact.manifest.task
+    assert source.is_fine_tuned
+    assert source.as_parent()["digest"] == source.artifact.manifest.digest
+    assert source.as_parent()["manifest"] == source.artifact.manifest.to_json()
+
+
+def test_an_artifact_without_its_manifest_is_a_plain_model(predecessor: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(predecessor, tmp_path / "model")
+    (folder / "replank.json").unlink()
+    source = open_source(folder)
+    assert source.artifact is None
+    assert source.is_fine_tuned
+    assert (source.task.labels, source.task.columns) == (("negative", "positive"), ())
+
+
+@pytest.mark.parametrize("way", ["link", "spaces and ünïcode 🚢", "dots", "relative"])
+def test_any_way_to_a_folder(plain: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    monkeypatch.chdir(plain.parent)
+    names: dict[str, str | Path] = {
+        "link": plain.with_name("link"),
+        "spaces and ünïcode 🚢": plain.with_name(way),
+        "dots": plain / ".." / "plain",
+        "relative": "./plain",
+    }
+    if not Path(names[way]).exists():
+        Path(names[way]).symlink_to(plain)
+    source = open_source(names[way])
+    assert source.layers == 4
+    assert source.as_parent()["name"] == "plain"
+    assert str(plain.parent) not in json.dumps(source.as_parent())
+
+
+def test_the_digest_of_a_plain_folder_is_that_of_its_weights(plain: Path, encoder: Path) -> None:
+    assert open_source(plain).as_parent()["digest"] == open_source(encoder).as_parent()["digest"]
+    weights = bytearray((plain / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (plain / "model.safetensors").write_bytes(weights)
+    assert open_source(plain).as_parent()["digest"] != open_source(encoder).as_parent()["digest"]
+
+
+@pytest.mark.parametrize("model_type", list(ENCODERS))
+def test_every_known_architecture(plain: Path, model_type: str) -> None:
+    source = open_source(configure(plain, model_type=model_type))
+    offset = 2 if "roberta" in model_type or model_type in ("camembert", "mpnet", "data2vec-text") else 0
+    assert position_limit(source.config, source.name) == 64 - offset
+    assert source.text_encoder(source.task).max_length == 64 - offset
+
+
+def test_distilberts_own_names(plain: Path) -> None:
+    assert open_source(configure(plain, "num_hidden_layers", model_type="distilbert", n_layers=6)).layers == 6
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "labels"),
+    [
+        ({"id2label": {"1": "yes", "0": "no"}}, "classification", ("no", "yes")),
+        ({"id2label": {str(i): f"LABEL_{i}" for i in range(11)}}, "classification", tuple(map(str, range(11)))),
+        ({"id2label": {"0": "LABEL_0", "1": "good"}}, "classification", ("LABEL_0", "good")),
+        ({"id2label": {"0": "LABEL_0"}}, "regression", ()),
+        ({"id2label": {"0": "a", "1": "b"}, "problem_type": "regression"}, "regression", ()),
+        ({"id2label": None}, "classification", ("0", "1")),
+    ],
+)
+def test_the_task_of_a_plain_folder(plain: Path, config: dict[str, Any], kind: str, labels: tuple[str, ...]) -> None:
+    task = open_source(configure(plain, **config)).task
+    assert (task.kind, task.labels) == (kind, labels)
+
+
+def test_the_text_encoder_cuts_at_the_nearer_limit(encoder: Path) -> None:
+    source = open_source(encoder)
+    task = Task("t", "classification", ("a", "b"), ("text",), "label", ("accuracy",), 10)
+    assert source.text_encoder(task).max_length == 10
+    assert source.text_encoder(source.task).max_length == 64
+    assert source.text_encoder(task).input_names == INPUT_NAMES
+
+
+# What is turned away
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"is no model folder: it has no config\.json; it holds nothing") as refusal:
+        open_source(tmp_path)
+    assert refusal.value.hint == "expected config.json, tokenizer.json and model.safetensors (or model.onnx)"
+
+
+def test_a_folder_without_configuration_tells_what_it_holds(plain: Path) -> None:
+    (plain / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"it holds model\.safetensors, tokenizer\.json, tokenizer_config\.json"):
+        open_source(plain)
+
+
+def test_a_folder_without_weights(plain: Path) -> None:
+    (plain / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"has no weights: expected model\.safetensors or model\.onnx"):
+        open_source(plain)
+
+
+def test_a_pickle_is_not_loaded(plain: Path) -> None:
+    (plain / "model.safetensors").rename(plain / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"as a pickle \(pytorch_model\.bin\), which replank does not load") as refusal:
+        open_source(plain)
+    assert "save_pretrained" in str(refusal.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "albert"}, "'albert', which replank cannot handle: its layers are one layer"),
+        ({"model_type": "modernbert"}, "'modernbert', which replank cannot handle: what kind of attention"),
+        ({"model_type": "deberta-v2", "conv_kernel_size": 3}, "has a conv_kernel_size, with which its layers are no"),
+        ({"model_type": "gpt2"}, "is a model of type 'gpt2'"),
+        ({"model_type": "frobnicate"}, "is a model of type 'frobnicate'"),
+        ({"model_type": None}, "is a model of type None"),
+        ({"is_decoder": True}, "is configured as a decoder"),
+        ({"is_encoder_decoder": True}, "is configured as a decoder"),
+    ],
+)
+def test_other_architectures(plain: Path, config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message) as refusal:
+        open_source(configure(plain, **config))
+    supported = f"replank handles encoders of these types: {', '.join(ENCODERS)}"
+    other = {"deberta-v2": "models of type 'deberta-v2' without it are handled"}
+    assert refusal.value.hint == other.get(str(config.get("model_type")), supported)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_hidden_layers": "four"},
+        {"num_hidden_layers": 0},
+        {"num_hidden_layers": -1},
+        {"num_hidden_layers": [4]},
+        {"max_position_embeddings": "x"},
+        {"max_position_embeddings": 0},
+        {"id2label": {"a": "x"}},
+        {"id2label": ["x", "y"]},
+        {"id2label": 3},
+    ],
+)
+def test_a_configuration_that_makes_no_sense(plain: Path, config: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=rf"{plain}/config\.json is damaged: no sensible num_hidden_layers"):
+        open_source(configure(plain, **config))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"model_type": "b\xe9rt"}'])
+def test_a_broken_configuration(plain: Path, content: bytes) -> None:
+    (plain / "config.json").write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{plain}/config\.json"):
+        open_source(plain)
+
+
+def test_a_damaged_artifact_is_not_a_plain_model(successor: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(successor, tmp_path / "model")
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json is damaged"):
+        open_source(folder)
+
+
+# Names on the hub
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "owner/name", "a.b_c/d-e.f", "x"])
+def test_what_looks_like_a_name_on_the_hub(encoder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    asked: list[str] = []
+
+    def fetch(wanted: str) -> Path:
+        asked.append(wanted)
+        return encoder
+
+    monkeypatch.setattr(source_module, "fetch_model", fetch)
+    source = open_source(name)
+    assert asked == [name]
+    assert (source.name, source.folder, source.as_parent()["name"]) == (name, encoder, name)
+
+
+@pytest.mark.parametrize("name", ["./x", "../x", "/x", "a/b/c", "x/", "-x", ".x", "a b", "ü", "a\nb", "~/x", "x/.."])
+def test_what_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(source_module, "fetch_model", lambda wanted: pytest.fail(f"asked the hub for {wanted}"))
+    with pytest.raises(ModelError, match="there is no folder") as refusal:
+        open_source(name)
+    assert refusal.value.hint == "expected a model folder or the name of a hub model"
+
+
+def test_a_local_folder_wins_over_the_hub(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(plain.parent)
+    monkeypatch.setattr(source_module, "fetch_model", lambda wanted: pytest.fail(f"asked the hub for {wanted}"))
+    assert open_source("plain").folder == Path("plain")
+
+
+def test_a_local_file_is_no_model(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(plain.parent)
+    with pytest.raises(ModelError, match=r"there is no folder plain/config\.json"):
+        open_source("plain/config.json")
+
+
+# Kinds
+
+
+def test_a_stage_that_needs_the_other_kind_says_the_way(encoder: Path, onnx_artifact: Path) -> None:
+    require_kind(open_source(encoder), "torch", "export")
+    with pytest.raises(ModelError, match="is a model of kind torch; quantize needs one of kind onnx") as refusal:
+        require_kind(open_source(encoder), "onnx", "quantize")
+    assert refusal.value.hint == "replank export MODEL OUT makes an ONNX model of a torch model"
+    with pytest.raises(ModelError, match="is a model of kind onnx; compress needs one of kind torch"):
+        require_kind(open_source(onnx_artifact), "torch", "compress")
+
+
+def test_an_encoders_facts_are_found_by_type() -> None:
+    assert encoder_of({"model_type": "distilbert"}, "x").layers == "transformer.layer"
+    assert position_limit({"model_type": "bert"}, "x") == 512
+    assert position_limit({"model_type": "roberta", "max_position_embeddings": 514}, "x") == 512

@@ -1,0 +1,289 @@
+"""``--device auto``: the fastest provider that gives the same answers, measured once and remembered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands import Replank, error_lines
+from replank.models.artifact import Artifact
+from replank.models.source import Source, open_source
+from replank.runtime import provider_choice, provider_measurement
+from replank.runtime.model import Logits, Model, load_model
+from replank.runtime.provider_choice import choose_device
+from replank.runtime.provider_measurement import Measurement, measure_providers
+from replank.runtime.providers import PROVIDERS, Device
+from replank.system.errors import ProviderError, UsageError
+from replank.text.tokenization import Batch
+
+Change = Callable[[Logits], Logits]
+FIELDS = {"machine", "versions", "threads", "shapes", "milliseconds", "left_out", "choice"}
+
+
+def elsewhere(model: Model, device: Device, change: Change = lambda logits: logits, seconds: float = 0.0) -> Model:
+    """The model as another provider might run it: slower, or with other answers."""
+
+    def run(batch: Batch) -> Logits:
+        time.sleep(seconds)
+        return change(model.predictor(batch))
+
+    return replace(model, predictor=run, device=device)
+
+
+def flipped(share: float) -> Change:
+    """Turn the label of a share of all rows, the same in each batch."""
+
+    def change(logits: Logits) -> Logits:
+        rows = round(share * len(logits))
+        return np.concatenate([-logits[:rows], logits[rows:]])
+
+    return change
+
+
+@pytest.fixture
+def artifact(onnx_artifact: Path, tmp_path: Path) -> Path:
+    """A copy that may be written."""
+    return shutil.copytree(onnx_artifact, tmp_path / "model")
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Providers here differ by whole milliseconds, and none leaves threads that spin."""
+    monkeypatch.setattr(provider_measurement, "_SECONDS", 0.005)
+    monkeypatch.setattr(provider_measurement, "_PAUSE_SECONDS", 0.0)
+
+
+class Loader:
+    """Loads a model on the CPU, and as if on OpenVINO: there each batch takes a while less, or longer."""
+
+    def __init__(self, source: Source, *, faster: Device) -> None:
+        self.loaded: list[Device] = []
+        self._source, self._faster = source, faster
+
+    def __call__(self, device: Device) -> Model:
+        if device not in ("cpu", "openvino"):
+            raise ProviderError(f"--device {device}: not here")
+        self.loaded.append(device)
+        model = load_model(self._source, threads=1)
+        return elsewhere(model, device, seconds=0.0 if device == self._faster else 0.003)
+
+
+def choose(folder: Path, faster: Device = "openvino", threads: int = 1) -> tuple[Device, list[Device]]:
+    """The chosen device, and all that were loaded for it."""
+    source = open_source(folder)
+    loader = Loader(source, faster=faster)
+    return choose_device(source, threads, loader).device, loader.loaded
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    table = Artifact.open(folder).manifest.providers
+    assert table is not None
+    return table
+
+
+# Measuring
+
+
+def test_the_fastest_is_chosen(model: Model) -> None:
+    found = measure_providers({"cpu": elsewhere(model, "cpu", seconds=0.004), "openvino": model})
+    assert found.shapes == [(1, 16), (1, 32), (8, 16), (8, 32)]
+    assert all(value >= 4 for value in found.milliseconds["cpu"])
+    assert all(len(values) == 4 for values in found.milliseconds.values())
+    assert (found.choice, found.left_out) == ("openvino", {})
+
+
+def test_a_geometric_mean_weighs_short_texts_like_long_ones() -> None:
+    """Twice as fast on short texts is worth more than a tenth on long ones, whatever the milliseconds."""
+    found = Measurement([(1, 16), (8, 512)], {"cpu": [1.0, 1000.0], "openvino": [2.0, 900.0]}, {})
+    assert found.means == pytest.approx({"cpu": np.sqrt(1000), "openvino": np.sqrt(1800)})
+    assert found.choice == "cpu"
+
+
+@pytest.mark.parametrize(("share", "text"), [(1 / 32, "3.12% of all"), (1.0, "100.00% of all")])
+def test_other_labels_are_left_out_however_fast(model: Model, share: float, text: str) -> None:
+    found = measure_providers(
+        {"cpu": elsewhere(model, "cpu", seconds=0.002), "openvino": elsewhere(model, "openvino", flipped(share))}
+    )
+    assert found.left_out == {"openvino": f"its answers differ from those of cpu by {text}"}
+    assert (found.choice, list(found.milliseconds)) == ("cpu", ["cpu"])
+
+
+def test_small_differences_that_change_no_label_are_none(model: Model) -> None:
+    found = measure_providers({"cpu": model, "openvino": elsewhere(model, "openvino", lambda logits: logits * 1.01)})
+    assert found.left_out == {}
+
+
+def test_answers_that_are_no_numbers_are_left_out(model: Model) -> None:
+    found = measure_providers({"cpu": model, "openvino": elsewhere(model, "openvino", lambda logits: logits * np.nan)})
+    assert found.left_out == {"openvino": "the model's logits are not finite numbers (NaN or infinity)"}
+
+
+@pytest.mark.parametrize(("factor", "out"), [(1.0005, False), (1.01, True)])
+def test_a_regression_may_be_off_by_a_thousandth_of_its_range(model: Model, factor: float, out: bool) -> None:
+    number = replace(model, task=replace(model.task, kind="regression", labels=()))
+
+    def first(logits: Logits) -> Logits:
+        return logits[:, :1] - 0.0
+
+    reference = elsewhere(number, "cpu", first)
+    # Around the middle of the range, so that a factor is a share of it.
+    middle = float(np.mean([reference.predictor(Batch(np.full((1, 4), 7), np.ones((1, 4), np.int64)))]))
+    other = elsewhere(reference, "openvino", lambda logits: (logits - middle) * np.float32(factor) + middle)
+    assert ("openvino" in measure_providers({"cpu": reference, "openvino": other}).left_out) is out
+
+
+# Remembering
+
+
+def test_a_choice_is_kept_and_used_without_measuring(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert choose(artifact) == ("openvino", ["cpu", "openvino"])
+        assert caplog.messages[-1].startswith("--device auto: openvino (geometric mean: openvino ")
+        table = kept(artifact)
+        assert set(table) == FIELDS
+        assert (table["choice"], set(table["milliseconds"])) == ("openvino", {"cpu", "openvino"})
+        assert (table["shapes"], table["left_out"]) == ([[1, 16], [1, 32], [8, 16], [8, 32]], {})
+        # The other would be faster by now: nobody measures.
+        assert choose(artifact, faster="cpu") == ("openvino", ["openvino"])
+        assert caplog.messages[-1] == "--device auto: openvino, as measured before"
+    assert kept(artifact) == table
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("machine", {"cpu": "another"}), ("versions", {"onnxruntime": "0"}), ("threads", 64)]
+)
+def test_another_machine_version_or_width_measures_again(artifact: Path, name: str, value: Any) -> None:
+    choose(artifact)
+    provider_choice._rewrite(Artifact.open(artifact), kept(artifact) | {name: value})
+    assert choose(artifact, faster="cpu") == ("cpu", ["cpu", "openvino"])
+    assert kept(artifact)["choice"] == "cpu"
+
+
+def test_a_kept_provider_that_is_gone_is_said_and_measured_again(
+    artifact: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    choose(artifact)
+    provider_choice._rewrite(Artifact.open(artifact), kept(artifact) | {"choice": "cuda"})
+    caplog.clear()
+    assert choose(artifact)[0] == "openvino"
+    assert caplog.messages[0] == "--device auto: cuda ran it before and does not now: --device cuda: not here"
+
+
+def test_what_was_measured_is_no_part_of_the_identity(artifact: Path) -> None:
+    before = Artifact.open(artifact)
+    assert "providers" not in before.manifest.to_json()
+    choose(artifact)
+    after = Artifact.open(artifact)
+    assert after.manifest.providers is not None
+    assert after.manifest.digest == before.manifest.digest
+    assert replace(after.manifest, providers=None) == before.manifest
+    assert after.as_parent() == before.as_parent()
+    assert sorted(path.name for path in artifact.iterdir()) == sorted([*before.manifest.files, "replank.json"])
+
+
+def test_another_artifact_in_the_same_place_is_not_written_to(artifact: Path, int8_artifact: Path) -> None:
+    source = open_source(artifact)
+    shutil.rmtree(artifact)
+    shutil.copytree(int8_artifact, artifact)
+    manifest = (artifact / "replank.json").read_bytes()
+    provider_choice._keep(source, {"choice": "cpu"})
+    assert (artifact / "replank.json").read_bytes() == manifest
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The tests may run as root, whom no permission stops: the system's own answer is given instead."""
+    opened = Path.open
+
+    def refuse(path: Path, mode: str = "r", *arguments: Any, **settings: Any) -> Any:
+        if "w" in mode and path.parent == artifact:
+            raise OSError(30, "Read-only file system", str(path))
+        return opened(path, mode, *arguments, **settings)
+
+    before = (artifact / "replank.json").read_bytes()
+    monkeypatch.setattr(Path, "open", refuse)
+    with caplog.at_level(logging.WARNING):
+        assert choose(artifact)[0] == "openvino"
+    assert "the choice could not be kept" in caplog.messages[-1]
+    assert "Read-only file system" in caplog.messages[-1]
+    assert (artifact / "replank.json").read_bytes() == before
+
+
+def test_a_plain_folder_is_measured_each_time(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (artifact / "replank.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        assert choose(artifact) == ("openvino", ["cpu", "openvino"])
+    assert caplog.messages[-1].endswith("is no artifact of replank, so the choice is not kept")
+    assert not (artifact / "replank.json").exists()
+
+
+def test_a_reference_that_does_not_run_is_an_error(artifact: Path) -> None:
+    def nowhere(device: Device) -> Model:
+        raise ProviderError(f"--device {device}: broken")
+
+    with pytest.raises(ProviderError, match="--device cpu: broken"):
+        choose_device(open_source(artifact), 1, nowhere)
+
+
+# From the command line
+
+
+def test_auto_answers_like_the_cpu_and_says_what_it_took(artifact: Path, replank: Replank) -> None:
+    expected = replank("predict", artifact, "a good film", "--json").out
+    first = replank("predict", artifact, "a good film", "--json", "--device", "auto", "--threads", "1")
+    again = replank("predict", artifact, "a good film", "--json", "--device", "auto", "--threads", "1")
+    assert (first.code, again.code) == (0, 0)
+    assert json.loads(first.out)["label"] == json.loads(again.out)["label"] == json.loads(expected)["label"]
+    choice = kept(artifact)["choice"]
+    assert choice in PROVIDERS
+    assert {"cpu", choice} <= set(kept(artifact)["milliseconds"]) <= set(PROVIDERS)
+    assert str(artifact) not in (artifact / "replank.json").read_text(encoding="utf-8")
+
+
+def test_a_torch_model_has_nothing_to_choose(successor: Path) -> None:
+    import torch
+
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert load_model(open_source(successor), device="auto").device == expected
+
+
+def test_a_benchmark_runs_wherever_it_can(int8_artifact: Path) -> None:
+    from replank.benchmark.run import BenchmarkConfig, benchmark
+
+    config = BenchmarkConfig(
+        (str(int8_artifact),),
+        devices=("auto",),
+        batch_sizes=(1,),
+        lengths=(8,),
+        rounds=1,
+        min_seconds=0.0,
+        threads=1,
+    )
+    done: list[int] = []
+    result = benchmark(config, lambda amount=1, note="": done.append(amount))
+    names = [model["name"] for model in result["models"]]
+    assert names[0] == "int8 on cpu"
+    assert set(names) | set(result["left_out"]) == {f"int8 on {device}" for device in PROVIDERS}
+    assert result["left_out"]["int8 on cuda"] == "int8 is INT8, which the CUDA provider cannot run"
+    assert sum(done) == config.units == len(PROVIDERS)
+
+
+@pytest.mark.parametrize("devices", [("auto", "cpu"), ("cpu", "cpu"), ()])
+def test_auto_stands_alone_and_each_device_once(devices: tuple[Any, ...], replank: Replank) -> None:
+    from replank.benchmark.run import BenchmarkConfig
+
+    with pytest.raises(UsageError, match="expected some, each once, or auto alone"):
+        BenchmarkConfig(("a",), devices=devices)
+    if devices:
+        flags = [part for device in devices for part in ("--device", device)]
+        assert "each once, or auto alone" in error_lines(replank("benchmark", "a", *flags))[0]

@@ -1,0 +1,207 @@
+"""Execution providers: each runs all of a graph, or says what it lacks; none hands work to another in silence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from commands import Replank, error_lines
+from replank.models.source import open_source
+from replank.runtime import providers
+from replank.runtime.doctor import doctor
+from replank.runtime.model import load_model
+from replank.runtime.providers import PROVIDERS, Device, OpenVino, open_session, start
+from replank.system.errors import MissingExtraError, ProviderError, ReplankError
+from tiny import sentences
+
+TEXTS = [text for text, _ in sentences(60, seed=3)] + ["good", "bad " * 40]
+
+
+def why_not(device: Device) -> str:
+    """Why a provider does not run here; empty where it does."""
+    try:
+        start(device)
+    except ReplankError as error:
+        return error.message
+    return ""
+
+
+needs_openvino = pytest.mark.skipif(bool(why_not("openvino")), reason=why_not("openvino"))
+needs_bf16 = pytest.mark.skipif(bool(why_not("openvino-bf16")), reason=why_not("openvino-bf16"))
+without_plugin = pytest.mark.skipif(PROVIDERS["openvino"].missing is None, reason="the plugin is installed")
+
+
+def test_every_device_is_in_the_table_and_the_reference_is_the_first() -> None:
+    assert tuple(PROVIDERS) == get_args(Device)
+    assert next(iter(PROVIDERS)) == "cpu"
+
+
+def test_the_tiny_graph_is_one_addition() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    assert onnx.load_from_string(providers._TINY_GRAPH) == model
+    start("cpu")
+
+
+# What runs elsewhere
+
+
+def test_what_another_provider_runs_is_counted_by_operator(onnx_artifact: Path) -> None:
+    """The same session, seen as if another provider had been asked: then everything runs elsewhere."""
+    path = onnx_artifact / "model.onnx"
+    session = open_session(path, threads=1)
+    assert not providers._elsewhere(session, PROVIDERS["cpu"])
+    elsewhere = providers._elsewhere(session, PROVIDERS["openvino"])
+    assert (elsewhere["Attention"], elsewhere["SkipLayerNormalization"]) == (2, 4)
+    assert elsewhere == Counter(node.op_type for node in onnx.load(str(path)).graph.node if node.op_type != "Constant")
+
+
+def test_shape_arithmetic_may_stay_on_the_host_where_a_gpu_would_wait(onnx_artifact: Path) -> None:
+    session = open_session(onnx_artifact / "model.onnx", threads=1)
+    everything = providers._elsewhere(session, PROVIDERS["openvino"])
+    missed = providers._elsewhere(session, PROVIDERS["cuda"])
+    assert everything["Gather"] >= 1
+    assert everything["Cast"] >= 1
+    assert missed["Attention"] == 2
+    assert not {"Gather", "Cast"} & set(missed)
+
+
+# Plugins that are not there, or have no hardware
+
+
+@without_plugin
+def test_a_missing_plugin_says_what_to_install(onnx_artifact: Path) -> None:
+    with pytest.raises(MissingExtraError, match="onnxruntime-ep-openvino is not installed") as refusal:
+        load_model(open_source(onnx_artifact), device="openvino")
+    assert refusal.value.hint == 'pip install "replank[openvino]"'
+
+
+def test_a_plugin_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = OpenVino("OpenVINOExecutionProvider", package="no-such-plugin")
+    for name in ("replank.runtime.providers", "replank.runtime.doctor"):
+        monkeypatch.setattr(f"{name}.PROVIDERS", {"openvino": unknown})
+    with pytest.raises(MissingExtraError, match=r"^--device openvino: no-such-plugin is not installed$"):
+        start("openvino")
+    (check,) = (check for check in doctor() if check.name.startswith("--device"))
+    assert (check.name, check.status, check.hint) == ("--device openvino", "absent", 'pip install "replank[openvino]"')
+
+
+def test_a_plugin_without_a_device_for_this_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the plugin's releases up to 1.8.1 do on CPUs that are not Intel's: they load and offer nothing."""
+    monkeypatch.setattr(providers, "_register", lambda package: None)
+    monkeypatch.setattr(onnxruntime, "get_ep_devices", list)
+    monkeypatch.setattr(providers, "installed_version", lambda package: "1.8.1")
+    with pytest.raises(ProviderError) as refusal:
+        start("openvino")
+    assert refusal.value.message == "--device openvino: onnxruntime-ep-openvino 1.8.1 offers nothing for this CPU"
+    checks = {check.name: check for check in doctor()}
+    assert checks["--device openvino"].status == "warning"
+    assert checks["--device openvino"].detail == "onnxruntime-ep-openvino 1.8.1 offers nothing for this CPU"
+    assert "--device cpu runs everywhere" in str(checks["--device openvino"].hint)
+    assert checks["--device cpu"].status == "ok"
+
+
+def test_doctor_starts_every_provider() -> None:
+    checks = {check.name: check for check in doctor()}
+    assert [name for name in checks if name.startswith("--device")] == [f"--device {device}" for device in PROVIDERS]
+    assert checks["--device cpu"].detail == "CPUExecutionProvider starts; computes fp32 models in fp32"
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this is the CUDA build")
+def test_a_provider_of_the_other_wheel_is_absent() -> None:
+    checks = {check.name: check for check in doctor()}
+    assert (checks["--device cuda"].status, checks["--device cuda"].hint) == (
+        "absent",
+        "CUDA needs the replank[gpu] extra instead of replank[cpu]",
+    )
+
+
+@pytest.mark.parametrize("device", [device for device in PROVIDERS if device not in ("cpu", "cuda")])
+def test_a_torch_model_runs_on_no_provider_for_graphs(successor: Path, device: Device) -> None:
+    with pytest.raises(ProviderError, match=f"--device {device} runs ONNX graphs, and .* is a torch model") as refusal:
+        load_model(open_source(successor), device=device)
+    assert str(refusal.value.hint).startswith("replank export")
+
+
+def test_a_model_says_what_runs_it_and_in_what_arithmetic(
+    successor: Path, onnx_artifact: Path, int8_artifact: Path
+) -> None:
+    found = [load_model(open_source(path), threads=1) for path in (successor, onnx_artifact, int8_artifact)]
+    assert [model.provider for model in found] == [None, "CPUExecutionProvider", "CPUExecutionProvider"]
+    assert [model.arithmetic for model in found] == ["fp32", "fp32", "int8"]
+
+
+# OpenVINO itself
+
+
+@needs_openvino
+def test_openvino_gives_the_numbers_of_fp32(onnx_artifact: Path) -> None:
+    source = open_source(onnx_artifact)
+    ours, theirs = (load_model(source, device=device, threads=1) for device in ("cpu", "openvino"))
+    assert (theirs.device, theirs.provider, theirs.arithmetic) == ("openvino", "OpenVINOExecutionProvider", "fp32")
+    np.testing.assert_allclose(theirs.logits(TEXTS), ours.logits(TEXTS), atol=1e-5, rtol=0)
+
+
+@needs_bf16
+def test_openvino_in_bf16_is_another_device_and_says_so(onnx_artifact: Path) -> None:
+    source = open_source(onnx_artifact)
+    ours, theirs = (load_model(source, device=device, threads=1) for device in ("cpu", "openvino-bf16"))
+    assert (theirs.provider, theirs.arithmetic) == ("OpenVINOExecutionProvider", "bf16")
+    distance = np.abs(theirs.logits(TEXTS) - ours.logits(TEXTS)).max()
+    assert 1e-4 < distance < 0.1
+
+
+@needs_openvino
+def test_openvino_refuses_what_it_would_hand_to_another(int8_artifact: Path, replank: Replank) -> None:
+    done = replank("predict", int8_artifact, "a", "--device", "openvino")
+    assert done.code == 1
+    error, hint = error_lines(done)
+    assert error.startswith(
+        "error: --device openvino: OpenVINOExecutionProvider cannot run all of the graph; it lacks "
+    )
+    assert "1 QEmbedLayerNormalization" in error
+    assert hint == "hint: --device cpu runs them all"
+
+
+@needs_openvino
+def test_openvino_takes_the_threads_that_it_is_given(onnx_artifact: Path) -> None:
+    session = open_session(onnx_artifact / "model.onnx", device="openvino", threads=1)
+    settings = json.loads(session.get_provider_options()["OpenVINOExecutionProvider"]["load_config"])
+    assert settings == {"CPU": {"INFERENCE_NUM_THREADS": "1", "INFERENCE_PRECISION_HINT": "f32"}}
+
+
+@needs_openvino
+def test_openvino_verifies_against_torch_under_any_padding(
+    successor: Path, onnx_artifact: Path, replank: Replank
+) -> None:
+    done = replank("verify", successor, onnx_artifact, "--device", "openvino", "--json")
+    assert done.code == 0
+    cases = {case["case"]: case["max_abs"] for case in json.loads(done.out)["cases"]}
+    assert {"left padding", "padding on both sides", "holes"} <= set(cases)
+    assert max(cases.values()) < 1e-5
+
+
+@needs_openvino
+def test_a_benchmark_has_each_provider_beside_the_others(onnx_artifact: Path, tmp_path: Path) -> None:
+    from replank.benchmark.run import BenchmarkConfig, benchmark
+
+    shutil.copytree(onnx_artifact, tmp_path / "fp32")
+    shape = {"batch_sizes": (1,), "lengths": (8,), "rounds": 1, "min_seconds": 0.0, "threads": 1}
+    result = benchmark(BenchmarkConfig((str(tmp_path / "fp32"),), devices=("cpu", "openvino"), **shape))  # type: ignore[arg-type]
+    assert [model["name"] for model in result["models"]] == ["fp32 on cpu", "fp32 on openvino"]
+    assert [model["provider"] for model in result["models"]] == ["CPUExecutionProvider", "OpenVINOExecutionProvider"]

@@ -1,0 +1,50 @@
+"""The ways to run a torch model: the same answers in each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from replank.models.source import open_source
+from replank.runtime.model import Model, load_model
+from replank.runtime.timing import random_batch
+from replank.runtime.torch_modes import TorchMode, in_mode
+from replank.system.errors import UsageError
+
+
+@pytest.mark.parametrize(("mode", "tolerance"), [("bf16", 0.1), ("fp16", 0.02)])
+def test_every_precision_gives_the_same_answers(successor: Path, mode: TorchMode, tolerance: float) -> None:
+    model = load_model(open_source(successor), threads=1)
+    batch = random_batch(model, 2, 8, seed=0)
+    expected = model.predictor(batch)
+    assert in_mode(model, "fp32") is model
+    assert 0 < np.abs(in_mode(model, mode).predictor(batch) - expected).max() <= tolerance
+
+
+@pytest.mark.slow
+def test_compiled_it_gives_the_same_answers_at_every_shape(successor: Path) -> None:
+    """In a process of its own, as a benchmark's worker is: torch's compiler sets up much for the rest of a process."""
+    code = f"""
+import numpy
+from replank.runtime.model import load_model
+from replank.models.source import open_source
+from replank.runtime.timing import random_batch
+from replank.runtime.torch_modes import in_mode
+model = load_model(open_source({str(successor)!r}), threads=1)
+batches = [random_batch(model, *shape, seed=0) for shape in ((2, 8), (1, 8), (4, 16))]
+expected = [model.predictor(batch) for batch in batches]
+compiled = in_mode(model, "compiled")
+print(max(numpy.abs(compiled.predictor(batch) - one).max() for batch, one in zip(batches, expected)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) <= 1e-5
+
+
+def test_an_onnx_model_has_no_ways(model: Model) -> None:
+    with pytest.raises(UsageError, match=r"--torch bf16: .* is an ONNX model"):
+        in_mode(model, "bf16")

@@ -1,0 +1,209 @@
+"""What breaks in the engine harms what it must and nothing else. The faults are those of real servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from held_model import (
+    FakePredictor,
+    fake_model,
+    hold_one,
+    make_engine,
+    run,
+    state_of,
+    until_waiting,
+    warm_engine,
+    word_tokenizer,
+)
+from replank.runtime.model import Logits
+from replank.system.errors import NotReadyError, ReplankError
+from replank.text.tokenization import Batch, TextEncoder, Tokens
+from replank_serve.engine.inference import Inference
+
+
+def test_a_model_that_fails_in_its_warm_up_is_never_ready() -> None:
+    class Broken(FakePredictor):
+        def __call__(self, batch: Batch) -> Logits:
+            raise RuntimeError("no kernel")
+
+    async def work() -> None:
+        engine = make_engine(Broken())
+        engine.start()
+        with pytest.raises(ReplankError, match="the model failed in its warm-up: no kernel"):
+            await engine.started()
+        assert engine.state == "dead"
+        await engine.close(1)
+
+    run(work())
+
+
+def test_a_tokenizer_that_fails_fails_only_its_request() -> None:
+    class Broken(TextEncoder):
+        def tokenize(self, first: Sequence[str], *others: Any, **options: Any) -> list[Tokens]:
+            if "trap" in first:
+                raise ValueError("no such text")
+            return super().tokenize(first, *others, **options)
+
+    predictor = FakePredictor()
+    model = replace(
+        fake_model(predictor), text_encoder=Broken(word_tokenizer(), pad_id=0, max_length=8, segments=False)
+    )
+
+    async def work() -> None:
+        async with warm_engine(predictor, model) as engine:
+            bad, good = await asyncio.gather(
+                engine.infer(["trap"], timeout=5), engine.infer(["a"], timeout=5), return_exceptions=True
+            )
+            assert isinstance(bad, ValueError)
+            assert isinstance(good, Inference)
+            assert (engine.state, engine.waiting_tokens) == ("ready", 0)
+
+    run(work())
+
+
+def test_an_exception_fails_only_its_batch(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        async with warm_engine(FakePredictor()) as engine:
+            with pytest.raises(ReplankError, match="the model failed on this request"):
+                await engine.infer(["bomb"], timeout=5)
+            assert engine.state == "ready"
+            assert (await engine.infer(["a b"], timeout=5)).logits.tolist() == [[2, 3]]
+
+    run(work())
+    assert "a batch of 1 failed" in caplog.text
+    assert "boom" in caplog.text
+
+
+def test_a_failed_batch_ends_the_whole_request_and_no_other() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=2) as engine:
+            first = await hold_one(engine, predictor)
+            mixed = asyncio.create_task(engine.infer(["bomb", "a", "a", "a", "a", "a"], timeout=5))
+            await until_waiting(engine, 6)
+            other = asyncio.create_task(engine.infer(["b b", "b b"], timeout=5))
+            await until_waiting(engine, 8)
+            predictor.gate.set()
+            with pytest.raises(ReplankError, match="failed on this request"):
+                await mixed
+            assert (await first).logits.tolist() == [[1, 1]]
+            assert (await other).logits.tolist() == [[2, 4], [2, 4]]
+            assert engine.waiting == 0
+
+    run(work())
+
+
+def test_a_thread_that_dies_fails_its_batch_and_is_started_again() -> None:
+    """infinity pull request #668: futures hung, health stayed green, and the queue filled up for good."""
+    predictor = FakePredictor()
+    predictor.slow_restart = True
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=1) as engine:
+            first = await hold_one(engine, predictor)
+            bad = asyncio.create_task(engine.infer(["poison"], timeout=10))
+            good = asyncio.create_task(engine.infer(["a " * 8] * 2, timeout=10))
+            await until_waiting(engine, 3)
+            predictor.gate.set()
+            await first
+            with pytest.raises(NotReadyError, match="the inference thread died on this request"):
+                await bad
+            assert state_of(engine) == "restarting"
+            with pytest.raises(NotReadyError, match="is being started again"):
+                await engine.infer(["a"], timeout=1)
+            predictor.gate.set()
+            assert (await good).logits.tolist() == [[8, 8]] * 2
+            assert (state_of(engine), engine.restarts) == ("ready", 1)
+            # Warmed up again before anything else.
+            assert predictor.batches == [(1, 1), (1, 1), (1, 1), (1, 8), (1, 8), (1, 8)]
+
+    run(work())
+
+
+def test_when_the_thread_dies_again_nobody_waits_for_ever() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=1) as engine:
+            dying = asyncio.create_task(engine.died())
+            with pytest.raises(NotReadyError):
+                await engine.infer(["poison"], timeout=10)
+            async with asyncio.timeout(5):
+                while state_of(engine) != "ready":
+                    await asyncio.sleep(0.001)
+            first = await hold_one(engine, predictor)
+            waiting = [asyncio.create_task(engine.infer([text], timeout=10)) for text in ("poison", "a " * 8)]
+            await until_waiting(engine, 2)
+            assert not dying.done()
+            predictor.gate.set()
+            await first
+            with pytest.raises(NotReadyError, match="died on this request"):
+                await waiting[0]
+            with pytest.raises(NotReadyError, match="the inference engine has died"):
+                await waiting[1]
+            assert (engine.state, engine.waiting, engine.restarts) == ("dead", 0, 1)
+            assert str(await dying) == "the inference thread died again: the thread ends"
+            with pytest.raises(NotReadyError, match="must be restarted"):
+                await engine.infer(["a"], timeout=1)
+
+    run(work())
+
+
+def test_a_restart_that_fails_to_warm_up_is_the_end() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor) as engine:
+            predictor.broken = True
+            with pytest.raises(NotReadyError):
+                await engine.infer(["poison"], timeout=10)
+            assert "broken" in str(await asyncio.wait_for(engine.died(), 5))
+            assert engine.state == "dead"
+
+    run(work())
+
+
+def test_a_thread_that_dies_while_draining_is_started_again_for_what_waits() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=1) as engine:
+            first = await hold_one(engine, predictor)
+            bad = asyncio.create_task(engine.infer(["poison"], timeout=10))
+            good = asyncio.create_task(engine.infer(["a " * 8], timeout=10))
+            await until_waiting(engine, 2)
+            closing = asyncio.create_task(engine.close(10))
+            await asyncio.sleep(0)
+            predictor.gate.set()
+            await closing
+            assert first.result().logits.tolist() == [[1, 1]]
+            assert isinstance(bad.exception(), NotReadyError)
+            assert good.result().logits.tolist() == [[8, 8]]
+            assert state_of(engine) == "closed"
+
+    run(work())
+
+
+def test_an_answer_that_is_no_number_fails_its_request_and_not_its_mates() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor) as engine:
+            first = await hold_one(engine, predictor)
+            bad = asyncio.create_task(engine.infer(["nan"], timeout=5))
+            good = asyncio.create_task(engine.infer(["a"], timeout=5))
+            await until_waiting(engine, 2)
+            predictor.gate.set()
+            with pytest.raises(ReplankError, match="not a finite number"):
+                await bad
+            assert (await good).logits.tolist() == [[1, 1]]
+            assert (await good).batch_size == 2
+            await first
+
+    run(work())

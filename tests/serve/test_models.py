@@ -1,0 +1,282 @@
+"""Several models by name: asked, loaded, replaced and unloaded while others ask."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from app_client import CONFIG, JSON, assert_error, expected, post, with_app
+from replank.models.source import open_source
+from replank.runtime.model import Logits, Model, load_model
+from replank.system.errors import ModelError, NotReadyError, UsageError
+from replank.text.tokenization import Batch
+from replank_serve.engine.engine import Engine
+from replank_serve.models.loaded_model import name_for
+from replank_serve.models.registry import Models
+
+# Where the application takes its client for one of this machine.
+LOCAL = "http://localhost"
+
+
+def load(folder: Path) -> Model:
+    return load_model(open_source(folder), threads=1)
+
+
+LOADING = replace(CONFIG, loader=load)
+
+
+def constant(model: Model, positive: float) -> Model:
+    """A model that is sure of the same answer whatever it is asked."""
+    row = np.array([-positive, positive], dtype=np.float32)
+    return replace(model, predictor=lambda batch: np.tile(row, (batch.shape[0], 1)))
+
+
+def new_engine(_: str, model: Model) -> Engine:
+    return Engine(model, max_batch=4, max_batch_tokens=512, max_queue_tokens=512)
+
+
+def test_a_request_names_its_model_and_the_first_answers_else(model: Model, pair_model: Model) -> None:
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        for name, label in (("yes", "positive"), ("no", "negative"), (None, "positive")):
+            response = await post(http, {"inputs": "a film", "model": name})
+            assert (response.json()[0]["label"], response.headers["x-model"]) == (label, name or "yes")
+        pair = await post(http, {"inputs": ["good film", "a"], "model": "pair"})
+        assert pair.json() == expected(pair_model, ["good film"], ["a"])[0]
+        unknown = await post(http, {"inputs": "a", "model": "maybe"})
+        assert_error(unknown, 404, "not_found", "there is no model 'maybe'; loaded: yes, no, pair")
+        assert_error(await post(http, {"inputs": "a", "model": 5}), 422, "validation", "model: expected the name")
+        assert [row["name"] for row in (await http.get("/models")).json()] == ["yes", "no", "pair"]
+        info = (await http.get("/info?model=pair")).json()
+        assert (info["name"], info["task"]["is_pair"], info["models"]) == ("pair", True, ["yes", "no", "pair"])
+        assert_error(await http.get("/info?model=%ff"), 404, "not_found", "there is no model")
+
+    with_app({"yes": constant(model, 5), "no": constant(model, -5), "pair": pair_model}, client)
+
+
+def test_loading_and_unloading(model: Model, onnx_artifact: Path, pair_onnx_artifact: Path) -> None:
+    texts = ["the film is superb"]
+
+    async def client(http: httpx.AsyncClient, engine: Engine) -> None:
+        loaded = await post(http, {"folder": str(pair_onnx_artifact)}, f"{LOCAL}/models/pair")
+        assert loaded.json()["name"] == "pair"
+        assert loaded.json()["state"] == "ready"
+        assert (await post(http, {"inputs": ["a", "b"], "model": "pair"})).status_code == 200
+        # In its place: the same name, and still the first.
+        assert (await post(http, {"folder": str(onnx_artifact)}, f"{LOCAL}/models/first")).status_code == 200
+        assert (await post(http, {"inputs": texts})).json() == expected(load(onnx_artifact), texts)
+        assert [row["name"] for row in (await http.get("/models")).json()] == ["first", "pair"]
+        while engine.state != "closed":
+            await asyncio.sleep(0.001)
+
+        assert (await http.delete(f"{LOCAL}/models/first")).json() == {"status": "unloaded"}
+        assert_error(await http.delete(f"{LOCAL}/models/first"), 404, "not_found", "there is no model 'first'")
+        assert (await http.get("/info")).json()["name"] == "pair"
+        assert (await http.delete(f"{LOCAL}/models/pair")).status_code == 200
+        # MLServer #2056: ready without any model.
+        assert_error(await http.get("/ready"), 503, "unhealthy", "not ready: empty")
+        assert_error(await post(http, {"inputs": "a"}), 503, "unhealthy", "no model is loaded")
+        assert (await http.get("/health")).status_code == 200
+        assert (await http.get("/models")).json() == []
+
+    with_app({"first": constant(model, 5)}, client, LOADING)
+
+
+def test_what_cannot_be_loaded_changes_nothing(model: Model, onnx_artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{}", encoding="utf-8")
+
+    def predictor(batch: Batch) -> Logits:
+        raise RuntimeError("no kernel")
+
+    def failing(folder: Path) -> Model:
+        if folder.name == "broken":
+            return load(folder)
+        return replace(model, predictor=predictor)
+
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        for folder, message in (
+            ("/nowhere", "folder: '/nowhere' is no folder"),
+            ("a/hub-name", "is no folder of the server's machine"),
+            ("\0", "is no folder"),
+            ("a" * 1500, "folder: "),
+            (str(tmp_path / "broken"), "broken"),
+        ):
+            response = await post(http, {"folder": folder}, f"{LOCAL}/models/onnx")
+            assert_error(response, 422, "validation", message)
+        response = await post(http, {"folder": str(onnx_artifact)}, f"{LOCAL}/models/onnx")
+        assert_error(response, 422, "validation", "the model failed in its warm-up: no kernel")
+        for body in ({}, {"folder": 5}, {"folder": "a", "force": True}):
+            assert (await post(http, body, f"{LOCAL}/models/onnx")).status_code == 422
+        bad_name = await post(http, {"folder": str(onnx_artifact)}, f"{LOCAL}/models/-rf")
+        assert_error(bad_name, 422, "validation", "'-rf' is no name for a model")
+        assert (await http.get("/ready")).status_code == 200
+        assert (await post(http, {"inputs": "good film"})).json() == expected(model, ["good film"])[0]
+
+    with_app({"onnx": model}, client, replace(CONFIG, loader=failing))
+
+
+def test_only_this_machine_loads_and_only_where_allowed(model: Model, onnx_artifact: Path) -> None:
+    body = {"folder": str(onnx_artifact)}
+
+    async def refused(http: httpx.AsyncClient, _: Engine) -> None:
+        # A page whose own name was given this machine's address, and a proxy on this machine.
+        for url, headers in (
+            ("http://rebound.example", {}),
+            (LOCAL, {"x-forwarded-for": "10.0.0.1"}),
+            (LOCAL, {"forwarded": "for=10.0.0.1"}),
+        ):
+            response = await http.post(f"{url}/models/new", json=body, headers=headers)
+            assert_error(response, 403, "forbidden", "from this machine only, or with an API key")
+            response = await http.delete(f"{url}/models/onnx", headers=headers)
+            assert_error(response, 403, "forbidden", "from this machine only")
+        form = await http.post(f"{LOCAL}/models/new", content=b"{}", headers={"content-type": "text/plain"})
+        assert_error(form, 415, "unsupported_media_type", "application/json")
+
+    async def absent(http: httpx.AsyncClient, _: Engine) -> None:
+        assert_error(await http.post(f"{LOCAL}/models/new", json=body), 404, "not_found", "no such route")
+        assert_error(await http.delete(f"{LOCAL}/models/onnx"), 404, "not_found", "no such route")
+
+    with_app({"onnx": model}, refused, LOADING)
+    with_app({"onnx": model}, absent)
+
+
+def test_a_swap_under_load_loses_nothing(model: Model, onnx_artifact: Path) -> None:
+    """Every request is answered by the old or by the new, and after the swap by the new alone."""
+    labels: list[str] = []
+    sure = [constant(model, 5), constant(model, -5)]
+    turns = iter([1, 0] * 10)
+    config = replace(CONFIG, loader=lambda _: sure[next(turns)], max_queue_tokens=10_000)
+
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        stopped = False
+
+        async def ask() -> None:
+            while not stopped:
+                response = await post(http, {"inputs": ["good film", "a"]})
+                assert response.status_code == 200, response.text
+                found = {row[0]["label"] for row in response.json()}
+                assert len(found) == 1
+                labels.extend(found)
+
+        clients = [asyncio.create_task(ask()) for _ in range(8)]
+        for turn in range(10):
+            swapped = await post(http, {"folder": str(onnx_artifact)}, f"{LOCAL}/models/onnx")
+            assert swapped.status_code == 200
+            after = await post(http, {"inputs": "a"})
+            assert after.json()[0]["label"] == ("positive" if turn % 2 else "negative")
+        stopped = True
+        await asyncio.gather(*clients)
+
+    with_app({"onnx": sure[0]}, client, config)
+    assert {"positive", "negative"} == set(labels)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("replank")]
+
+
+def test_a_model_that_was_replaced_is_forgotten(onnx_artifact: Path) -> None:
+    async def scenario() -> None:
+        models = Models({"first": load(onnx_artifact)}, new_engine, drain_seconds=1)
+        gone = weakref.ref(models.get().model)
+        models.start()
+        await models.started()
+        watch = asyncio.ensure_future(models.died())
+        await models.load("first", lambda: load(onnx_artifact))
+        async with asyncio.timeout(10):
+            while gone():
+                await asyncio.sleep(0.01)
+        watch.cancel()
+        await models.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_was_looked_up_before_a_swap_is_answered_by_the_old(model: Model) -> None:
+    async def work() -> None:
+        made: list[Engine] = []
+
+        def make(name: str, loaded: Model) -> Engine:
+            made.append(new_engine(name, loaded))
+            return made[-1]
+
+        models = Models({"onnx": constant(model, 5)}, make, drain_seconds=1)
+        models.start()
+        await models.started()
+        with models.get().use() as served:
+            await models.load("onnx", lambda: constant(model, -5))
+            await asyncio.sleep(0.05)
+            inference = await served.engine.infer(["a"], timeout=5)
+            assert inference.logits[0, 1] == 5
+        models.drain()
+        assert (models.state, made[1].state) == ("draining", "draining")
+        with pytest.raises(NotReadyError, match="shutting down"):
+            await models.load("late", lambda: model)
+        await models.close()
+        assert [engine.state for engine in made] == ["closed", "closed"]
+
+    asyncio.run(work())
+
+
+def test_the_first_dead_engine_is_told_even_if_it_was_loaded_later(
+    model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    def predictor(batch: Batch) -> Logits:
+        if batch.shape == (1, 3):
+            raise SystemExit("gone")
+        return model.predictor(batch)
+
+    async def work() -> None:
+        models = Models({"sound": model}, new_engine, drain_seconds=1)
+        models.start()
+        await models.started()
+        death = asyncio.create_task(models.died())
+        await models.load("ill", lambda: replace(model, predictor=predictor))
+        for _ in range(2):
+            while models.get("ill").engine.state != "ready":
+                await asyncio.sleep(0.001)
+            assert not death.done()
+            with pytest.raises(NotReadyError):
+                await models.get("ill").engine.infer(["film"], timeout=5)
+        await asyncio.wait_for(death, 5)
+        assert models.state == "dead"
+        await models.close()
+
+    asyncio.run(work())
+    assert "the inference thread died" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a/b", "a b", "a" * 65, "é"])
+def test_names_fit_into_a_path(model: Model, name: str) -> None:
+    with pytest.raises(UsageError, match="is no name for a model"):
+        Models({name: model}, lambda *_: pytest.fail("made"), drain_seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("out/int8", "int8"),
+        ("org/bert-base.v2", "bert-base.v2"),
+        ("/a/my model (1)", "my-model-1"),
+        ("/a/\u6a21", "model"),
+    ],
+)
+def test_a_model_without_a_name_has_its_folders(source: str, name: str) -> None:
+    assert name_for(source) == name
+
+
+def test_the_folder_itself_may_not_be_json_text(model: Model) -> None:
+    def refusing(_: Path) -> Model:
+        raise ModelError("no encoder", hint="make one")
+
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        response = await http.post(f"{LOCAL}/models/new", content=b'{"folder": "/tmp"', headers=JSON)
+        assert_error(response, 400, "malformed", "not JSON")
+        response = await http.post(f"{LOCAL}/models/new", content=b'{"folder": "/tmp"}', headers=JSON)
+        assert_error(response, 422, "validation", r"^no encoder \(make one\)$")
+
+    with_app(model, client, replace(CONFIG, loader=refusing))

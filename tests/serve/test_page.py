@@ -1,0 +1,297 @@
+"""The page in a real browser: headless Chromium, driven over plain WebDriver."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import replank_process
+from replank.models.source import open_source
+from replank.runtime.model import load_model
+from replank.runtime.postprocess import answers
+
+pytestmark = pytest.mark.browser
+
+KEY = "correct-horse-battery"
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--window-size=1200,1000",
+)  # fmt: skip
+ENTER = "\ue007"
+ENTER_WITH_CONTROL = "\ue009\ue007"
+# Texts of less than 4.5 to 1 against what is behind them (https://www.w3.org/TR/WCAG22/#contrast-minimum).
+CONTRAST = """
+const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const light = (colour) => numbers(colour).slice(0, 3).map(c => c / 255)
+  .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+const behind = (e) => {
+  for (; e; e = e.parentElement) {
+    const colour = getComputedStyle(e).backgroundColor;
+    if (numbers(colour)[3] !== 0) return colour;
+  }
+  return 'rgb(255, 255, 255)';
+};
+const ratio = (e) => {
+  const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+  return (a + 0.05) / (b + 0.05);
+};
+return [...document.querySelectorAll('body *')]
+  .filter(e => e.innerText?.trim() && !e.children.length && e.offsetParent && ratio(e) < 4.5)
+  .map(e => `${e.outerHTML.slice(0, 80)} ${ratio(e).toFixed(1)}`);
+"""
+
+
+class Browser:
+    """The little of WebDriver that is needed here."""
+
+    def __init__(self, port: int, profile: Path) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+        chromium = shutil.which("chromium")
+        options = {"args": [*ARGUMENTS, f"--user-data-dir={profile}"], "binary": chromium}
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
+        session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        self._url += f"/session/{session}"
+
+    def open(self, url: str) -> None:
+        self._call("POST", "/url", {"url": url})
+
+    def quit(self) -> None:
+        self._call("DELETE", "")
+
+    def type(self, selector: str, text: str) -> None:
+        self._call("POST", f"/element/{self._find(selector)}/value", {"text": text})
+
+    def click(self, selector: str) -> None:
+        self._call("POST", f"/element/{self._find(selector)}/click", {})
+
+    def run(self, script: str) -> Any:
+        return self._call("POST", "/execute/sync", {"script": script, "args": []})
+
+    def texts(self, selector: str) -> list[str]:
+        script = f"return [...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)"
+        found: list[str] = self.run(script)
+        return found
+
+    def emulate(self, width: int, scheme: str) -> None:
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        for command, values in (("DeviceMetricsOverride", screen), ("EmulatedMedia", media)):
+            self._call("POST", "/goog/cdp/execute", {"cmd": f"Emulation.set{command}", "params": values})
+
+    def complaints(self) -> list[str]:
+        return [entry["message"] for entry in self._call("POST", "/se/log", {"type": "browser"})]
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, self.texts("body")
+            time.sleep(0.05)
+
+    def _find(self, selector: str) -> str:
+        element = self._call("POST", "/element", {"using": "css selector", "value": selector})
+        return str(next(iter(element.values())))
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data, {"content-type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)["value"]
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[int]:
+    if not (shutil.which("chromedriver") and shutil.which("chromium")):
+        pytest.skip("needs the programs chromium and chromedriver")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(["chromedriver", f"--port={port}", "--log-level=OFF"], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def browser(driver: int, tmp_path: Path) -> Iterator[Browser]:
+    browser = Browser(driver, tmp_path / "profile")
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a server of the artifacts whose fixtures the test names, as ``name=fixture``; of a key too."""
+    models = [name.partition("=") for name in request.param.split()]
+    folders = [f"{name}={request.getfixturevalue(fixture)}" for name, _, fixture in models if fixture]
+    keys = {"REPLANK_API_KEY": KEY} if "key" in request.param.split() else {}
+    with replank_process("serve", *folders, "--port", 0, "--threads", 1, env=os.environ | keys) as process:
+        assert process.stderr
+        match = re.search(r"http://\S+", process.stderr.readline())
+        assert match
+        yield match[0]
+        process.terminate()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("serve", ["onnx=onnx_artifact"], indirect=True)
+def test_typing_a_text_shows_bars(browser: Browser, serve: str, onnx_artifact: Path) -> None:
+    model = load_model(open_source(onnx_artifact), threads=1)
+    browser.open(serve)
+    # The two come from two routes, in any order.
+    browser.until(lambda: browser.texts("#state") == ["ready"])
+    browser.until(lambda: browser.texts("#model") == ["onnx"])
+    assert "negative, positive" in browser.texts("#facts")[0]
+
+    browser.type("#first", "the film is superb" + ENTER_WITH_CONTROL)
+    browser.until(lambda: len(browser.texts("#results .bars li")) == 2)
+    (scores,) = answers(model.task, model.logits(["the film is superb"]))
+    assert browser.texts("#results .label") == [score.label for score in scores]
+    assert browser.texts("#results .score") == [f"{100 * score.score:.1f} %" for score in scores]
+    widths = browser.run(
+        "return [...document.querySelectorAll('.filled')].map(bar => bar.offsetWidth / bar.parentElement.offsetWidth)"
+    )
+    assert widths == pytest.approx([score.score for score in scores], abs=0.01)
+    assert re.search(
+        r"Round trip\s+[\d.]+ ms[\s\S]*Inference\s+[\d.]+ ms\s+Tokens\s+6\s+Batch\s+1$", browser.texts("#timing")[0]
+    )
+    assert browser.run("return document.getElementById('choices').hidden") is True
+    browser.click("details summary")
+    assert browser.texts("#tokens li") == ["[CLS]", "the", "film", "is", "superb", "[SEP]"]
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("serve", ["onnx=onnx_artifact"], indirect=True)
+def test_a_text_per_line_and_an_error(browser: Browser, serve: str) -> None:
+    browser.open(serve)
+    browser.until(lambda: browser.texts("#model") == ["onnx"])
+    browser.click("#lines")
+    browser.type("#first", "<b>good</b> film\n\ndull plot")
+    browser.click("#send")
+    browser.until(lambda: browser.texts("#results .text") == ["<b>good</b> film", "dull plot"])
+    assert len(browser.texts("#results .bars li")) == 4
+
+    browser.run("document.getElementById('first').value = 'a\\n'.repeat(40)")
+    browser.click("#send")
+    browser.until(lambda: browser.run("return !document.getElementById('error').hidden"))
+    assert browser.texts("#error")[0].startswith("413: inputs: 40 texts or pairs in one request; at most 32")
+    assert browser.run("return document.getElementById('answer').hidden") is True
+
+
+@pytest.mark.parametrize("serve", ["onnx=pair_onnx_artifact"], indirect=True)
+def test_a_pair_has_two_fields_named_by_the_task(browser: Browser, serve: str) -> None:
+    browser.open(serve)
+    browser.until(lambda: browser.texts("#model") == ["onnx"])
+    assert browser.texts("#form > .field label") == ["One", "Two"]
+    browser.type("#first", "the film is superb")
+    browser.type("#second", "a dull plot")
+    browser.click("#send")
+    browser.until(lambda: len(browser.texts("#results .bars li")) == 2)
+    assert sorted(browser.texts("#results .label")) == ["no", "yes"]
+
+
+@pytest.mark.parametrize("serve", ["old=onnx_artifact new=int8_artifact pairs=pair_onnx_artifact"], indirect=True)
+def test_two_models_answer_side_by_side(browser: Browser, serve: str, onnx_artifact: Path, int8_artifact: Path) -> None:
+    texts = ["the film is superb", "dull plot"]
+    browser.open(serve)
+    browser.until(lambda: browser.texts("#model") == ["old"])
+    assert browser.texts("#model-choice option") == ["old", "new", "pairs"]
+    # What takes pairs cannot be asked the same.
+    assert browser.texts("#other-choice option") == ["nothing", "new"]
+    browser.type("#other-choice", "new")
+    browser.click("#lines")
+    browser.type("#first", "\n".join(texts) + ENTER_WITH_CONTROL)
+    browser.until(lambda: browser.texts("#results .text") == texts)
+    assert browser.texts("#results .side h2") == ["old", "new"] * 2
+    assert browser.texts("#timing h2") == ["old", "new"]
+    assert len(browser.texts("#timing dl")) == 2
+    shown = browser.texts("#results .best .score")
+    for row, text in enumerate(texts):
+        for column, artifact in enumerate((onnx_artifact, int8_artifact)):
+            model = load_model(open_source(artifact), threads=1)
+            (scores,) = answers(model.task, model.logits([text]))
+            assert float(shown[2 * row + column].split()[0]) == pytest.approx(100 * scores[0].score, abs=0.11)
+    assert browser.texts(".verdict") == ["Both answer the same."] * 2
+    assert '"model":"old"' in browser.run("return document.getElementById('curl').textContent")
+
+    browser.type("#model-choice", "pairs")
+    browser.until(lambda: browser.texts("#model") == ["pairs"])
+    assert browser.run("return document.getElementById('second-field').hidden") is False
+    assert browser.run("return document.getElementById('other-choice').disabled") is True
+    assert browser.run("return document.getElementById('answer').hidden") is True
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("serve", ["onnx=onnx_artifact key"], indirect=True)
+def test_a_server_with_keys_asks_for_one(browser: Browser, serve: str) -> None:
+    browser.open(serve)
+    browser.until(lambda: browser.run("return !document.getElementById('key-form').hidden"))
+    assert browser.texts("#error")[0].startswith("401: expected one of the server's keys")
+    browser.type("#key", "wrong-wrong-wrong" + ENTER)
+    browser.until(lambda: browser.run("return !document.getElementById('key-form').hidden"))
+    browser.run("document.getElementById('key').value = ''")
+    browser.type("#key", KEY + ENTER)
+    browser.until(lambda: browser.texts("#model") == ["onnx"])
+    assert browser.run("return document.getElementById('error').hidden") is True
+    browser.type("#first", "the film is superb" + ENTER_WITH_CONTROL)
+    browser.until(lambda: len(browser.texts("#results .bars li")) == 2)
+    curl = browser.run("return document.getElementById('curl').textContent")
+    assert '-H "authorization: Bearer $KEY"' in curl
+    assert KEY not in browser.run("return document.documentElement.outerHTML")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("serve", ["old=onnx_artifact new=int8_artifact"], indirect=True)
+def test_nothing_is_cut_off_on_a_narrow_screen_nor_pale_in_the_dark(browser: Browser, serve: str, scheme: str) -> None:
+    browser.emulate(width=320, scheme=scheme)
+    browser.open(serve)
+    browser.until(lambda: browser.texts("#model") == ["old"])
+    browser.type("#other-choice", "new")
+    browser.type("#first", "superb" * 40 + ENTER_WITH_CONTROL)
+    browser.until(lambda: len(browser.texts("#results .side")) == 2)
+    browser.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    assert browser.run("return document.documentElement.scrollWidth") == 320
+    outside = browser.run(
+        "return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 320)"
+        ".map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert outside == []
+    pale = browser.run(CONTRAST)
+    assert pale == []
+    # Every control can be reached without a pointer.
+    assert browser.run(
+        "return [...document.querySelectorAll('main button, select, textarea')].every(e => e.tabIndex === 0)"
+    )
+
+
+@pytest.mark.parametrize("serve", ["onnx=onnx_artifact"], indirect=True)
+def test_the_docs_list_every_route(browser: Browser, serve: str) -> None:
+    browser.open(f"{serve}/docs")
+    browser.until(lambda: len(browser.texts(".route")) == 15)
+    assert [" ".join(text.split()) for text in browser.texts(".route h2")][:5] == [
+        "POST /predict", "POST /ner", "POST /embed", "POST /tokenize", "GET /health"
+    ]  # fmt: skip
+    assert f"curl {serve}/predict" in browser.texts(".route pre")[0]
+    assert browser.complaints() == []

@@ -1,0 +1,108 @@
+"""A real server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+# A model whose answer to the word "superb" takes as many seconds as the second argument says, whose inference thread
+# ends when it reads "awful", and which fails on "weak". The process may start nobody, and connect to nobody but a
+# collector that it was told of.
+RUNNER = """
+import json, os, sys, time
+from dataclasses import replace
+from replank.runtime.model import load_model
+from replank.models.source import open_source
+from replank_serve.app import ServeConfig
+from replank_serve.server import run_server
+
+def watch(event, arguments):
+    if event == "socket.connect" and str(arguments[1][1]) in os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""):
+        return
+    if event in ("socket.connect", "subprocess.Popen", "os.fork"):
+        sys.stderr.write(f"FORBIDDEN {event} {arguments}\\n")
+
+sys.addaudithook(watch)
+model = load_model(open_source(sys.argv[1]), threads=1)
+slow_id, deadly_id, broken_id = model.text_encoder.tokenize(["superb awful weak"])[0].ids[1:4]
+
+def predictor(batch):
+    if slow_id in batch.input_ids:
+        time.sleep(float(sys.argv[2]))
+    if deadly_id in batch.input_ids:
+        raise SystemExit("awful")
+    if broken_id in batch.input_ids:
+        raise RuntimeError("weak")
+    return model.predictor(batch)
+
+settings = {"max_queue_tokens": 200, "max_texts": 4, "drain_seconds": 1.5} | json.loads(sys.argv[3])
+run_server(replace(model, predictor=predictor), ServeConfig(port=0, **settings))
+"""
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[str]
+    url: str
+    log: list[str]
+
+    def post(self, inputs: object, timeout: float = 10) -> httpx.Response:
+        return httpx.post(f"{self.url}/predict", json={"inputs": inputs}, timeout=timeout)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def ready(self) -> int:
+        return httpx.get(f"{self.url}/ready").status_code
+
+
+@contextmanager
+def served(artifact: Path, slow_seconds: float = 0.0, **settings: object) -> Iterator[Server]:
+    command = [sys.executable, "-c", RUNNER, str(artifact), str(slow_seconds), json.dumps(settings)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    log: list[str] = []
+    ready = threading.Event()
+
+    def read() -> None:
+        assert process.stderr
+        for line in process.stderr:
+            log.append(line)
+            ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert ready.wait(30)
+        match = re.search(r"serving onnx on (http://127\.0\.0\.1:\d+) \(docs: /docs\)", log[0])
+        assert match, log
+        yield Server(process, match[1], log)
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        if process.stderr:
+            process.stderr.close()
+        assert not [line for line in log if line.startswith("FORBIDDEN")]
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

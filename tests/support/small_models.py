@@ -1,0 +1,58 @@
+"""Random models of every architecture, small enough to be compared bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from replank_compress.methods.theseus import Theseus
+from replank_compress.successor import initial_layers
+from tiny import tiny_settings, write_tokenizer
+
+IDS = torch.tensor([[2, 7, 9, 11, 3], [2, 8, 3, 0, 0]])
+INPUTS = {"input_ids": IDS, "attention_mask": (IDS > 0).long()}
+
+
+def make_model(model_type: str = "bert", **changes: Any) -> Any:
+    """A random predecessor whose layers differ enough to be told apart; without dropout."""
+    torch.manual_seed(0)
+    settings = tiny_settings() | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} | changes
+    if model_type == "distilbert":
+        renamed = {
+            "dim": 32,
+            "n_layers": 4,
+            "n_heads": 4,
+            "hidden_dim": 64,
+            "dropout": 0.0,
+            "attention_dropout": 0.0,
+            "seq_classif_dropout": 0.0,
+        }
+        settings = {key: settings[key] for key in ("vocab_size", "max_position_embeddings", "pad_token_id")} | renamed
+    config = AutoConfig.for_model(model_type, **settings)
+    model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def make_theseus(model: Any, *sizes: int) -> Theseus:
+    """A predecessor under replacement, its successor's layers the predecessor's first."""
+    sizes = sizes or (2, 2)
+    return Theseus(model, initial_layers(model, sizes, "first"), sizes)
+
+
+def save_model(model_type: str, folder: Path) -> Path:
+    """A random model of two layers."""
+    layers = {"n_layers": 2} if model_type == "distilbert" else {"num_hidden_layers": 2}
+    model = make_model(model_type)
+    model.config.update(layers)
+    torch.manual_seed(1)
+    small = type(model)(model.config)
+    for parameter in small.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    small.save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder

@@ -1,0 +1,11 @@
+"""One way to run a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from replank.benchmark.config import Variant
+
+
+def variant(folder: Path) -> Variant:
+    return Variant("a model", str(folder), "cpu", "fp32")
