@@ -1,6 +1,7 @@
-"""One tree of errors. Each says what is wrong with which value, what was expected, and a hint.
+"""The tree of errors: each says which value is wrong, what was expected, and what to try next.
 
-Every error carries its consequence: the exit code of the command line and the HTTP status of the server.
+A setting is written in backticks by its Python name, with a value as ```name=value```: a command line replaces it by its
+own flag. Every error carries its consequence: the exit code of the command line and the HTTP status of the server.
 """
 
 from __future__ import annotations
@@ -27,6 +28,21 @@ class UsageError(ReplankError):
 
     exit_code = 2
     http_status = 422
+
+
+class FieldError(UsageError):
+    """A field of a configuration, or an argument, has a value that cannot work.
+
+    :param field: its Python name, such as ``"max_drop"``.
+    :param value: its present value.
+    :param expected: the values that are allowed, in words: ``"a fraction, 0 to 1"``.
+    """
+
+    def __init__(self, field: str, value: object, expected: str, *, hint: str | None = None) -> None:
+        super().__init__(f"`{field}` is {_shown(value)}; expected {expected}", hint=hint)
+        self.field = field
+        self.value = value
+        self.expected = expected
 
 
 class DataError(ReplankError):
@@ -102,3 +118,10 @@ class TooLargeError(ReplankError):
     """A request body, or the number of its texts, is above the server's limit."""
 
     http_status = 413
+
+
+def _shown(value: object) -> str:
+    """A value as a person would type it."""
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(_shown, value)) or "empty"
+    return str(value) if value != "" else "empty"
