@@ -1,7 +1,7 @@
 """The tree of errors: each says which value is wrong, what was expected, and what to try next.
 
-A setting is written in backticks by its Python name, with a value as ```name=value```: a command line replaces it by its
-own flag. Every error carries its consequence: the exit code of the command line and the HTTP status of the server.
+A setting is written in backticks by its Python name, such as `max_drop` or `force=True`: a command line replaces it by
+its own flag. Every error carries its consequence: the exit code of the command line and the HTTP status of the server.
 """
 
 from __future__ import annotations
