@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,28 @@ IGNORED = -100
 _MASKED = 0.15
 
 
+class EpochRow(NamedTuple):
+    """The index of an example in one pass over the data.
+
+    A sampler yields it, so that it reaches the worker processes of a data loader too.
+    """
+
+    epoch: int
+    row: int
+
+
 class LabelledExamples:
     """A split, tokenized, each example with its target.
 
     A target is a label, a number, or, where each token is asked, an int64 array as long as the tokens, with -100 where
-    nothing is: a word's label is that of its first token.
-
-    :param epoch: masked language modelling masks other tokens in each.
+    nothing is: a word's label is that of its first token. For masked language modelling, the masked tokens are a
+    function of seed, epoch and row alone; an index that is only a row is of epoch 0.
     """
 
     def __init__(self, task: Task, text_encoder: TextEncoder, examples: Examples, *, seed: int = 0) -> None:
         self._task, self._text_encoder, self._labels, self._seed = task, text_encoder, examples.labels, seed
         words = task.kind == "token-classification"
         self._tokens = text_encoder.tokenize(examples.first, examples.second, words=words)
-        self.epoch = 0
 
     @property
     def lengths(self) -> list[int]:
@@ -43,13 +51,14 @@ class LabelledExamples:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def __getitem__(self, index: int) -> tuple[Tokens, Any]:
-        tokens = self._tokens[index]
+    def __getitem__(self, index: int | EpochRow) -> tuple[Tokens, Any]:
+        epoch, row = index if isinstance(index, EpochRow) else (0, index)
+        tokens = self._tokens[row]
         if self._task.kind == "masked-lm":
-            return self._masked(tokens, np.random.default_rng([self._seed, self.epoch, index]))
+            return self._masked(tokens, np.random.default_rng([self._seed, epoch, row]))
         if self._labels is None:
             return tokens, None
-        label = self._labels[index]
+        label = self._labels[row]
         return tokens, _spread(tokens, label) if self._task.kind == "token-classification" else label
 
     def _masked(self, tokens: Tokens, generator: np.random.Generator) -> tuple[Tokens, NDArray[np.int64]]:

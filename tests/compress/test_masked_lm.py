@@ -14,13 +14,14 @@ from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from commands import Replank, error_lines
 from replank.data.examples import DataConfig
-from replank.data.training_examples import IGNORED, LabelledExamples
+from replank.data.training_examples import IGNORED, EpochRow, LabelledExamples
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import ModelError
 from replank_compress.finetune import FinetuneConfig, finetune
 from replank_compress.methods.replacing import TheseusConfig
 from replank_compress.successor import compress
+from replank_compress.training.trainer import MethodTrainer
 from small_models import make_model, make_theseus
 from tiny import SPECIAL, curve_of, sentences, tiny_settings, write_tokenizer
 
@@ -56,9 +57,8 @@ def test_masks_are_berts_and_new_in_each_epoch(masked_predecessor: Path, texts: 
     fates = {"mask": 0, "same": 0, "other": 0}
     chosen = total = 0
     for epoch in range(20):
-        asked.epoch = epoch
-        for index, before in enumerate(plain):
-            tokens, target = asked[index]
+        for row, before in enumerate(plain):
+            tokens, target = asked[EpochRow(epoch, row)]
             for old, new, wanted in zip(before.ids, tokens.ids, target, strict=True):
                 total += old >= len(SPECIAL)
                 if wanted == IGNORED:
@@ -69,11 +69,54 @@ def test_masks_are_berts_and_new_in_each_epoch(masked_predecessor: Path, texts: 
                 fates["mask" if new == SPECIAL.index("[MASK]") else "same" if new == old else "other"] += 1
     assert chosen / total == pytest.approx(0.15, abs=0.03)
     assert np.array(list(fates.values())) / chosen == pytest.approx([0.8, 0.1, 0.1], abs=0.03)
-    asked.epoch = 0
-    first = [asked[index][0].ids for index in range(len(asked))]
-    assert first == [asked[index][0].ids for index in range(len(asked))]
-    asked.epoch = 1
-    assert first != [asked[index][0].ids for index in range(len(asked))]
+    ids = [[asked[EpochRow(epoch, row)][0].ids for row in range(len(asked))] for epoch in (0, 0, 1)]
+    assert ids[0] == ids[1] == [asked[row][0].ids for row in range(len(asked))]
+    assert ids[0] != ids[2]
+
+
+def train_with_workers(
+    workers: int, masked_predecessor: Path, texts: DataConfig, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[dict[str, list[Any]]], str]:
+    """Every training batch that the model sees, and the digest of the weights that come out."""
+    batches: list[dict[str, list[Any]]] = []
+    original_init, original_step = MethodTrainer.__init__, MethodTrainer.training_step
+
+    def init(self: MethodTrainer, *arguments: Any, args: Any, **settings: Any) -> None:
+        args.dataloader_num_workers = workers
+        original_init(self, *arguments, args=args, **settings)
+
+    def training_step(self: MethodTrainer, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
+        batches.append({name: value.tolist() for name, value in inputs.items()})
+        return original_step(self, model, inputs, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MethodTrainer, "__init__", init)
+        patch.setattr(MethodTrainer, "training_step", training_step)
+        config = FinetuneConfig(**SHORT | {"epochs": 3.0})
+        artifact = finetune(open_source(masked_predecessor), out, config, texts)
+    return batches, artifact.manifest.files["model.safetensors"]["sha256"]
+
+
+def test_masks_do_not_depend_on_the_workers_of_the_data_loader(
+    masked_predecessor: Path, texts: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over several epochs, each of which masks other tokens."""
+    (alone, expected), (shared, found) = (
+        train_with_workers(workers, masked_predecessor, texts, tmp_path / str(workers), monkeypatch)
+        for workers in (0, 2)
+    )
+    assert len(alone) == 3 * 6
+    assert shared == alone
+    assert found == expected
+    data = texts.load()
+    encoder = open_source(masked_predecessor).text_encoder(data.task)
+    examples = LabelledExamples(data.task, encoder, data.split("train"), seed=FinetuneConfig().seed)
+    for epoch in range(3):
+        masked = sorted(examples[EpochRow(epoch, row)][0].ids for row in range(len(examples)))
+        rows = [row for batch in alone[6 * epoch : 6 * epoch + 6] for row in zip(*batch.values(), strict=True)]
+        names = list(alone[0])
+        ids, mask = names.index("input_ids"), names.index("attention_mask")
+        assert masked == sorted(row[ids][: sum(row[mask])] for row in rows)
 
 
 def test_a_general_successor_is_made_and_fine_tuned_later(

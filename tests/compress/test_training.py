@@ -195,13 +195,16 @@ def test_every_epoch_has_its_own_order_and_every_example_once(encoder: Path, dat
     task = data.load().task
     epoch = 0
     examples = LabelledExamples(task, open_source(encoder).text_encoder(task), rows)
-    sampler = LengthGrouped(8, examples, 1, lambda: epoch)
+    sampler = LengthGrouped(8, examples.lengths, 1, lambda: epoch)
     first, again = list(sampler), list(sampler)
     epoch = 1
     second = list(sampler)
     assert first == again
-    assert first != second
-    assert sorted(first) == sorted(second) == list(range(50))
+    assert {index.epoch for index in first} == {0}
+    assert {index.epoch for index in second} == {1}
+    orders = [[index.row for index in order] for order in (first, second)]
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(sampler))) == list(range(50))
 
 
 @pytest.mark.parametrize(
@@ -283,8 +286,10 @@ def test_each_epoch_of_a_training_has_its_own_order(
     original = LengthGrouped.__iter__
 
     def noted(self: LengthGrouped) -> Any:
-        orders.append(list(original(self)))
-        return iter(orders[-1])
+        indices = list(original(self))
+        assert {index.epoch for index in indices} == {len(orders)}
+        orders.append([index.row for index in indices])
+        return iter(indices)
 
     monkeypatch.setattr(LengthGrouped, "__iter__", noted)
     finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT | {"epochs": 3}), data)

@@ -1,4 +1,4 @@
-"""Examples as Trainer takes them: batched with others of like length, padded by the one door."""
+"""Batches for Trainer: examples of similar length together, padded to the longest."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from replank.data.training_examples import IGNORED, LabelledExamples
+from replank.data.training_examples import IGNORED, EpochRow
 from replank.text.tokenization import TextEncoder, Tokens
 
 
 class Collator:
-    """Rows to a padded batch of tensors."""
+    """Examples to a padded batch of tensors."""
 
     def __init__(self, text_encoder: TextEncoder) -> None:
         self._text_encoder = text_encoder
@@ -36,22 +37,25 @@ def _pad(targets: list[Any], shape: tuple[int, int]) -> NDArray[np.int64]:
     return labels
 
 
-class LengthGrouped(LengthGroupedSampler):
-    """Random batches of examples of like length: a third less padding on tweets.
+class LengthGrouped(Sampler[EpochRow]):
+    """Random batches of examples of similar length, which need a third less padding on tweets.
 
-    The order is a function of seed and epoch alone. The parent class draws from torch's global generator, and a
-    resumed epoch would see other batches than the one that was interrupted.
+    The order is a function of seed and epoch alone, so that a resumed epoch sees the batches of the interrupted one.
 
-    :param epoch: asked at the start of each pass. (Being told, by ``set_epoch``, does not reach a sampler that a
-        resumed or distributed training has wrapped.)
+    :param batch_size: examples of one optimizer step.
+    :param lengths: tokens of each example.
+    :param epoch: called at the start of each pass. (``set_epoch`` does not reach a sampler that a resumed or a
+        distributed training has wrapped.)
     """
 
-    def __init__(self, batch_size: int, examples: LabelledExamples, seed: int, epoch: Callable[[], int]) -> None:
-        super().__init__(batch_size, lengths=examples.lengths)
-        self._examples, self._seed, self._epoch = examples, seed, epoch
+    def __init__(self, batch_size: int, lengths: list[int], seed: int, epoch: Callable[[], int]) -> None:
+        self._batch_size, self._lengths, self._seed, self._epoch = batch_size, lengths, seed, epoch
 
-    def __iter__(self) -> Iterator[int]:
-        self._examples.epoch = self._epoch()
-        self.generator = torch.Generator().manual_seed(self._seed + self._examples.epoch)
-        order: Iterator[int] = super().__iter__()  # type: ignore[no-untyped-call]
-        return order
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[EpochRow]:
+        epoch = self._epoch()
+        generator = torch.Generator().manual_seed(self._seed + epoch)
+        rows = LengthGroupedSampler(self._batch_size, lengths=self._lengths, generator=generator)
+        return (EpochRow(epoch, row) for row in rows)

@@ -38,7 +38,9 @@ class MethodTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
         examples: Any = self.train_dataset
         # A resumed epoch begins at a fraction.
-        return LengthGrouped(self._batch_size, examples, self.args.seed, lambda: int((self.state.epoch or 0) + 1e-6))
+        return LengthGrouped(
+            self._batch_size, examples.lengths, self.args.seed, lambda: int((self.state.epoch or 0) + 1e-6)
+        )
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward of one micro-batch, unless the method has nothing to learn from this step."""
