@@ -25,7 +25,7 @@ from replank.benchmark.table import render
 from replank.data.demo import demo_encoder
 from replank.models.source import open_source
 from replank.system.progress import progress
-from replank.text.tokenization import save_tokenizer
+from replank.text.tokenizer_files import save_tokenizer
 from replank_export.convert import ExportConfig, export
 from replank_export.int8.config import DynamicInt8
 from replank_export.quantize import quantize

@@ -36,7 +36,7 @@ from replank.data.tables import SUFFIXES, read_table
 from replank.models.source import open_source
 from replank.runtime.model import Model, load_model
 from replank.system.environment import available_cores, machine, versions
-from replank.text.tokenization import save_tokenizer
+from replank.text.tokenizer_files import save_tokenizer
 from replank_serve.engine.engine import Engine
 from replank_serve.http.config import ServeConfig
 from server_processes import OURS, ServerProcess, environments

@@ -20,7 +20,8 @@ from replank.system.errors import QualityGateError
 from replank.system.processes import is_first_process
 from replank.system.progress import progress
 from replank.system.quiet import quiet_transformers
-from replank.text.tokenization import TextEncoder, save_tokenizer
+from replank.text.tokenization import TextEncoder
+from replank.text.tokenizer_files import save_tokenizer
 from replank_compress.training.checkpoints import clear
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.processes import wait_for_all

@@ -18,7 +18,8 @@ from replank.runtime.torch_model import require_head
 from replank.system.errors import UsageError
 from replank.system.extras import require
 from replank.system.progress import progress
-from replank.text.tokenization import INPUT_NAMES, save_tokenizer
+from replank.text.padding import INPUT_NAMES
+from replank.text.tokenizer_files import save_tokenizer
 from replank_export.fusion.exporters import EXPORTERS, ExporterName, write_graph
 from replank_export.fusion.fp16 import to_half
 from replank_export.verify.compare import Verification, verify

@@ -23,7 +23,7 @@ from replank.runtime.timing import random_batch
 from replank.system.environment import instruction_sets, int8_target
 from replank.system.errors import DataError, ModelError, QualityGateError, UsageError
 from replank.system.extras import require
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 from replank_export.convert import compare, copy_model_files, load_data, measure, ort_config
 from replank_export.fusion.fusion import count_fused, takes_lengths
 from replank_export.graph_files import is_large

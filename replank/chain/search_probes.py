@@ -24,7 +24,8 @@ from replank.runtime.model import load_model
 from replank.runtime.timing import measure, random_batch
 from replank.system.environment import machine
 from replank.system.progress import progress
-from replank.text.tokenization import INPUT_NAMES, save_tokenizer
+from replank.text.padding import INPUT_NAMES
+from replank.text.tokenizer_files import save_tokenizer
 
 if TYPE_CHECKING:
     from replank_export.convert import ExportConfig

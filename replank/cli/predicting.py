@@ -16,7 +16,7 @@ from replank.cli.stages import required_data
 from replank.data.examples import DataConfig
 from replank.models.source import Source, open_source
 from replank.system.errors import DataError, UsageError
-from replank.text.tokenization import without_lone_surrogates
+from replank.text.unicode import without_lone_surrogates
 
 if TYPE_CHECKING:
     from replank.runtime.model import Model

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replank.system.errors import DataError, UsageError
-from replank.text.tokenization import without_lone_surrogates
+from replank.text.unicode import without_lone_surrogates
 
 SUFFIXES = (".tsv", ".csv", ".jsonl")
 MAX_FIELD_CHARACTERS = 10_000_000

@@ -10,7 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from replank.models.artifact import MANIFEST, MODEL_FILES
 from replank.system.errors import HubError
-from replank.text.tokenization import read_json
+from replank.system.json_files import read_json
 
 _TIMEOUT_SECONDS = 5.0
 _FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]

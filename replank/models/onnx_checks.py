@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from replank.system.errors import ModelError
 from replank.tasks.task import HEADS, Task
-from replank.text.tokenization import INPUT_NAMES
+from replank.text.padding import INPUT_NAMES
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -13,8 +13,9 @@ from replank.models.encoders import encoder_of, position_limit
 from replank.models.hub import fetch_model
 from replank.models.onnx_checks import require_sound_file
 from replank.system.errors import ModelError
+from replank.system.json_files import read_json
 from replank.tasks.task import HEADS, Kind, Task, custom_metrics
-from replank.text.tokenization import TextEncoder, read_json
+from replank.text.tokenization import TextEncoder
 
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 

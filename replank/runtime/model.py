@@ -20,7 +20,8 @@ from replank.system.errors import ModelError, ProviderError
 from replank.system.extras import require
 from replank.tasks.metrics import decide
 from replank.tasks.task import HEADS, Kind, Task
-from replank.text.tokenization import Batch, TextEncoder, Tokens
+from replank.text.padding import Batch
+from replank.text.tokenization import TextEncoder, Tokens
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -11,7 +11,8 @@ import numpy as np
 
 from replank.models.encoders import position_limit
 from replank.system.errors import UsageError
-from replank.text.tokenization import Batch, Tokens
+from replank.text.padding import Batch
+from replank.text.tokenization import Tokens
 
 if TYPE_CHECKING:
     from replank.runtime.model import Model

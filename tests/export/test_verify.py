@@ -14,7 +14,7 @@ from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import QualityGateError
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 from replank_export.convert import ExportConfig, export
 from replank_export.verify.compare import Difference, Verification, difference, verify
 from replank_export.verify.padding_cases import hostile_cases

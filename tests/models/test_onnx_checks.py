@@ -22,7 +22,8 @@ from replank.models.onnx_checks import require_sound_file
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import ModelError
-from replank.text.tokenization import INPUT_NAMES, read_json
+from replank.system.json_files import read_json
+from replank.text.padding import INPUT_NAMES
 from replank_serve.engine.engine import Engine
 from tiny import sentences
 

@@ -13,8 +13,9 @@ from replank.models import source as source_module
 from replank.models.encoders import ENCODERS, encoder_of, position_limit
 from replank.models.source import open_source, require_kind
 from replank.system.errors import ArtifactError, ModelError
+from replank.system.json_files import read_json
 from replank.tasks.task import Task
-from replank.text.tokenization import INPUT_NAMES, read_json
+from replank.text.padding import INPUT_NAMES
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from replank.runtime.provider_choice import choose_device
 from replank.runtime.provider_measurement import Measurement, measure_providers
 from replank.runtime.providers import PROVIDERS, Device
 from replank.system.errors import ProviderError, UsageError
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 
 Change = Callable[[Logits], Logits]
 FIELDS = {"machine", "versions", "threads", "shapes", "milliseconds", "left_out", "choice"}

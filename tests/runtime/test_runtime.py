@@ -20,7 +20,8 @@ from replank.runtime.model import load_model
 from replank.runtime.providers import open_session, require_onnxruntime
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import MissingExtraError, ModelError, ProviderError
-from replank.text.tokenization import Batch, read_json
+from replank.system.json_files import read_json
+from replank.text.padding import Batch
 from tiny import sentences
 
 TEXTS = [text for text, _ in sentences(40, seed=7)] + ["", "good " * 200, "🚢", "\0", "\ud83d bad"]

@@ -21,7 +21,7 @@ from held_model import (
 )
 from replank.runtime.model import Logits
 from replank.system.errors import NotReadyError, OverloadedError, UsageError
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 from replank_serve.engine.inference import BatchRecord
 
 

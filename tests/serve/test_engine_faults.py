@@ -22,7 +22,8 @@ from held_model import (
 )
 from replank.runtime.model import Logits
 from replank.system.errors import NotReadyError, ReplankError
-from replank.text.tokenization import Batch, TextEncoder, Tokens
+from replank.text.padding import Batch
+from replank.text.tokenization import TextEncoder, Tokens
 from replank_serve.engine.inference import Inference
 
 
@@ -51,7 +52,7 @@ def test_a_tokenizer_that_fails_fails_only_its_request() -> None:
 
     predictor = FakePredictor()
     model = replace(
-        fake_model(predictor), text_encoder=Broken(word_tokenizer(), pad_id=0, max_length=8, segments=False)
+        fake_model(predictor), text_encoder=Broken(word_tokenizer(), pad_id=0, max_length=8, token_type_ids=False)
     )
 
     async def work() -> None:

@@ -16,7 +16,7 @@ from app_client import CONFIG, JSON, assert_error, expected, post, with_app
 from replank.models.source import open_source
 from replank.runtime.model import Logits, Model, load_model
 from replank.system.errors import ModelError, NotReadyError, UsageError
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 from replank_serve.engine.engine import Engine
 from replank_serve.models.loaded_model import name_for
 from replank_serve.models.registry import Models

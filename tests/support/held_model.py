@@ -17,7 +17,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from replank.models.source import Source
 from replank.runtime.model import Logits, Model
 from replank.tasks.task import Task
-from replank.text.tokenization import Batch, TextEncoder
+from replank.text.padding import Batch
+from replank.text.tokenization import TextEncoder
 from replank_serve.engine.engine import Engine
 
 WORDS = {"[PAD]": 0, "a": 1, "b": 2, "bomb": 3, "poison": 4, "nan": 5}
@@ -69,7 +70,7 @@ def word_tokenizer() -> Tokenizer:
 
 
 def fake_model(predictor: FakePredictor) -> Model:
-    encoder = TextEncoder(word_tokenizer(), pad_id=0, max_length=8, segments=False)
+    encoder = TextEncoder(word_tokenizer(), pad_id=0, max_length=8, token_type_ids=False)
     return Model(Source("fake", Path("fake"), "onnx", {}, None), TASK, encoder, predictor, "cpu")
 
 

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from replank.system.quiet import quiet_logging
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 from replank_export.graph_files import save_graph
 
 # Largest fp16 number is 65504; what comes nearer to it than a factor of two on a few texts may pass it on others.

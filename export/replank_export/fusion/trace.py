@@ -17,7 +17,7 @@ from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import ModelError
 from replank.system.quiet import quiet_logging
 from replank.tasks.task import HEADS, Task
-from replank.text.tokenization import INPUT_NAMES
+from replank.text.padding import INPUT_NAMES
 
 # No size is one, which an exporter would take for a constant, and no two are equal, which it would tie together.
 _TRACED_SHAPE = (2, 16)

@@ -16,7 +16,7 @@ from replank.runtime.providers import open_session
 from replank.system.errors import QualityGateError
 from replank.system.progress import progress
 from replank.tasks.task import HEADS
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 from replank_export.int8.config import PreparedGraph
 from replank_export.verify.compare import answers, difference, real_batches
 

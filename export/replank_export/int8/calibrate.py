@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 
 Calibration = Literal["minmax", "percentile", "entropy"]
 _METHODS = {

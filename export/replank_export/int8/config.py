@@ -18,7 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from replank.system.environment import Int8Target, int8_target
 from replank.system.errors import ModelError, UsageError
 from replank.system.quiet import quiet_logging
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 from replank_export.graph_files import is_large, save_graph
 from replank_export.int8.calibrate import Calibration, TextReader
 from replank_export.int8.decompose import open_for_int8

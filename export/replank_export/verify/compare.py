@@ -12,7 +12,7 @@ from replank.data.examples import Examples
 from replank.runtime.model import Logits, Model
 from replank.system.errors import QualityGateError
 from replank.tasks.task import Kind
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 from replank_export.verify.padding_cases import Case, hostile_cases
 
 # Largest absolute logit difference, in units of the largest logit but at least 1. Expected are 5e-6 for fp32, 5e-4 for

@@ -10,7 +10,7 @@ import numpy as np
 
 from replank.models.encoders import position_limit
 from replank.runtime.model import Model
-from replank.text.tokenization import Batch
+from replank.text.padding import Batch
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from replank.system.errors import OverloadedError, ReplankError
-from replank.text.tokenization import without_lone_surrogates
+from replank.text.unicode import without_lone_surrogates
 
 CLIENT_WENT_AWAY = 499
 ERROR_TYPES = {

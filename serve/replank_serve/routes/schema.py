@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from replank.runtime.providers import Device
 from replank.tasks.task import Kind
-from replank.text.tokenization import without_lone_surrogates
+from replank.text.unicode import without_lone_surrogates
 from replank_serve.routes.pooling import Pooling
 
 
