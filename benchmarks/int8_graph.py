@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bert_base_speed import make_bert_base
 from replank.models.source import open_source
-from replank.runtime.providers import open_session
+from replank.runtime.session import open_session
 from replank.system.environment import machine, versions
 from replank_export.convert import ExportConfig, export
 from replank_export.int8.config import DynamicInt8, prepared

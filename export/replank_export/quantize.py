@@ -18,8 +18,7 @@ from replank.models.provenance import Stopwatch, made_by
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
 from replank.runtime.model import Model, load_model
-from replank.runtime.timing import measure as measure_latency
-from replank.runtime.timing import random_batch
+from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import instruction_sets, int8_target
 from replank.system.errors import DataError, ModelError, QualityGateError, UsageError
 from replank.system.extras import require
@@ -157,7 +156,7 @@ def _speed(reference: Model, candidate: Model) -> dict[str, float]:
     for _ in range(7):
         for name, model in (("source_ms", reference), ("ms", candidate)):
             run = model.predictor
-            samples[name] += measure_latency(lambda run=run: run(batch), warmup=1, min_iterations=3, min_seconds=0.05)  # type: ignore[misc]
+            samples[name] += time_calls(lambda run=run: run(batch), warmup=1, min_iterations=3, min_seconds=0.05)  # type: ignore[misc]
     return {"length": length} | {name: statistics.median(values) for name, values in samples.items()}
 
 

@@ -13,18 +13,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from replank.models.source import Source, require_kind
-from replank.runtime.providers import PROVIDERS, open_session
-from replank.system.errors import ModelError, ProviderError, UsageError
+from replank.runtime.providers import BUILT_IN, Device, provider_of
+from replank.runtime.session import open_session
+from replank.system.errors import FieldError, ModelError, UsageError
 
 if TYPE_CHECKING:
     import onnxruntime
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TYPES = {"tensor(int64)": "TYPE_INT64", "tensor(float)": "TYPE_FP32", "tensor(float16)": "TYPE_FP16"}
-_KINDS = {"cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 _LABELS = "labels.txt"
 
 
@@ -33,7 +33,7 @@ class TritonConfig:
     """How Triton runs a model.
 
     :param name: what clients ask for; the model's folder name where ``None``.
-    :param device: ``cpu`` or ``cuda``.
+    :param device: one of :data:`BUILT_IN`: Triton's ONNX Runtime loads no plugins.
     :param threads: of one operator on the CPU; as many as Triton's machine has cores where ``None``.
     :param max_batch: requests of the same length that run together.
     :param max_queue: requests that may wait; Triton refuses those beyond.
@@ -42,13 +42,15 @@ class TritonConfig:
     """
 
     name: str | None = None
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Device = "cpu"
     threads: int | None = None
     max_batch: int = 16
     max_queue: int = 512
     timeout_seconds: float = 30.0
 
     def __post_init__(self) -> None:
+        if self.device not in BUILT_IN:
+            raise FieldError("device", self.device, f"one of {', '.join(BUILT_IN)}")
         if self.name is not None and not _NAME.fullmatch(self.name):
             raise UsageError(f"--name {self.name}: expected letters, digits, and _ . - between them")
         for name in ("threads", "max_batch", "max_queue", "timeout_seconds"):
@@ -69,8 +71,7 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
     :raises ProviderError: the device does not run this precision.
     """
     require_kind(source, "onnx", "triton")
-    if reason := PROVIDERS[config.device].refused.get(source.precision):
-        raise ProviderError(f"{source.name} {reason}", hint=f"{source.precision.upper()} is for --device cpu")
+    provider_of(config.device).require_precision(source.name, source.precision)
     name = config.name or Path(source.name).resolve().name
     if not _NAME.fullmatch(name):
         raise ModelError(f"{name} is no name of a model for Triton", hint="choose one with --name")
@@ -116,7 +117,7 @@ input [
 output [
 {outputs}
 ]
-instance_group [ {{ count: 1 kind: {_KINDS[config.device]} }} ]
+instance_group [ {{ count: 1 kind: {"KIND_GPU" if provider_of(config.device).is_gpu else "KIND_CPU"} }} ]
 {threads}dynamic_batching {{
   default_queue_policy {{
     timeout_action: REJECT

@@ -9,7 +9,7 @@ from typing import Any
 
 from replank.batch.file import Window
 from replank.batch.run import Plan
-from replank.runtime.providers import Device
+from replank.runtime.providers import Device, provider_of
 from replank.system.progress import progress
 
 
@@ -36,7 +36,7 @@ def run_on_ray(folder: Path, plan: Plan, windows: list[Window], *, device: Devic
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(most, len(windows))),
             num_cpus=threads,
-            num_gpus=1 if device == "cuda" else 0,
+            num_gpus=int(provider_of(device).is_gpu),
         )
         with progress("batch", sum(window.rows for window in windows)) as advance:
             for row in answered.iter_rows():

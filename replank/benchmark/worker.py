@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from replank.models.encoders import position_limit
 from replank.models.source import Source, open_source
 from replank.runtime.model import Model, load_model
-from replank.runtime.timing import measure, peak_memory, random_batch, text_batches
+from replank.runtime.timing import peak_memory, random_batch, text_batches, time_calls
 from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode, in_mode, precision_of
 from replank.system.energy import EnergyMeter
 from replank.system.environment import available_cores
@@ -68,7 +68,7 @@ def _measure_cell(model: Model, texts: list[list[str]], command: dict[str, Any])
     for _ in range(max(command["warmup"], len(batches) * command["first"])):
         model.predictor(next(endless))
     meter, endless = EnergyMeter(), itertools.cycle(batches)
-    samples = measure(
+    samples = time_calls(
         lambda: model.predictor(next(endless)),
         warmup=0,
         min_iterations=command["min_iterations"],

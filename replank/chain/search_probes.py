@@ -21,7 +21,7 @@ from replank.chain.search_choice import FP32, PRECISIONS, Candidate
 from replank.models.encoders import encoder_of
 from replank.models.source import Source, open_source
 from replank.runtime.model import load_model
-from replank.runtime.timing import measure, random_batch
+from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import machine
 from replank.system.progress import progress
 from replank.text.padding import INPUT_NAMES
@@ -185,7 +185,7 @@ def measure_costs(folders: list[Path], budget: Budget, journal: Journal) -> dict
         with progress("measure", _ROUNDS) as advance:
             for _ in range(_ROUNDS):
                 for model, batch, taken in zip(models, batches, samples, strict=True):
-                    taken += measure(
+                    taken += time_calls(
                         lambda run=model.predictor, batch=batch: run(batch),  # type: ignore[misc]
                         warmup=1,
                         min_iterations=3,

@@ -9,6 +9,7 @@ import click
 
 from replank.cli.options import FOLDER, example, json_option, option, print_json, print_table, threads_option
 from replank.models.source import open_source
+from replank.runtime.providers import BUILT_IN
 
 
 @click.command(
@@ -18,7 +19,7 @@ from replank.models.source import open_source
 @click.argument("model")
 @click.argument("out", type=FOLDER)
 @option("--name", help="What clients ask for. [default: the name of MODEL's folder]")
-@option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Where Triton runs it.")
+@option("--device", type=click.Choice(BUILT_IN), default="cpu", help="Where Triton runs it.")
 @threads_option
 @option("--max-batch", type=int, default=16, help="Requests of the same length that run together.")
 @option("--max-queue", type=int, default=512, help="Requests that may wait; Triton refuses those beyond.")

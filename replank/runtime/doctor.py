@@ -1,4 +1,4 @@
-"""`replank doctor`: everything that goes wrong in silence, looked at."""
+"""The checks of ``replank doctor``: everything about an installation that fails silently."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from replank.runtime.providers import PROVIDERS, start
+from replank.runtime.providers import PROVIDERS, Library, Provider, installation, wheels
+from replank.runtime.session import start
 from replank.system.environment import available_cores, cgroup_quota, has_fast_bf16, has_fast_int8, instruction_sets
 from replank.system.errors import ReplankError
 from replank.system.extras import installed_version
@@ -17,7 +18,11 @@ from replank.system.extras import installed_version
 
 @dataclass(frozen=True)
 class Check:
-    """One line of `replank doctor`."""
+    """The result of one check.
+
+    :param status: ``absent``: not installed, which is fine if it is not needed.
+    :param hint: what would help; ``None`` if nothing is wrong.
+    """
 
     name: str
     status: Literal["ok", "absent", "warning", "error"]
@@ -26,13 +31,12 @@ class Check:
 
 
 def doctor() -> list[Check]:
-    """Look at everything that goes wrong in silence, with a hint for each thing that is wrong."""
+    """Run all checks."""
     return [
         _check_python(),
         _check_cores(),
         _check_instruction_sets(),
         _check_wheels(),
-        *_check_cuda(),
         *_check_providers(),
         _check_torch(),
     ]
@@ -61,71 +65,59 @@ def _check_instruction_sets() -> Check:
 
 
 def _check_wheels() -> Check:
-    cpu, gpu = installed_version("onnxruntime"), installed_version("onnxruntime-gpu")
-    if cpu and gpu:
+    """One wheel of ONNX Runtime: a second one overwrites files of the first."""
+    found = wheels()
+    shown = " and ".join(f"{name} {version}" for name, version in found.items())
+    if not found:
+        return Check("onnxruntime", "error", "not installed", installation())
+    if len(found) > 1:
         return Check(
             "onnxruntime",
             "error",
-            f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and overwrite each other's files",
-            "pip uninstall -y onnxruntime onnxruntime-gpu, then install the one you need",
+            f"{shown} are both installed and overwrite each other's files",
+            f"pip uninstall -y {' '.join(found)}, then install the one you need",
         )
-    if not (cpu or gpu):
-        return Check("onnxruntime", "error", "not installed", 'pip install "replank[cpu]" or "replank[gpu]"')
     try:
         import onnxruntime
 
         providers = ", ".join(onnxruntime.get_available_providers())
     except ImportError as error:
         return Check("onnxruntime", "error", f"cannot be imported: {error}", "reinstall it")
-    return Check("onnxruntime", "ok", f"{cpu or gpu} ({'CPU' if cpu else 'CUDA'} build): {providers}")
-
-
-def _check_cuda() -> list[Check]:
-    """The driver and the libraries that the CUDA provider loads; nothing to say of a CPU build."""
-    if not installed_version("onnxruntime-gpu"):
-        return []
-    import onnxruntime
-
-    onnxruntime.preload_dlls()
-    wanted = {
-        "CUDA driver": ("libcuda.so.1", "install the NVIDIA driver (580 or newer for CUDA 13)"),
-        "cuBLAS": ("libcublas.so.13", 'pip install "onnxruntime-gpu[cuda,cudnn]"'),
-        "CUDA runtime": ("libcudart.so.13", 'pip install "onnxruntime-gpu[cuda,cudnn]"'),
-        "cuRAND": ("libcurand.so.10", "pip install nvidia-curand"),
-    }
-    return [_check_library(name, file, hint) for name, (file, hint) in wanted.items()]
-
-
-def _check_library(name: str, file: str, hint: str) -> Check:
-    try:
-        ctypes.CDLL(file)
-    except OSError as error:
-        return Check(name, "error", str(error), hint)
-    return Check(name, "ok", file)
+    return Check("onnxruntime", "ok", f"{shown}: {providers}")
 
 
 def _check_providers() -> list[Check]:
-    """Whether each execution provider really starts: being listed proves nothing."""
-    if not (installed_version("onnxruntime") or installed_version("onnxruntime-gpu")):
+    """Libraries of each provider, and whether it starts: being listed proves nothing."""
+    if not wheels():
         return []
-    checks = []
-    for device, provider in PROVIDERS.items():
-        name = f"--device {device}"
-        if missing := provider.missing:
-            checks.append(Check(name, "absent", f"{provider.name} is not installed", missing))
-            continue
-        try:
-            start(device)
-        except ReplankError as error:
-            checks.append(Check(name, "warning", error.message.removeprefix(f"{name}: "), error.hint))
-        else:
-            checks.append(Check(name, "ok", f"{provider.name} starts; computes fp32 models in {provider.arithmetic}"))
-    return checks
+    return [check for provider in PROVIDERS.values() for check in _check_provider(provider)]
+
+
+def _check_provider(provider: Provider) -> list[Check]:
+    name = f"device {provider.device}"
+    if missing := provider.missing:
+        return [Check(name, "absent", f"{provider.name} is not installed", missing)]
+    provider.preload()
+    checks = [_check_library(library) for library in provider.libraries]
+    try:
+        start(provider.device)
+    except ReplankError as error:
+        detail = error.message.removeprefix(f"{provider.setting}: ")
+        return [*checks, Check(name, "warning", detail, error.hint)]
+    return [*checks, Check(name, "ok", f"{provider.name} starts; computes fp32 models in {provider.arithmetic}")]
+
+
+def _check_library(library: Library) -> Check:
+    try:
+        ctypes.CDLL(library.file)
+    except OSError as error:
+        return Check(library.name, "error", str(error), library.hint)
+    return Check(library.name, "ok", library.file)
 
 
 def _check_torch() -> Check:
     version = installed_version("torch")
     if version is None:
-        return Check("torch", "ok", "not installed: fine for serving, needed by finetune, compress and export")
+        return Check("torch", "ok", "not installed: only finetune, compress and export need it")
     bf16 = "bf16 in hardware" if has_fast_bf16() else "no bf16 in hardware: training runs in fp32"
     return Check("torch", "ok", f"{version}, {bf16}")

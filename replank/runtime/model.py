@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from replank.models.onnx_checks import require_interface
 from replank.models.source import Source
 from replank.runtime.provider_choice import Auto, choose_device
-from replank.runtime.providers import PROVIDERS, Device, open_session
+from replank.runtime.providers import Device, provider_of
+from replank.runtime.session import open_session
+from replank.runtime.torch_devices import default_torch_device, torch_device
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.environment import available_cores, int8_target
-from replank.system.errors import ModelError, ProviderError
+from replank.system.errors import ModelError
 from replank.system.extras import require
 from replank.tasks.metrics import decide
 from replank.tasks.task import HEADS, Kind, Task
@@ -60,12 +62,12 @@ class Model:
     @property
     def provider(self) -> str | None:
         """ONNX Runtime's name of the execution provider that runs it; ``None`` of a torch model."""
-        return PROVIDERS[self.device].name if self.source.kind == "onnx" else None
+        return provider_of(self.device).name if self.source.kind == "onnx" else None
 
     @property
     def arithmetic(self) -> str:
         """What its numbers are computed in: ``fp32``, ``bf16``, ``int8``; of INT8, where the rest is not fp32, both."""
-        floating = PROVIDERS[self.device].arithmetic
+        floating = provider_of(self.device).arithmetic
         if floating == "fp32":
             return self.source.precision
         return floating if self.source.precision == "fp32" else f"{self.source.precision}, {floating}"
@@ -151,7 +153,7 @@ def load_model(
 
     if device != "auto":
         return load(device)
-    return load(_torch_device()) if source.kind == "torch" else choose_device(source, threads, load)
+    return load(default_torch_device()) if source.kind == "torch" else choose_device(source, threads, load)
 
 
 class OnnxPredictor:
@@ -176,7 +178,7 @@ class OnnxPredictor:
 class TorchPredictor:
     """A transformers model with a head, in eager mode."""
 
-    def __init__(self, model: torch.nn.Module, device: Device) -> None:
+    def __init__(self, model: torch.nn.Module, device: str) -> None:
         self.module = model.eval().to(device)
         self._device = device
 
@@ -206,8 +208,7 @@ def require_whole_texts(source: Source, stage: str) -> None:
 
 
 def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:
-    if reason := PROVIDERS[device].refused.get(source.precision):
-        raise ProviderError(f"{source.name} {reason}", hint=f"{source.precision.upper()} is for --device cpu")
+    provider_of(device).require_precision(source.name, source.precision)
     made_for = source.artifact.manifest.made_by.get("target") if source.artifact else None
     if made_for and made_for != int8_target():
         _log.warning(
@@ -223,24 +224,10 @@ def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Pred
 
 
 def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Predictor:
-    if device not in ("cpu", "cuda"):
-        raise ProviderError(
-            f"--device {device} runs ONNX graphs, and {source.name} is a torch model",
-            hint=f"replank export {source.name} OUT makes one of it",
-        )
+    place = torch_device(device, source.name)
     require_head(source, kind)
     require("torch", "transformers")
     import torch
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ProviderError("--device cuda: torch finds no CUDA device", hint="replank doctor shows why")
     torch.set_num_threads(threads)
-    return TorchPredictor(load_torch_model(source, kind), device)
-
-
-def _torch_device() -> Device:
-    """Torch has no execution providers to choose among: a GPU where it finds one."""
-    require("torch")
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return TorchPredictor(load_torch_model(source, kind), place)

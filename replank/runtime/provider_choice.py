@@ -1,7 +1,7 @@
-"""``--device auto``: measure what can run a model here, take the fastest that gives the same answers, remember it.
+"""The device ``auto``: measures every provider that can run a model and chooses the fastest with the same answers.
 
-Which provider is fastest depends on the machine, the graph and the shapes, so no rule would do. The table of what was
-measured stays in the artifact's manifest, and serves until the machine or the versions change.
+Which provider is fastest depends on the machine, the graph and the shapes, so no rule would do. The measurements are
+kept in the artifact's manifest, and used until the machine or the versions change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from replank.models.artifact import MANIFEST, Artifact, manifest_text
 from replank.runtime.provider_measurement import REFERENCE, Measurement, measure_providers
-from replank.runtime.providers import PROVIDERS, Device
+from replank.runtime.providers import PROVIDERS, Device, packages
 from replank.system.environment import machine
 from replank.system.errors import ArtifactError, MissingExtraError, ProviderError
 from replank.system.extras import installed_version
@@ -25,20 +25,19 @@ if TYPE_CHECKING:
 
 Auto = Literal["auto"]
 _MACHINE = ("cpu", "architecture", "cores", "instruction_sets")
-_VERSIONS = ("replank", "onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-openvino")
 _log = logging.getLogger(__name__)
 
 Load = Callable[[Device], "Model"]
 
 
 def choose_device(source: Source, threads: int, load: Load) -> Model:
-    """Load an ONNX model where it is fastest.
+    """Load an ONNX model on its fastest provider.
 
-    A choice that the artifact keeps is taken where machine, versions and threads are the same; else all that can run
-    the model are measured, a second or two each, and the choice is kept if the folder can be written.
+    A choice kept in the artifact holds for the same machine, versions and threads. Otherwise every provider that can
+    run the model is measured, a second or two each, and the choice is kept if the folder is writable.
 
     :param load: loads the model on a device.
-    :raises ProviderError: nothing can run it, or the reference cannot.
+    :raises ProviderError: the reference cannot run it.
     """
     here = _here(threads)
     kept = source.artifact.manifest.providers if source.artifact else None
@@ -46,12 +45,12 @@ def choose_device(source: Source, threads: int, load: Load) -> Model:
         try:
             model = load(kept["choice"])
         except (ProviderError, MissingExtraError) as error:
-            _log.warning("--device auto: %s ran it before and does not now: %s", kept["choice"], error)
+            _log.warning("auto device: %s ran this model before and does not now: %s", kept["choice"], error)
         else:
-            _log.warning("--device auto: %s, as measured before", kept["choice"])
+            _log.info("auto device: %s, as measured before", kept["choice"])
             return model
     models = _load_all(load)
-    _log.warning("--device auto: measuring %s", ", ".join(models))
+    _log.info("auto device: measuring %s", ", ".join(models))
     found = measure_providers(models)
     _tell(found)
     _keep(source, here | asdict(found) | {"choice": found.choice})
@@ -67,43 +66,43 @@ def _load_all(load: Load) -> dict[Device, Model]:
         except (ProviderError, MissingExtraError) as error:
             if device == REFERENCE:
                 raise
-            _log.info("--device auto: %s", error.message)
+            _log.debug("auto device: %s", error.message)
     return models
 
 
 def _here(threads: int) -> dict[str, Any]:
-    """What a measurement holds for."""
+    """The conditions under which a measurement holds."""
     facts = machine()
     return {
         "machine": {name: facts[name] for name in _MACHINE},
-        "versions": {name: version for name in _VERSIONS if (version := installed_version(name))},
+        "versions": {name: version for name in ("replank", *packages()) if (version := installed_version(name))},
         "threads": threads,
     }
 
 
 def _tell(found: Measurement) -> None:
     for device, reason in found.left_out.items():
-        _log.warning("--device auto: %s is left out: %s", device, reason)
+        _log.warning("auto device: %s is left out: %s", device, reason)
     ranked = sorted(found.means.items(), key=lambda item: item[1])
     shown = ", ".join(f"{device} {mean:.2f} ms" for device, mean in ranked)
-    _log.warning("--device auto: %s (geometric mean: %s)", found.choice, shown)
+    _log.info("auto device: %s (geometric mean: %s)", found.choice, shown)
 
 
 def _keep(source: Source, table: dict[str, Any]) -> None:
     if source.artifact is None:
-        _log.warning("--device auto: %s is no artifact of replank, so the choice is not kept", source.name)
+        _log.info("auto device: %s is not an artifact of replank, so the choice is not kept", source.name)
         return
     try:
         _rewrite(source.artifact, table)
     except (OSError, ArtifactError) as error:
-        _log.warning("--device auto: the choice could not be kept in %s: %s", source.name, error)
+        _log.warning("auto device: the choice could not be kept in %s: %s", source.name, error)
 
 
 def _rewrite(artifact: Artifact, table: dict[str, Any]) -> None:
-    """The manifest with another table, at once or not at all."""
+    """Replace the manifest's table of providers, atomically."""
     manifest = Artifact.open(artifact.path).manifest
     if manifest.digest != artifact.manifest.digest:
-        raise ArtifactError("another artifact lies there by now")
+        raise ArtifactError("the folder holds another artifact by now")
     new = artifact.path / f".{MANIFEST}.{os.getpid()}"
     try:
         with new.open("w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""The same model on several execution providers: which give the same answers, and how fast each is."""
+"""Measurement of one model on several execution providers: speed, and agreement with the reference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from replank.runtime.providers import Device
-from replank.runtime.timing import measure, random_batch
+from replank.runtime.timing import random_batch, time_calls
 from replank.system.errors import DataError
 from replank.tasks.metrics import decide
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 REFERENCE: Device = "cpu"
 _BATCH, _SHORT, _LONG = 8, 16, 64
 _ROUNDS = 3
-_SECONDS = 0.1  # of each provider at each shape in each round
-# Threads go on spinning for some milliseconds after a run; the next would pay.
+_SECONDS = 0.1  # per provider, shape and round
+# Threads spin for some milliseconds after a run, at the expense of the next.
 _PAUSE_SECONDS = 0.05
-# A thousandth can be told of a thousand answers at the least.
+# Enough to resolve a thousandth.
 _ANSWERS, _ANSWERS_AT_ONCE, _ANSWER_TOKENS = 1024, 32, 8
 _MAX_DISAGREEMENT = 0.001
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured.
+    """Latency of a model on each provider.
 
-    :param shapes: texts and tokens of each batch that was timed.
-    :param milliseconds: the median at each shape, of each provider that gives the reference's answers.
-    :param left_out: why the others do not.
+    :param shapes: batch size and length of each timed batch.
+    :param milliseconds: the median at each shape, for each provider that gives the reference's answers.
+    :param left_out: the reason for each provider that does not.
     """
 
     shapes: list[tuple[int, int]]
@@ -47,19 +47,19 @@ class Measurement:
 
     @property
     def means(self) -> dict[Device, float]:
-        """The geometric mean of each over all shapes, so that short texts count as much as long ones."""
+        """The geometric mean of each provider over all shapes, in which short texts count as much as long ones."""
         return {device: float(np.exp(np.log(values).mean())) for device, values in self.milliseconds.items()}
 
     @property
     def choice(self) -> Device:
-        """The fastest."""
+        """The fastest provider."""
         return min(self.means, key=self.means.__getitem__)
 
 
 def measure_providers(models: Mapping[Device, Model]) -> Measurement:
-    """Time the same model on several providers in turn, but those whose answers are not the reference's.
+    """Time a model on several providers in turn, except those whose answers differ from the reference's.
 
-    :param models: of each provider; ``cpu`` is the reference and must be among them.
+    :param models: the model on each provider; ``cpu`` is the reference and must be among them.
     """
     reference = models[REFERENCE]
     expected = _answers(reference)
@@ -78,24 +78,21 @@ def measure_providers(models: Mapping[Device, Model]) -> Measurement:
             for device, model in models.items():
                 time.sleep(_PAUSE_SECONDS)
                 run = partial(model.predictor, batch)
-                samples[device] += measure(run, warmup=1, min_iterations=1, min_seconds=_SECONDS)
+                samples[device] += time_calls(run, warmup=1, min_iterations=1, min_seconds=_SECONDS)
         for device, values in samples.items():
             milliseconds[device].append(round(float(np.median(values)), 3))
     return Measurement(shapes, milliseconds, left_out)
 
 
 def _shapes(longest: int) -> list[tuple[int, int]]:
-    """One text, short and as long as may be; and several, but not of the greatest length, which takes seconds."""
+    """One text, short and of maximal length; and a batch, but not of maximal length, which takes seconds."""
     return sorted(
         {(1, min(_SHORT, longest)), (1, longest), (_BATCH, min(_SHORT, longest)), (_BATCH, min(_LONG, longest))}
     )
 
 
 def _objection(task: Task, expected: NDArray[Any], model: Model) -> str | None:
-    """What speaks against a provider: answers that are not the reference's, or none.
-
-    :param expected: the reference's.
-    """
+    """The reason to leave a provider out: its answers differ from the expected ones; ``None`` if they do not."""
     try:
         found = _answers(model)
     except DataError as error:
@@ -111,9 +108,9 @@ def _objection(task: Task, expected: NDArray[Any], model: Model) -> str | None:
 
 
 def _answers(model: Model) -> NDArray[Any]:
-    """Answers to random tokens, of which the last of each row are padding.
+    """Answers to random tokens with padding on the right.
 
-    :returns: shape ``(rows,)``, or ``(rows, length)`` where each token is asked.
+    :returns: shape ``(rows,)``, or ``(rows, length)`` for tasks per token.
     """
     generator = np.random.default_rng(0)
     length = min(_ANSWER_TOKENS, model.text_encoder.max_length)

@@ -1,230 +1,298 @@
-"""Execution providers: what can run an ONNX graph, each with what it needs, computes in, and cannot run."""
+"""Execution providers: one row for each, with everything that replank knows of it.
+
+A new provider is a row in :data:`PROVIDERS`, an extra in pyproject.toml, and a test.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from replank.system.environment import available_cores
-from replank.system.errors import MissingExtraError, ModelError, ProviderError
+from replank.system.errors import FieldError, MissingExtraError, ProviderError
 from replank.system.extras import installed_version
 
 if TYPE_CHECKING:
     import onnxruntime
 
-Device = Literal["cpu", "cuda", "openvino", "openvino-bf16"]
-# Integers that say how large a tensor is. ONNX Runtime computes them on the host on purpose: a GPU would only wait.
-_SHAPE_ARITHMETIC = frozenset({"Shape", "Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Cast", "Range"})
-# A graph y = x + x of floats, small enough to ask of a provider whether it starts at all.
-_TINY_GRAPH = bytes.fromhex(
-    "080a3a340a0e0a01780a01781201792203416464120474696e795a0d0a017812"
-    "080a06080112020a00620d0a017912080a06080112020a0042040a001012"
-)
+# The name of a row of :data:`PROVIDERS`; :func:`provider_of` checks it.
+Device = str
+Arithmetic = Literal["fp32", "bf16"]
+ProviderArguments = list[tuple[str, dict[str, str]]]
+
+# Integer arithmetic on shapes, which ONNX Runtime deliberately computes on the host: a GPU would only wait for it.
+_SHAPE_OPERATORS = frozenset({"Shape", "Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Cast", "Range"})
+
+
+@dataclass(frozen=True)
+class Library:
+    """A shared library that a provider loads.
+
+    :param name: its product name.
+    :param file: the file name that the dynamic loader searches for.
+    :param hint: how to install it.
+    """
+
+    name: str
+    file: str
+    hint: str
+
+
+def _no_options(threads: int) -> dict[str, str]:
+    """Of a provider whose threads are the session's own."""
+    return {}
 
 
 @dataclass(frozen=True)
 class Provider(ABC):
-    """One execution provider, the way it is used here.
+    """An execution provider.
 
-    :param name: what ONNX Runtime calls it.
-    :param arithmetic: what a graph of fp32 is computed in.
-    :param refused: what models of a precision are told that it cannot run.
-    :param leaves: operators that it may leave to the host; any other that it does not run is an error.
+    :param device: replank's name for it.
+    :param name: ONNX Runtime's name for it.
+    :param extra: the extra of replank that installs it.
+    :param packages: the distributions that contain it; any one of them is enough.
+    :param arithmetic: the precision in which fp32 graphs are computed.
+    :param is_gpu: whether each process needs a GPU of its own.
+    :param torch_device: torch's name for the same hardware; ``None`` if torch models cannot run there.
+    :param refused: precisions that it cannot run.
+    :param host_operators: operators that it may leave to the host; any other operator that it lacks is an error.
+    :param options: its options, given the number of threads of one operator.
+    :param libraries: shared libraries that it loads from outside its own package.
     """
 
+    device: Device
     name: str
-    arithmetic: Literal["fp32", "bf16"] = "fp32"
-    refused: Mapping[str, str] = field(default_factory=dict)
-    leaves: frozenset[str] = frozenset()
+    extra: str
+    packages: tuple[str, ...]
+    arithmetic: Arithmetic = "fp32"
+    is_gpu: bool = False
+    torch_device: str | None = None
+    refused: frozenset[str] = frozenset()
+    host_operators: frozenset[str] = frozenset()
+    options: Callable[[int], dict[str, str]] = _no_options
+    libraries: tuple[Library, ...] = ()
+
+    @property
+    def setting(self) -> str:
+        """The setting that selects it, as error messages show it."""
+        return f"`device='{self.device}'`"
 
     @property
     @abstractmethod
     def missing(self) -> str | None:
-        """What to install; ``None`` where it is."""
+        """The command that installs it; ``None`` if it is installed."""
 
     @abstractmethod
-    def attach(self, options: onnxruntime.SessionOptions, device: Device, threads: int) -> list[str] | None:
-        """Have a session run here.
+    def attach(self, session_options: onnxruntime.SessionOptions, threads: int) -> ProviderArguments | None:
+        """Make a session run on it.
 
-        :returns: the argument ``providers`` of the session; ``None`` where the options hold all.
-        :raises ProviderError: it is not installed, or there is no hardware for it.
+        :returns: the session's ``providers`` argument; ``None`` if ``session_options`` hold everything.
+        :raises MissingExtraError: its package is not installed.
+        :raises ProviderError: its hardware is not present.
         """
+
+    def preload(self) -> None:
+        """Load its libraries if they come in packages of their own."""
+        if self.libraries:
+            import onnxruntime
+
+            onnxruntime.preload_dlls()
+
+    def require_precision(self, model: str, precision: str) -> None:
+        """Refuse a model of a precision that it cannot run.
+
+        :raises ProviderError: see ``refused``.
+        """
+        if precision in self.refused:
+            shown = precision.upper()
+            raise ProviderError(
+                f"{model} is {shown}, which {self.name} cannot run", hint=f"`device='cpu'` runs {shown} models"
+            )
 
 
 @dataclass(frozen=True)
 class BuiltIn(Provider):
-    """A provider that is part of ONNX Runtime's wheel.
-
-    :param preload: whether its libraries come in packages of their own, which must be loaded before.
-    """
-
-    preload: bool = False
+    """A provider compiled into one of ONNX Runtime's own wheels, of which only one can be installed."""
 
     @property
     def missing(self) -> str | None:
-        """The other wheel, where this one does not have it."""
+        """The command that swaps the installed wheel for the one with this provider."""
         import onnxruntime
 
         if self.name in onnxruntime.get_available_providers():
             return None
-        return "CUDA needs the replank[gpu] extra instead of replank[cpu]"
+        return f'pip uninstall -y {" ".join(wheels()) or "onnxruntime"} && pip install "replank[{self.extra}]"'
 
-    def attach(self, options: onnxruntime.SessionOptions, device: Device, threads: int) -> list[str] | None:
-        """By name; threads are the session's own."""
-        import onnxruntime
-
-        if self.missing:
+    def attach(self, session_options: onnxruntime.SessionOptions, threads: int) -> ProviderArguments | None:
+        """Select it by name."""
+        if missing := self.missing:
             raise ProviderError(
-                f"--device {device}: this onnxruntime has no {self.name}",
-                hint=f"replank doctor tells what is installed; {self.missing}",
+                f"{self.setting}: this onnxruntime has no {self.name}",
+                hint=f"replank doctor shows what is installed; to change it: {missing}",
             )
-        if self.preload:
-            onnxruntime.preload_dlls()
-        return [self.name]
+        self.preload()
+        return [(self.name, self.options(threads))]
 
 
 @dataclass(frozen=True)
-class OpenVino(Provider):
-    """OpenVINO on the CPU, as the plugin ``onnxruntime-ep-openvino`` brings it.
+class Plugin(Provider):
+    """A provider in a package of its own, registered with ONNX Runtime at run time.
 
-    Left to itself it computes fp32 graphs in bf16 wherever the CPU can. On BERT-base's shape with 6 layers that takes
-    half the time, and moves logits of 0.3 by 6e-3 instead of 7e-7: two labels of a thousand of random tokens change.
-    So it has a name of its own, and who asks for ``openvino`` gets the numbers of fp32.
+    :param hardware: ONNX Runtime's name for the type of device to use.
+    :param capabilities_key: the entry of a device's metadata that lists the precisions it computes in.
+    :param no_hardware_hint: what to try if it offers no such device.
     """
 
-    package: str = "onnxruntime-ep-openvino"
+    hardware: Literal["CPU", "GPU", "NPU"] = "CPU"
+    capabilities_key: str = ""
+    no_hardware_hint: str = "`device='cpu'` runs everywhere"
 
     @property
     def missing(self) -> str | None:
-        """The plugin's package, where it is not installed."""
-        return None if installed_version(self.package) else 'pip install "replank[openvino]"'
+        """The command that installs the package."""
+        return None if installed_version(self.packages[0]) else f'pip install "replank[{self.extra}]"'
 
-    def attach(self, options: onnxruntime.SessionOptions, device: Device, threads: int) -> list[str] | None:
-        """By the CPU's device of it, which only exists after the registration."""
-        import onnxruntime
-
-        if self.missing:
-            raise MissingExtraError(f"--device {device}: {self.package} is not installed", hint=self.missing)
-        _register(self.package)
-        found = [
-            candidate
-            for candidate in onnxruntime.get_ep_devices()
-            if candidate.ep_name == self.name and candidate.device.type == onnxruntime.OrtHardwareDeviceType.CPU
-        ]
+    def attach(self, session_options: onnxruntime.SessionOptions, threads: int) -> ProviderArguments | None:
+        """Register the library, then select its device, which exists only after the registration."""
+        package = self.packages[0]
+        if missing := self.missing:
+            raise MissingExtraError(f"{self.setting}: {package} is not installed", hint=missing)
+        register_library(package)
+        found = self._devices()
         if not found:
             raise ProviderError(
-                f"--device {device}: {self.package} {installed_version(self.package)} offers nothing for this CPU",
-                hint="releases of the plugin up to 1.8.1 take the CPUs of Intel only; --device cpu runs everywhere",
+                f"{self.setting}: {package} {installed_version(package)} does not support this {self.hardware}",
+                hint=self.no_hardware_hint,
             )
-        able = found[0].ep_metadata.get("OPTIMIZATION_CAPABILITIES", "").split()
-        if self.arithmetic.upper() not in able:
+        if self.arithmetic.upper() not in found[0].ep_metadata.get(self.capabilities_key, "").split():
             raise ProviderError(
-                f"--device {device}: this CPU does not compute in {self.arithmetic}", hint="take --device openvino"
+                f"{self.setting}: this {self.hardware} does not compute in {self.arithmetic}",
+                hint=f"`device='{self._in_fp32()}'` computes in fp32",
             )
-        hint = {"fp32": "f32", "bf16": "bf16"}[self.arithmetic]
-        settings = {"CPU": {"INFERENCE_NUM_THREADS": str(threads), "INFERENCE_PRECISION_HINT": hint}}
-        options.add_provider_for_devices(found[:1], {"load_config": json.dumps(settings)})
+        session_options.add_provider_for_devices(found[:1], self.options(threads))
         return None
 
+    def _devices(self) -> list[Any]:
+        import onnxruntime
 
-PROVIDERS: Mapping[Device, Provider] = {
-    "cpu": BuiltIn("CPUExecutionProvider"),
-    "cuda": BuiltIn(
-        "CUDAExecutionProvider",
-        refused={"int8": "is INT8, which the CUDA provider cannot run"},
-        leaves=_SHAPE_ARITHMETIC,
-        preload=True,
-    ),
-    "openvino": OpenVino("OpenVINOExecutionProvider"),
-    "openvino-bf16": OpenVino("OpenVINOExecutionProvider", arithmetic="bf16"),
-}
+        wanted = getattr(onnxruntime.OrtHardwareDeviceType, self.hardware)
+        return [
+            device
+            for device in onnxruntime.get_ep_devices()
+            if device.ep_name == self.name and device.device.type == wanted
+        ]
 
-
-def open_session(
-    graph: Path | bytes, *, device: Device = "cpu", threads: int | None = None
-) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session that runs where it was asked to, all of it, or not at all.
-
-    :param graph: a file, or what such a file holds.
-    :param threads: threads of one operator; the cores that this process may use where ``None``.
-    :raises ProviderError: the execution provider is not installed, did not start, or cannot run a node of the graph.
-    :raises ModelError: the graph cannot be loaded.
-    """
-    require_onnxruntime()
-    import onnxruntime
-
-    provider, threads = PROVIDERS[device], threads or available_cores()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    providers = provider.attach(options, device, threads)
-    try:
-        file = str(graph) if isinstance(graph, Path) else graph
-        session = onnxruntime.InferenceSession(file, options, providers=providers)
-    except Exception as error:  # onnxruntime's own exceptions share no base class but Exception
-        name = graph if isinstance(graph, Path) else "a graph"
-        raise ModelError(f"onnxruntime cannot load {name}: {error}") from error
-    # Without this, a CUDA provider that fails to start leaves a session that runs on the CPU.
-    if session.get_providers()[0] != provider.name:
-        raise ProviderError(
-            f"--device {device}: {provider.name} did not start; onnxruntime fell back to {session.get_providers()[0]}",
-            hint="replank doctor shows which CUDA library or driver is missing",
-        )
-    if elsewhere := _elsewhere(session, provider):
-        shown = ", ".join(f"{count} {operator}" for operator, count in elsewhere.most_common())
-        raise ProviderError(
-            f"--device {device}: {provider.name} cannot run all of the graph; it lacks {shown}",
-            hint="--device cpu runs them all",
-        )
-    return session
-
-
-def require_onnxruntime() -> None:
-    """Make sure that one of the two wheels of ONNX Runtime is installed.
-
-    :raises MissingExtraError: neither is.
-    """
-    if not (installed_version("onnxruntime") or installed_version("onnxruntime-gpu")):
-        raise MissingExtraError(
-            "onnxruntime is not installed", hint='pip install "replank[cpu]", or "replank[gpu]" for CUDA'
-        )
-
-
-def start(device: Device) -> None:
-    """Start a provider on a graph of one addition.
-
-    :raises ProviderError: it cannot run here.
-    """
-    open_session(_TINY_GRAPH, device=device, threads=1)
+    def _in_fp32(self) -> Device:
+        """The device of the same provider that computes in fp32."""
+        same = (row for row in PROVIDERS.values() if row.name == self.name and row.arithmetic == "fp32")
+        return next(same).device
 
 
 @functools.cache
-def _register(package: str) -> None:
-    """Load a plugin's library, once in a process: ONNX Runtime refuses a second time."""
+def register_library(package: str) -> None:
+    """Register a plugin's library, once per process: ONNX Runtime refuses a second time."""
     import onnxruntime
 
     plugin: Any = import_module(package.replace("-", "_"))
     onnxruntime.register_execution_provider_library(package, plugin.get_library_path())
 
 
-def _elsewhere(session: onnxruntime.InferenceSession, provider: Provider) -> Counter[str]:
-    """How many nodes of each operator run on another provider than was asked for.
+def _openvino(device: Device, arithmetic: Arithmetic) -> Plugin:
+    """OpenVINO on the CPU.
 
-    ``session.disable_cpu_ep_fallback`` would refuse them too, but not say which they are.
+    Left to itself it computes fp32 graphs in bf16 on every CPU that can. On BERT-base's shape with 6 layers that takes
+    half the time, and moves logits of 0.3 by 6e-3 instead of 7e-7: two labels of a thousand of random tokens change.
+    So bf16 has a name of its own, and ``openvino`` gives the numbers of fp32.
     """
-    return Counter(
-        node.op_type
-        for part in session.get_provider_graph_assignment_info()
-        if part.ep_name != provider.name
-        for node in part.get_nodes()
-        if node.op_type not in provider.leaves
+
+    def options(threads: int) -> dict[str, str]:
+        precision = {"fp32": "f32", "bf16": "bf16"}[arithmetic]
+        settings = {"CPU": {"INFERENCE_NUM_THREADS": str(threads), "INFERENCE_PRECISION_HINT": precision}}
+        return {"load_config": json.dumps(settings)}
+
+    return Plugin(
+        device,
+        "OpenVINOExecutionProvider",
+        extra="openvino",
+        packages=("onnxruntime-ep-openvino",),
+        arithmetic=arithmetic,
+        options=options,
+        capabilities_key="OPTIMIZATION_CAPABILITIES",
+        no_hardware_hint="releases of the plugin up to 1.8.1 support Intel CPUs only; `device='cpu'` runs everywhere",
     )
+
+
+_CUDA_LIBRARIES = (
+    Library("CUDA driver", "libcuda.so.1", "install the NVIDIA driver (580 or newer for CUDA 13)"),
+    Library("cuBLAS", "libcublas.so.13", 'pip install "onnxruntime-gpu[cuda,cudnn]"'),
+    Library("CUDA runtime", "libcudart.so.13", 'pip install "onnxruntime-gpu[cuda,cudnn]"'),
+    Library("cuRAND", "libcurand.so.10", "pip install nvidia-curand"),
+)
+
+_ROWS: tuple[Provider, ...] = (
+    BuiltIn(
+        "cpu",
+        "CPUExecutionProvider",
+        extra="cpu",
+        packages=("onnxruntime", "onnxruntime-gpu"),
+        torch_device="cpu",
+    ),
+    BuiltIn(
+        "cuda",
+        "CUDAExecutionProvider",
+        extra="gpu",
+        packages=("onnxruntime-gpu",),
+        is_gpu=True,
+        torch_device="cuda",
+        refused=frozenset({"int8"}),
+        host_operators=_SHAPE_OPERATORS,
+        libraries=_CUDA_LIBRARIES,
+    ),
+    _openvino("openvino", "fp32"),
+    _openvino("openvino-bf16", "bf16"),
+)
+
+# The reference comes first.
+PROVIDERS: Mapping[Device, Provider] = {row.device: row for row in _ROWS}
+# Those that need no plugin.
+BUILT_IN = tuple(row.device for row in _ROWS if isinstance(row, BuiltIn))
+
+
+def provider_of(device: Device) -> Provider:
+    """The provider of a device.
+
+    :raises FieldError: there is none of that name.
+    """
+    if device not in PROVIDERS:
+        raise FieldError("device", device, f"one of {', '.join(PROVIDERS)}")
+    return PROVIDERS[device]
+
+
+def wheels() -> dict[str, str]:
+    """The installed wheels of ONNX Runtime and their versions; they contain the same module, so one is right."""
+    names = dict.fromkeys(package for row in PROVIDERS.values() if isinstance(row, BuiltIn) for package in row.packages)
+    return {name: version for name in names if (version := installed_version(name))}
+
+
+def packages() -> tuple[str, ...]:
+    """The distributions that contain any provider."""
+    return tuple(dict.fromkeys(package for row in PROVIDERS.values() for package in row.packages))
+
+
+def require_onnxruntime() -> None:
+    """Make sure that a wheel of ONNX Runtime is installed.
+
+    :raises MissingExtraError: none is.
+    """
+    if not wheels():
+        raise MissingExtraError("onnxruntime is not installed", hint=installation())
+
+
+def installation() -> str:
+    """The commands that install ONNX Runtime."""
+    extras = (row.extra for row in PROVIDERS.values() if isinstance(row, BuiltIn))
+    return " or ".join(f'pip install "replank[{extra}]"' for extra in extras)

@@ -1,4 +1,4 @@
-"""Latency of one call after another, inputs whose meaning does not matter or whose lengths do, and memory."""
+"""Latency of calls, inputs to time a model with, and peak memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from replank.models.encoders import position_limit
-from replank.system.errors import UsageError
+from replank.system.errors import FieldError
 from replank.text.padding import Batch
 from replank.text.tokenization import Tokens
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from replank.runtime.model import Model
 
 
-def measure(
+def time_calls(
     run: Callable[[], object], *, warmup: int, min_iterations: int, min_seconds: float, multiple: int = 1
 ) -> list[float]:
     """Time calls one after another.
 
-    :param warmup: calls before the first that is timed.
-    :param min_iterations: calls are timed until there are so many, and
-    :param min_seconds: until they took so long together, and
-    :param multiple: until there are a multiple of it, where so many calls belong together.
-    :returns: milliseconds of each call.
+    :param warmup: untimed calls before the first timed one.
+    :param min_iterations: the least number of timed calls.
+    :param min_seconds: the least total time of the timed calls.
+    :param multiple: the number of timed calls is a multiple of this.
+    :returns: milliseconds of each timed call.
     """
     for _ in range(warmup):
         run()
@@ -43,9 +43,9 @@ def measure(
 
 
 def peak_memory() -> int:
-    """The most physical memory, in bytes, that this process ever held; 0 where the kernel does not tell.
+    """The peak resident memory of this process in bytes; 0 if the kernel does not report it.
 
-    Not ``getrusage``: its maximum is inherited from the process that started this one.
+    Not ``getrusage``: its maximum is inherited from the parent process.
     """
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
@@ -55,23 +55,23 @@ def peak_memory() -> int:
 
 
 def random_batch(model: Model, batch_size: int, length: int, seed: int) -> Batch:
-    """Random token ids without padding: what they mean is of no weight for the speed.
+    """Random token ids without padding; their meaning has no influence on the speed.
 
-    :raises UsageError: longer than the model's positions reach.
+    :raises FieldError: the length exceeds the model's positions.
     """
     source = model.source
     limit = position_limit(source.config, source.name)
     if length > limit:
-        raise UsageError(f"--length {length}: {source.name} takes at most {limit} tokens")
+        raise FieldError("length", length, f"at most {limit} tokens for {source.name}")
     generator = np.random.default_rng(seed)
     ids = generator.integers(0, int(source.config["vocab_size"]), size=(batch_size, length))
     return model.text_encoder.pad([Tokens(row, [0] * length) for row in ids.tolist()])
 
 
 def text_batches(model: Model, texts: Sequence[Sequence[str]], batch_size: int) -> list[Batch]:
-    """Real texts in their order, padded to the longest of each batch; what is left over fills no batch.
+    """Batches of real texts in their order, padded to the longest of each batch; an incomplete last batch is left out.
 
-    :param texts: each one or a pair; at least ``batch_size``. They are truncated as the model does.
+    :param texts: each a text or a pair; at least ``batch_size`` of them. They are truncated as the model does.
     """
     tokens = model.text_encoder.tokenize(
         [text[0] for text in texts], [text[1] for text in texts] if len(texts[0]) > 1 else None

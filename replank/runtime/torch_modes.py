@@ -1,11 +1,12 @@
-"""The ways to run a torch model that a benchmark compares: eager or compiled, in fp32, bf16 or fp16."""
+"""Execution modes of torch models that a benchmark compares: eager or compiled, in fp32, bf16 or fp16."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from replank.system.errors import UsageError
+from replank.runtime.torch_devices import torch_device
+from replank.system.errors import FieldError
 
 if TYPE_CHECKING:
     from replank.runtime.model import Model
@@ -15,27 +16,27 @@ DEFAULT_MODE: TorchMode = "fp32"
 
 
 def in_mode(model: Model, mode: TorchMode) -> Model:
-    """The same torch model, run in another way; a compiled one compiles in its first runs.
+    """The same torch model in another execution mode; a compiled one compiles during its first runs.
 
-    :raises UsageError: an ONNX model, whose precision was decided when it was made.
+    :raises FieldError: an ONNX model, whose precision was decided when it was exported.
     """
     if mode == DEFAULT_MODE:
         return model
     from replank.runtime.model import TorchPredictor
 
     if not isinstance(model.predictor, TorchPredictor):
-        raise UsageError(f"--torch {mode}: {model.source.name} is an ONNX model")
+        raise FieldError("torch_modes", mode, f"{DEFAULT_MODE} for {model.source.name}, an ONNX model")
     import torch
 
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     module = model.predictor.module.to(kinds[precision_of(mode)])
     if mode.startswith("compiled"):
-        # The whole graph or an error: torch would leave parts of it, or shapes beyond its limit, eager without a word.
+        # The whole graph or an error: torch would silently leave parts of it, or shapes beyond its limit, eager.
         module.compile(fullgraph=True)
-    return replace(model, predictor=TorchPredictor(module, model.device))
+    return replace(model, predictor=TorchPredictor(module, torch_device(model.device, model.source.name)))
 
 
 def precision_of(mode: TorchMode) -> str:
-    """``fp32``, ``bf16`` or ``fp16``."""
+    """The precision of a mode: ``fp32``, ``bf16`` or ``fp16``."""
     precision = mode.rpartition("-")[2]
     return "fp32" if precision == "compiled" else precision

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from replank.models.source import open_source
 from replank.runtime.model import load_model
-from replank.runtime.providers import PROVIDERS, Device
+from replank.runtime.providers import Device, provider_of
 from replank.system.errors import UsageError
 from replank_serve.app import build_app
 from replank_serve.http.config import ServeConfig
@@ -34,7 +34,7 @@ class RayConfig:
     """What runs in the replicas, and how many of them.
 
     :param models: folders by name, on a file system that every machine of the cluster sees.
-    :param device: where each replica runs its models; with ``cuda`` it takes a GPU of its own.
+    :param device: where each replica runs its models; a replica on a GPU has one of its own.
     :param threads: cores of one replica.
     :param replicas: how many there are at least.
     :param max_replicas: how many there are under load; as many as ``replicas`` where ``None``.
@@ -51,8 +51,7 @@ class RayConfig:
         for name in ("threads", "replicas"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name} {getattr(self, name)}: expected at least 1")
-        if self.device not in PROVIDERS:
-            raise UsageError(f"--device {self.device} with --ray: expected one of {', '.join(PROVIDERS)}")
+        provider_of(self.device)
         if self.most < self.replicas:
             raise UsageError(f"--max-replicas {self.most} is less than --replicas {self.replicas}")
 
@@ -113,7 +112,7 @@ def application(settings: RayConfig, config: ServeConfig) -> Any:
             "max_replicas": settings.most,
             "target_ongoing_requests": _BATCHES_BEFORE_SCALING * config.max_batch,
         },
-        ray_actor_options={"num_cpus": settings.threads, "num_gpus": 1 if settings.device == "cuda" else 0},
+        ray_actor_options={"num_cpus": settings.threads, "num_gpus": int(provider_of(settings.device).is_gpu)},
         graceful_shutdown_wait_loop_s=0.2,
         graceful_shutdown_timeout_s=config.drain_seconds + 1,
     )

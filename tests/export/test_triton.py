@@ -13,7 +13,7 @@ import pytest
 
 from commands import Replank, error_lines
 from replank.models.source import open_source
-from replank.runtime.providers import open_session
+from replank.runtime.session import open_session
 from replank.system.errors import UsageError
 from replank_export.triton import TritonConfig, write_repository
 
@@ -93,7 +93,7 @@ def test_on_cuda_it_asks_for_a_gpu_but_not_for_int8(
     assert "KIND_GPU" in (tmp_path / "repository" / "onnx" / "config.pbtxt").read_text(encoding="utf-8")
     done = replank("triton", int8_artifact, tmp_path / "repository", "--device", "cuda")
     assert done.code == 1
-    assert error_lines(done)[-1] == "hint: INT8 is for --device cpu"
+    assert error_lines(done)[-1] == "hint: --device cpu runs INT8 models"
     assert [path.name for path in (tmp_path / "repository").iterdir()] == ["onnx"]
 
 

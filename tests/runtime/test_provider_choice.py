@@ -1,4 +1,4 @@
-"""``--device auto``: the fastest provider that gives the same answers, measured once and remembered."""
+"""The device ``auto``: the fastest provider that gives the same answers, measured once and remembered."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Loader:
 
     def __call__(self, device: Device) -> Model:
         if device not in ("cpu", "openvino"):
-            raise ProviderError(f"--device {device}: not here")
+            raise ProviderError(f"`device='{device}'`: not here")
         self.loaded.append(device)
         model = load_model(self._source, threads=1)
         return elsewhere(model, device, seconds=0.0 if device == self._faster else 0.003)
@@ -145,16 +145,16 @@ def test_a_regression_may_be_off_by_a_thousandth_of_its_range(model: Model, fact
 
 
 def test_a_choice_is_kept_and_used_without_measuring(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert choose(artifact) == ("openvino", ["cpu", "openvino"])
-        assert caplog.messages[-1].startswith("--device auto: openvino (geometric mean: openvino ")
+        assert caplog.messages[-1].startswith("auto device: openvino (geometric mean: openvino ")
         table = kept(artifact)
         assert set(table) == FIELDS
         assert (table["choice"], set(table["milliseconds"])) == ("openvino", {"cpu", "openvino"})
         assert (table["shapes"], table["left_out"]) == ([[1, 16], [1, 32], [8, 16], [8, 32]], {})
         # The other would be faster by now: nobody measures.
         assert choose(artifact, faster="cpu") == ("openvino", ["openvino"])
-        assert caplog.messages[-1] == "--device auto: openvino, as measured before"
+        assert caplog.messages[-1] == "auto device: openvino, as measured before"
     assert kept(artifact) == table
 
 
@@ -175,7 +175,7 @@ def test_a_kept_provider_that_is_gone_is_said_and_measured_again(
     provider_choice._rewrite(Artifact.open(artifact), kept(artifact) | {"choice": "cuda"})
     caplog.clear()
     assert choose(artifact)[0] == "openvino"
-    assert caplog.messages[0] == "--device auto: cuda ran it before and does not now: --device cuda: not here"
+    assert caplog.messages[0] == "auto device: cuda ran this model before and does not now: `device='cuda'`: not here"
 
 
 def test_what_was_measured_is_no_part_of_the_identity(artifact: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(
 
     before = (artifact / "replank.json").read_bytes()
     monkeypatch.setattr(Path, "open", refuse)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert choose(artifact)[0] == "openvino"
     assert "the choice could not be kept" in caplog.messages[-1]
     assert "Read-only file system" in caplog.messages[-1]
@@ -221,17 +221,17 @@ def test_a_folder_that_cannot_be_written_is_no_error(
 
 def test_a_plain_folder_is_measured_each_time(artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
     (artifact / "replank.json").unlink()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert choose(artifact) == ("openvino", ["cpu", "openvino"])
-    assert caplog.messages[-1].endswith("is no artifact of replank, so the choice is not kept")
+    assert caplog.messages[-1].endswith("is not an artifact of replank, so the choice is not kept")
     assert not (artifact / "replank.json").exists()
 
 
 def test_a_reference_that_does_not_run_is_an_error(artifact: Path) -> None:
     def nowhere(device: Device) -> Model:
-        raise ProviderError(f"--device {device}: broken")
+        raise ProviderError(f"`device='{device}'`: broken")
 
-    with pytest.raises(ProviderError, match="--device cpu: broken"):
+    with pytest.raises(ProviderError, match="`device='cpu'`: broken"):
         choose_device(open_source(artifact), 1, nowhere)
 
 
@@ -274,7 +274,7 @@ def test_a_benchmark_runs_wherever_it_can(int8_artifact: Path) -> None:
     names = [model["name"] for model in result["models"]]
     assert names[0] == "int8 on cpu"
     assert set(names) | set(result["left_out"]) == {f"int8 on {device}" for device in PROVIDERS}
-    assert result["left_out"]["int8 on cuda"] == "int8 is INT8, which the CUDA provider cannot run"
+    assert result["left_out"]["int8 on cuda"] == "int8 is INT8, which CUDAExecutionProvider cannot run"
     assert sum(done) == config.units == len(PROVIDERS)
 
 

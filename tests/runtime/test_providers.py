@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import tomllib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import onnx
@@ -16,13 +18,15 @@ from onnx import TensorProto, helper
 
 from commands import Replank, error_lines
 from replank.models.source import open_source
-from replank.runtime import providers
+from replank.runtime import providers, session
 from replank.runtime.doctor import doctor
 from replank.runtime.model import load_model
-from replank.runtime.providers import PROVIDERS, Device, OpenVino, open_session, start
-from replank.system.errors import MissingExtraError, ProviderError, ReplankError
+from replank.runtime.providers import PROVIDERS, Device, Plugin, packages, provider_of
+from replank.runtime.session import nodes_elsewhere, open_session, start
+from replank.system.errors import FieldError, MissingExtraError, ProviderError, ReplankError
 from tiny import sentences
 
+ROOT = Path(__file__).parents[2]
 TEXTS = [text for text, _ in sentences(60, seed=3)] + ["good", "bad " * 40]
 
 
@@ -40,9 +44,38 @@ needs_bf16 = pytest.mark.skipif(bool(why_not("openvino-bf16")), reason=why_not("
 without_plugin = pytest.mark.skipif(PROVIDERS["openvino"].missing is None, reason="the plugin is installed")
 
 
-def test_every_device_is_in_the_table_and_the_reference_is_the_first() -> None:
-    assert tuple(PROVIDERS) == get_args(Device)
+def test_the_reference_comes_first_and_rows_have_the_names_of_their_devices() -> None:
     assert next(iter(PROVIDERS)) == "cpu"
+    assert {device: row.device for device, row in PROVIDERS.items()} == {device: device for device in PROVIDERS}
+
+
+def test_an_unknown_device_is_refused_by_name(onnx_artifact: Path) -> None:
+    expected = re.escape("`device` is tpu; expected one of cpu, cuda, openvino, openvino-bf16")
+    with pytest.raises(FieldError, match=expected):
+        provider_of("tpu")
+    with pytest.raises(FieldError, match=expected):
+        load_model(open_source(onnx_artifact), device="tpu")
+
+
+def test_every_provider_has_an_extra_that_installs_one_of_its_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for provider in PROVIDERS.values():
+        names = {re.split(r"[\[>=<]", line)[0] for line in project["optional-dependencies"][provider.extra]}
+        assert names & set(provider.packages)
+        assert set(provider.packages) <= set(packages())
+
+
+def test_a_new_provider_is_one_row(onnx_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU under another name: it runs, is named by the model, and doctor starts it."""
+    row = replace(PROVIDERS["cpu"], device="npu", arithmetic="bf16", refused=frozenset({"int8"}))
+    for name in ("replank.runtime.providers", "replank.runtime.doctor"):
+        monkeypatch.setattr(f"{name}.PROVIDERS", {**PROVIDERS, "npu": row})
+    model = load_model(open_source(onnx_artifact), device="npu", threads=1)
+    assert (model.device, model.provider, model.arithmetic) == ("npu", "CPUExecutionProvider", "bf16")
+    (check,) = (check for check in doctor() if check.name == "device npu")
+    assert check.detail == "CPUExecutionProvider starts; computes fp32 models in bf16"
+    with pytest.raises(ProviderError, match="a is INT8, which CPUExecutionProvider cannot run"):
+        provider_of("npu").require_precision("a", "int8")
 
 
 def test_the_tiny_graph_is_one_addition() -> None:
@@ -54,7 +87,7 @@ def test_the_tiny_graph_is_one_addition() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
-    assert onnx.load_from_string(providers._TINY_GRAPH) == model
+    assert onnx.load_from_string(session._TINY_GRAPH) == model
     start("cpu")
 
 
@@ -64,17 +97,17 @@ def test_the_tiny_graph_is_one_addition() -> None:
 def test_what_another_provider_runs_is_counted_by_operator(onnx_artifact: Path) -> None:
     """The same session, seen as if another provider had been asked: then everything runs elsewhere."""
     path = onnx_artifact / "model.onnx"
-    session = open_session(path, threads=1)
-    assert not providers._elsewhere(session, PROVIDERS["cpu"])
-    elsewhere = providers._elsewhere(session, PROVIDERS["openvino"])
+    opened = open_session(path, threads=1)
+    assert not nodes_elsewhere(opened, PROVIDERS["cpu"])
+    elsewhere = nodes_elsewhere(opened, PROVIDERS["openvino"])
     assert (elsewhere["Attention"], elsewhere["SkipLayerNormalization"]) == (2, 4)
     assert elsewhere == Counter(node.op_type for node in onnx.load(str(path)).graph.node if node.op_type != "Constant")
 
 
 def test_shape_arithmetic_may_stay_on_the_host_where_a_gpu_would_wait(onnx_artifact: Path) -> None:
-    session = open_session(onnx_artifact / "model.onnx", threads=1)
-    everything = providers._elsewhere(session, PROVIDERS["openvino"])
-    missed = providers._elsewhere(session, PROVIDERS["cuda"])
+    opened = open_session(onnx_artifact / "model.onnx", threads=1)
+    everything = nodes_elsewhere(opened, PROVIDERS["openvino"])
+    missed = nodes_elsewhere(opened, PROVIDERS["cuda"])
     assert everything["Gather"] >= 1
     assert everything["Cast"] >= 1
     assert missed["Attention"] == 2
@@ -92,48 +125,52 @@ def test_a_missing_plugin_says_what_to_install(onnx_artifact: Path) -> None:
 
 
 def test_a_plugin_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    unknown = OpenVino("OpenVINOExecutionProvider", package="no-such-plugin")
+    row = PROVIDERS["openvino"]
+    assert isinstance(row, Plugin)
+    unknown = replace(row, packages=("no-such-plugin",))
     for name in ("replank.runtime.providers", "replank.runtime.doctor"):
-        monkeypatch.setattr(f"{name}.PROVIDERS", {"openvino": unknown})
-    with pytest.raises(MissingExtraError, match=r"^--device openvino: no-such-plugin is not installed$"):
+        monkeypatch.setattr(f"{name}.PROVIDERS", {"cpu": PROVIDERS["cpu"], "openvino": unknown})
+    with pytest.raises(MissingExtraError, match=r"^`device='openvino'`: no-such-plugin is not installed$"):
         start("openvino")
-    (check,) = (check for check in doctor() if check.name.startswith("--device"))
-    assert (check.name, check.status, check.hint) == ("--device openvino", "absent", 'pip install "replank[openvino]"')
+    (check,) = (check for check in doctor() if check.name == "device openvino")
+    assert (check.status, check.hint) == ("absent", 'pip install "replank[openvino]"')
 
 
 def test_a_plugin_without_a_device_for_this_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the plugin's releases up to 1.8.1 do on CPUs that are not Intel's: they load and offer nothing."""
-    monkeypatch.setattr(providers, "_register", lambda package: None)
+    monkeypatch.setattr(providers, "register_library", lambda package: None)
     monkeypatch.setattr(onnxruntime, "get_ep_devices", list)
     monkeypatch.setattr(providers, "installed_version", lambda package: "1.8.1")
     with pytest.raises(ProviderError) as refusal:
         start("openvino")
-    assert refusal.value.message == "--device openvino: onnxruntime-ep-openvino 1.8.1 offers nothing for this CPU"
+    assert refusal.value.message == "`device='openvino'`: onnxruntime-ep-openvino 1.8.1 does not support this CPU"
     checks = {check.name: check for check in doctor()}
-    assert checks["--device openvino"].status == "warning"
-    assert checks["--device openvino"].detail == "onnxruntime-ep-openvino 1.8.1 offers nothing for this CPU"
-    assert "--device cpu runs everywhere" in str(checks["--device openvino"].hint)
-    assert checks["--device cpu"].status == "ok"
+    assert checks["device openvino"].status == "warning"
+    assert checks["device openvino"].detail == "onnxruntime-ep-openvino 1.8.1 does not support this CPU"
+    assert "`device='cpu'` runs everywhere" in str(checks["device openvino"].hint)
+    assert checks["device cpu"].status == "ok"
 
 
 def test_doctor_starts_every_provider() -> None:
     checks = {check.name: check for check in doctor()}
-    assert [name for name in checks if name.startswith("--device")] == [f"--device {device}" for device in PROVIDERS]
-    assert checks["--device cpu"].detail == "CPUExecutionProvider starts; computes fp32 models in fp32"
+    assert [name for name in checks if name.startswith("device ")] == [f"device {device}" for device in PROVIDERS]
+    assert checks["device cpu"].detail == "CPUExecutionProvider starts; computes fp32 models in fp32"
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this is the CUDA build")
 def test_a_provider_of_the_other_wheel_is_absent() -> None:
     checks = {check.name: check for check in doctor()}
-    assert (checks["--device cuda"].status, checks["--device cuda"].hint) == (
+    assert (checks["device cuda"].status, checks["device cuda"].hint) == (
         "absent",
-        "CUDA needs the replank[gpu] extra instead of replank[cpu]",
+        'pip uninstall -y onnxruntime && pip install "replank[gpu]"',
     )
 
 
-@pytest.mark.parametrize("device", [device for device in PROVIDERS if device not in ("cpu", "cuda")])
+@pytest.mark.parametrize("device", [device for device, row in PROVIDERS.items() if row.torch_device is None])
 def test_a_torch_model_runs_on_no_provider_for_graphs(successor: Path, device: Device) -> None:
-    with pytest.raises(ProviderError, match=f"--device {device} runs ONNX graphs, and .* is a torch model") as refusal:
+    with pytest.raises(
+        ProviderError, match=f"`device='{device}'` runs ONNX graphs, and .* is a torch model"
+    ) as refusal:
         load_model(open_source(successor), device=device)
     assert str(refusal.value.hint).startswith("replank export")
 
@@ -180,8 +217,8 @@ def test_openvino_refuses_what_it_would_hand_to_another(int8_artifact: Path, rep
 
 @needs_openvino
 def test_openvino_takes_the_threads_that_it_is_given(onnx_artifact: Path) -> None:
-    session = open_session(onnx_artifact / "model.onnx", device="openvino", threads=1)
-    settings = json.loads(session.get_provider_options()["OpenVINOExecutionProvider"]["load_config"])
+    opened = open_session(onnx_artifact / "model.onnx", device="openvino", threads=1)
+    settings = json.loads(opened.get_provider_options()["OpenVINOExecutionProvider"]["load_config"])
     assert settings == {"CPU": {"INFERENCE_NUM_THREADS": "1", "INFERENCE_PRECISION_HINT": "f32"}}
 
 

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from replank.models.source import Source, open_source
 from replank.runtime.model import load_model
-from replank.runtime.providers import open_session, require_onnxruntime
+from replank.runtime.providers import require_onnxruntime
+from replank.runtime.session import open_session
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import MissingExtraError, ModelError, ProviderError
 from replank.system.json_files import read_json
@@ -130,7 +131,9 @@ needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machi
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this is the CUDA build of onnxruntime"
 )
 def test_onnx_on_cuda_is_refused_by_a_cpu_build(onnx_artifact: Path) -> None:
-    with pytest.raises(ProviderError, match="--device cuda: this onnxruntime has no CUDAExecutionProvider") as refusal:
+    with pytest.raises(
+        ProviderError, match="`device='cuda'`: this onnxruntime has no CUDAExecutionProvider"
+    ) as refusal:
         load_model(open_source(onnx_artifact), device="cuda")
     assert "replank doctor" in str(refusal.value.hint)
 
@@ -150,14 +153,14 @@ def test_a_provider_that_falls_back_in_silence_is_refused(onnx_artifact: Path, m
 
 
 def test_int8_on_cuda_is_refused(int8_artifact: Path) -> None:
-    with pytest.raises(ProviderError, match="is INT8, which the CUDA provider cannot run") as refusal:
+    with pytest.raises(ProviderError, match="int8 is INT8, which CUDAExecutionProvider cannot run") as refusal:
         load_model(open_source(int8_artifact), device="cuda")
-    assert refusal.value.hint == "INT8 is for --device cpu"
+    assert refusal.value.hint == "`device='cpu'` runs INT8 models"
 
 
 @needs_no_cuda
 def test_torch_on_cuda_is_refused(predecessor: Path) -> None:
-    with pytest.raises(ProviderError, match="--device cuda: torch finds no CUDA device"):
+    with pytest.raises(ProviderError, match="`device='cuda'`: torch finds no such device"):
         load_model(open_source(predecessor), device="cuda")
 
 
@@ -166,7 +169,7 @@ def test_a_missing_onnxruntime_says_both_ways(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("replank.runtime.providers.installed_version", lambda package: None)
     with pytest.raises(MissingExtraError, match="onnxruntime is not installed") as refusal:
         require_onnxruntime()
-    assert refusal.value.hint == 'pip install "replank[cpu]", or "replank[gpu]" for CUDA'
+    assert refusal.value.hint == 'pip install "replank[cpu]" or pip install "replank[gpu]"'
 
 
 # Weights that are not those of the configuration

@@ -13,7 +13,7 @@ from replank.models.source import open_source
 from replank.runtime.model import Model, load_model
 from replank.runtime.timing import random_batch
 from replank.runtime.torch_modes import TorchMode, in_mode
-from replank.system.errors import UsageError
+from replank.system.errors import FieldError
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("bf16", 0.1), ("fp16", 0.02)])
@@ -46,5 +46,5 @@ print(max(numpy.abs(compiled.predictor(batch) - one).max() for batch, one in zip
 
 
 def test_an_onnx_model_has_no_ways(model: Model) -> None:
-    with pytest.raises(UsageError, match=r"--torch bf16: .* is an ONNX model"):
+    with pytest.raises(FieldError, match=r"`torch_modes` is bf16; expected fp32 for .*, an ONNX model"):
         in_mode(model, "bf16")

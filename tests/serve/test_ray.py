@@ -182,7 +182,7 @@ def test_the_file_for_a_cluster_fits_rays_schema_and_our_settings() -> None:
         ({"models": {"a": "b"}, "replica": 2}, "the args of the application: .*'replica'"),
         ({"models": {"a": "b"}, "replicas": 0}, "--replicas 0: expected at least 1"),
         ({"models": {"a": "b"}, "replicas": 3, "max_replicas": 2}, "--max-replicas 2 is less than --replicas 3"),
-        ({"models": {"a": "b"}, "device": "auto"}, "--device auto with --ray"),
+        ({"models": {"a": "b"}, "device": "auto"}, "`device` is auto; expected one of cpu, cuda"),
         ({"models": {"a": "b"}, "serve": {"max_batch": 0}}, "--max-batch 0"),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from replank.data.examples import Examples
 from replank.runtime.model import Logits, Model, OnnxPredictor
-from replank.runtime.providers import open_session
+from replank.runtime.session import open_session
 from replank.system.errors import QualityGateError
 from replank.system.progress import progress
 from replank.tasks.task import HEADS

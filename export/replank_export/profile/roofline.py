@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from onnx import ValueInfoProto, helper, numpy_helper
 
 from replank.runtime.model import Model
-from replank.runtime.providers import open_session
-from replank.runtime.timing import measure, random_batch
+from replank.runtime.session import open_session
+from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import available_cores
 from replank_export.profile.flops import Work
 
@@ -150,7 +150,7 @@ def _measure_memory(threads: int) -> float:
 
 def _samples(run: Callable[[], object], seconds: float) -> list[float]:
     """Milliseconds of each of the calls that fill a time."""
-    return measure(run, warmup=_WARM_UP, min_iterations=_LEAST_RUNS, min_seconds=seconds)
+    return time_calls(run, warmup=_WARM_UP, min_iterations=_LEAST_RUNS, min_seconds=seconds)
 
 
 def _cache_bytes() -> int:

@@ -1,0 +1,83 @@
+"""ONNX Runtime sessions that run all of a graph where they were asked to, or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replank.runtime.providers import Device, Provider, provider_of, require_onnxruntime
+from replank.system.environment import available_cores
+from replank.system.errors import ModelError, ProviderError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+# A graph y = x + x of floats.
+_TINY_GRAPH = bytes.fromhex(
+    "080a3a340a0e0a01780a01781201792203416464120474696e795a0d0a017812"
+    "080a06080112020a00620d0a017912080a06080112020a0042040a001012"
+)
+
+
+def open_session(
+    graph: Path | bytes, *, device: Device = "cpu", threads: int | None = None
+) -> onnxruntime.InferenceSession:
+    """Open a session on one execution provider, without fallback.
+
+    :param graph: a file, or the contents of one.
+    :param threads: threads of one operator; ``None`` for all cores that this process may use.
+    :raises ProviderError: the execution provider is not installed, did not start, or cannot run a node of the graph.
+    :raises ModelError: the graph cannot be loaded.
+    """
+    require_onnxruntime()
+    import onnxruntime
+
+    provider, threads = provider_of(device), threads or available_cores()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    providers = provider.attach(options, threads)
+    try:
+        file = str(graph) if isinstance(graph, Path) else graph
+        session = onnxruntime.InferenceSession(file, options, providers=providers)
+    except Exception as error:  # onnxruntime's own exceptions share no base class but Exception
+        name = graph if isinstance(graph, Path) else "a graph"
+        raise ModelError(f"onnxruntime cannot load {name}: {error}") from error
+    # Without this, a CUDA provider that fails to start leaves a session that runs on the CPU.
+    if (actual := session.get_providers()[0]) != provider.name:
+        raise ProviderError(
+            f"{provider.setting}: {provider.name} did not start; onnxruntime fell back to {actual}",
+            hint="replank doctor shows which library or driver is missing",
+        )
+    if lacking := nodes_elsewhere(session, provider):
+        shown = ", ".join(f"{count} {operator}" for operator, count in lacking.most_common())
+        raise ProviderError(
+            f"{provider.setting}: {provider.name} cannot run all of the graph; it lacks {shown}",
+            hint="`device='cpu'` runs them all",
+        )
+    return session
+
+
+def start(device: Device) -> None:
+    """Start a provider on a graph of one addition.
+
+    :raises ReplankError: it cannot run here.
+    """
+    open_session(_TINY_GRAPH, device=device, threads=1)
+
+
+def nodes_elsewhere(session: onnxruntime.InferenceSession, provider: Provider) -> Counter[str]:
+    """The number of nodes of each operator that run on another provider than the given one.
+
+    ``session.disable_cpu_ep_fallback`` would refuse them too, but not say which they are.
+    """
+    return Counter(
+        node.op_type
+        for part in session.get_provider_graph_assignment_info()
+        if part.ep_name != provider.name
+        for node in part.get_nodes()
+        if node.op_type not in provider.host_operators
+    )
