@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     """Single sentences with two labels."""
     folder = tmp_path_factory.mktemp("sentences")
     write_sentences(folder)
-    return DataConfig(task="sentiment", data=folder, text="sentence", max_length=32)
+    return DataConfig(dataset="sentiment", data=folder, text="sentence", max_length=32)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def pair_data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     """Pairs of sentences with two labels."""
     folder = tmp_path_factory.mktemp("pairs")
     write_pairs(folder)
-    return DataConfig(task="same", data=folder, text="one", text_pair="two", label="same", max_length=48)
+    return DataConfig(dataset="same", data=folder, text="one", text_pair="two", label="same", max_length=48)
 
 
 @pytest.fixture(scope="session")

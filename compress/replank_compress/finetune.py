@@ -11,7 +11,7 @@ from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, require_kind
-from replank.runtime.torch_model import head_of, load_torch_model
+from replank.runtime.torch_model import load_torch_model
 from replank_compress.saving import Run, work_folder, write_artifact
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.method import Method
@@ -36,7 +36,7 @@ def finetune(
     require_free(out, force=force, source=source.folder)
     data = data_config.load()
     set_seed(config.seed)
-    model = load_torch_model(source, data.task.kind, new_head=True, **head_of(data.task))
+    model = load_torch_model(source, data.task.kind, new_head=True, **data.task.kind.head_settings(data.task))
     run = Run("finetune", source, data, config, stopwatch)
     trained = train(
         Method(model),

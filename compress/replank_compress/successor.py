@@ -18,7 +18,7 @@ from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import require_same_task
-from replank.runtime.torch_model import head_of, load_torch_model, require_head
+from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import ModelError, UsageError
 from replank_compress.layers import group_sizes, layer_stack
 from replank_compress.saving import Run, require_equal_logits, work_folder, write_artifact
@@ -111,7 +111,8 @@ def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Mo
 
 def _pretrained(encoder: Source, predecessor: Source) -> Any:
     require_kind(encoder, "torch", "compress --init-from")
-    return load_torch_model(encoder, predecessor.task.kind, new_head=True, **head_of(predecessor.task))
+    task = predecessor.task
+    return load_torch_model(encoder, task.kind, new_head=True, **task.kind.head_settings(task))
 
 
 def _require_fit(origin: Any, predecessor: Any) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from replank.batch.file import Row, Window, cut, read_columns, read_window
 from replank.batch.output import Answer, merge, part_path, require_suffix, write_part
 from replank.models.source import Source
-from replank.runtime.postprocess import answers
 from replank.system.errors import DataError, UsageError
 from replank.tasks.task import Task
 
@@ -62,9 +61,7 @@ class Plan:
     def names(self, task: Task) -> list[str]:
         """The columns of the output."""
         first = self.config.id_column or "row"
-        if task.kind == "regression":
-            return [first, "value"]
-        return [first, "label", "score", *(f"score_{label}" for label in task.labels if self.config.scores)]
+        return [first, *task.kind.columns(task, every=self.config.scores)]
 
     def answer(self, model: Model, window: Window, progress: Callable[[int], None] | None = None) -> None:
         """Answer a window and write its part."""
@@ -78,15 +75,11 @@ class Plan:
         columns = list(zip(*rows, strict=True))
         logits = model.logits(columns[0], columns[1] if model.task.is_pair else None, progress=progress)
         first: Any = columns[-1] if self.config.id_column else range(window.first + 1, window.first + window.rows + 1)
-        found: list[Answer] = []
-        for name, scores in zip(first, answers(model.task, logits), strict=True):
-            if model.task.kind == "regression":
-                found.append((name, scores[0].score))
-                continue
-            probabilities = {score.label: score.score for score in scores}
-            every = [probabilities[label] for label in model.task.labels] if self.config.scores else []
-            found.append((name, scores[0].label, scores[0].score, *every))
-        return found
+        scored = model.task.kind.scores(model.task, logits)
+        return [
+            (name, *model.task.kind.row(model.task, scores, every=self.config.scores))
+            for name, scores in zip(first, scored, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

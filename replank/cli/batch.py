@@ -14,11 +14,16 @@ from replank.batch.file import Window
 from replank.batch.run import BatchConfig, Plan
 from replank.batch.run import batch as answer_file
 from replank.cli.options import FILE, device_options, example, json_option, option, print_json, print_table
+from replank.cli.rendering import Command
 from replank.models.source import Source, open_source
 from replank.system.errors import UsageError
 
 
-@click.command(short_help="Answer a big file, resumable.", epilog=example("replank batch int8 texts.jsonl answers.csv"))
+@click.command(
+    cls=Command,
+    short_help="Answer a big file, resumable.",
+    epilog=example("replank batch int8 texts.jsonl answers.csv"),
+)
 @click.argument("model")
 @click.argument("file", type=FILE)
 @click.argument("out", type=FILE)

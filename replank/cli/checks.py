@@ -18,6 +18,7 @@ from replank.cli.options import (
     print_json,
     print_table,
 )
+from replank.cli.rendering import Command
 from replank.cli.stages import required_data
 from replank.data.examples import SPLITS, DataConfig
 from replank.models.source import open_source
@@ -30,7 +31,9 @@ _LONGEST_TEXT, _MOST_LOGITS = 200, 8
 
 
 @click.command(
-    short_help="Score a model on a task's data.", epilog=example("replank evaluate int8 --task sst2 --split dev")
+    cls=Command,
+    short_help="Score a model on a task's data.",
+    epilog=example("replank evaluate int8 --task sst2 --split dev"),
 )
 @click.argument("model")
 @data_options
@@ -59,7 +62,9 @@ def evaluate(model: str, data: DataConfig | None, split: str, device: Any, threa
         print_table(f"{model} on {split}, {quality['rows']} rows", metrics)
 
 
-@click.command(short_help="Compare two models' answers.", epilog=example("replank verify successor onnx --task sst2"))
+@click.command(
+    cls=Command, short_help="Compare two models' answers.", epilog=example("replank verify successor onnx --task sst2")
+)
 @click.argument("reference")
 @click.argument("candidate")
 @data_options
@@ -117,7 +122,11 @@ def verify(
         _require_metric(report["metrics"], dataset.task.headline, max_drop)
 
 
-@click.command(short_help="Check this machine and its libraries.", epilog=example("replank doctor"))
+@click.command(
+    cls=Command,
+    short_help="Check this machine and its libraries.",
+    epilog=example("replank doctor"),
+)
 @json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from replank.cli.options import FOLDER, data_options, example, option, out_options, training_options
+from replank.cli.rendering import Command
 from replank.cli.stages import required_data, show, source_for
 from replank.data.examples import DataConfig
 from replank.system.errors import UsageError
@@ -43,6 +44,7 @@ class _Grouping(click.ParamType[tuple[int, ...]]):
 
 
 @click.command(
+    cls=Command,
     short_help="Predecessor to successor of fewer layers.",
     epilog=example("replank compress predecessor successor --layers 6 --task sst2"),
 )

@@ -10,6 +10,7 @@ import click
 
 from replank.cli.inspect_tables import graph_table, identity_rows, precision_table, speed_table, work_table
 from replank.cli.options import console, example, json_option, option, print_json, print_table
+from replank.cli.rendering import Command
 from replank.models.encoders import position_limit
 from replank.models.source import Source, open_source
 from replank.system.extras import installed_version, require
@@ -21,6 +22,7 @@ _log = logging.getLogger("replank")
 
 
 @click.command(
+    cls=Command,
     short_help="Show a model's task, lineage, quality, operators, FLOPs.",
     epilog=example("replank inspect int8 --measure"),
 )

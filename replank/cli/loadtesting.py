@@ -18,6 +18,7 @@ from replank.cli.options import (
     option,
     print_json,
 )
+from replank.cli.rendering import Command
 from replank.system.errors import DataError, UsageError
 from replank.system.extras import require
 from replank.system.progress import progress
@@ -27,6 +28,7 @@ _RESULT, _CHART = "loadtest.json", "loadtest.svg"
 
 
 @click.command(
+    cls=Command,
     short_help="The highest rate that holds a limit.",
     epilog=example("replank loadtest http://localhost:8080 --limit 50ms"),
 )

@@ -20,6 +20,7 @@ from replank.cli.options import (
     print_json,
     threads_option,
 )
+from replank.cli.rendering import Command
 from replank.data.examples import DataConfig
 from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode
 from replank.system.errors import DataError, ReplankError, UsageError
@@ -28,6 +29,7 @@ Texts = tuple[tuple[str, ...], ...]
 
 
 @click.command(
+    cls=Command,
     short_help="Latency and throughput, side by side.",
     epilog=example("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128"),
 )

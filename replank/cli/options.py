@@ -7,29 +7,29 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from replank.cli.config_options import config_options
 from replank.data.examples import DataConfig
 from replank.runtime.providers import PROVIDERS
-from replank.tasks.task import Kind, custom_metrics
+from replank.system.settings import settings_of
+from replank.tasks.kinds import KIND_NAMES
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
 _FILE_WIDTH = 200
-# What data can have answers to.
-_KINDS = [kind for kind in get_args(Kind) if custom_metrics(kind, ())]
-_DATA = ("task", "data", "train", "dev", "test", "text", "text_pair", "label", "kind", "max_length")
+_DATA = tuple(entry.name for entry in settings_of(DataConfig))
 
 
 def option(*names: str, **settings: Any) -> Decorator:
-    """An option whose default and environment variable are shown in ``--help``."""
-    return click.option(*names, **{"show_default": True, "show_envvar": True} | settings)
+    """An option whose default is shown in ``--help``."""
+    return click.option(*names, **{"show_default": True} | settings)
 
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,22 +38,18 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(*args: Any, **values: Any) -> None:
         given = {name: values.pop(name) for name in _DATA}
+        kind = values.pop("kind")
+        # An older spelling: the name of a data set as --task, and its kind as --kind.
+        if kind is not None and given["task"] is not None and given["dataset"] is None:
+            given["dataset"] = given["task"]
+            click.echo(f"--task {given['task']} names a data set: say --dataset {given['task']}", err=True)
+        given["task"] = kind or given["task"]
         # A column or a length without data is refused there, not passed over here.
         asked = any(value is not None for value in given.values())
         command(*args, **values, data=DataConfig(**given) if asked else None)
 
-    return _together(
-        option("--task", help="A GLUE task by name (from the hub, or from --data), or a name for your own."),
-        option("--data", type=FOLDER, help="Folder with train/dev/test as .tsv, .csv or .jsonl."),
-        option("--train", type=FILE, help="File of the training split (.tsv, .csv, .jsonl)."),
-        option("--dev", type=FILE, help="File of the dev split."),
-        option("--test", type=FILE, help="File of the held-out split."),
-        option("--text", help="Column of the text, or of a pair's first."),
-        option("--text-pair", help="Column of a pair's second text."),
-        option("--label", help="Column of the label. [default: label]"),
-        option("--kind", type=click.Choice(_KINDS), help="What is asked of a text. [default: classification]"),
-        option("--max-length", type=int, help="Tokens to truncate to."),
-    )(wrapped)
+    kind = option("--kind", type=click.Choice(list(KIND_NAMES)), help="The same as --task.")
+    return config_options(DataConfig)(kind(wrapped))
 
 
 def training_options(epochs: float, learning_rate: float | str) -> Decorator:

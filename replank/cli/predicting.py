@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replank.cli.options import FOLDER, data_options, device_options, example, json_option, option, print_json
+from replank.cli.rendering import Command
 from replank.cli.stages import required_data
 from replank.data.examples import DataConfig
 from replank.models.source import Source, open_source
@@ -26,7 +27,9 @@ _STDIN_BATCH = 256
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-@click.command(short_help="Answer texts.", epilog=example('replank predict int8 "a moving and funny film"'))
+@click.command(
+    cls=Command, short_help="Answer texts.", epilog=example('replank predict int8 "a moving and funny film"')
+)
 @click.argument("model")
 @click.argument("texts", nargs=-1)
 @option("--glue", type=FOLDER, help="Folder for the leaderboard's files; needs --task, and --data if not from the hub.")
@@ -58,7 +61,7 @@ def predict(
     if not texts and sys.stdin.isatty():
         raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
     source = open_source(model)
-    if source.task.kind == "masked-lm":
+    if source.task.kind.is_over_vocabulary:
         require_whole_texts(source, "predict")
     loaded = load_model(source, device=device, threads=threads)
     show = _show_words if source.task.is_per_token else _show_answers
@@ -71,11 +74,9 @@ def predict(
 
 def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
     """A line for each text: the likeliest label with its probability, or all of them as JSON."""
-    from replank.runtime.postprocess import answers
-
     columns = list(zip(*batch, strict=True))
     logits = model.logits(columns[0], columns[1] if len(columns) == 2 else None)
-    for row, scores in zip(batch, answers(model.task, logits), strict=True):
+    for row, scores in zip(batch, model.task.kind.scores(model.task, logits), strict=True):
         if as_json:
             ordered = {score.label: score.score for score in scores}
             yield json.dumps({"text": row[0] if len(row) == 1 else row, "label": scores[0].label, "scores": ordered})
@@ -85,9 +86,9 @@ def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> 
 
 def _show_words(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
     """A line for each word with its label and probability, and an empty one after each text; or a text as JSON."""
-    from replank.runtime.postprocess import word_answers
+    from replank.runtime.postprocess import word_scores
 
-    for (text,), words in zip(batch, word_answers(model, [text for (text,) in batch]), strict=True):
+    for (text,), words in zip(batch, word_scores(model, [text for (text,) in batch]), strict=True):
         if as_json:
             named = [
                 {"word": word, "label": score and score.label, "score": score and score.score} for word, score in words

@@ -7,9 +7,12 @@ from pathlib import Path
 import click
 
 from replank.cli.options import FOLDER, example, json_option, option, print_json
+from replank.cli.rendering import Command
 
 
-@click.command(short_help="Publish an artifact on the hub.", epilog=example("replank push int8 owner/name --private"))
+@click.command(
+    cls=Command, short_help="Publish an artifact on the hub.", epilog=example("replank push int8 owner/name --private")
+)
 @click.argument("model", type=FOLDER)
 @click.argument("name", metavar="OWNER/NAME")
 @option("--private", is_flag=True, help="Make a private repository. [default: as the owner's settings have it]")

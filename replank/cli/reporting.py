@@ -7,9 +7,14 @@ from pathlib import Path
 import click
 
 from replank.cli.options import FILE, FOLDER, example, option
+from replank.cli.rendering import Command
 
 
-@click.command(short_help="A page about a chain and its models.", epilog=example("replank report OUT"))
+@click.command(
+    cls=Command,
+    short_help="A page about a chain and its models.",
+    epilog=example("replank report OUT"),
+)
 @click.argument("out", type=FOLDER)
 @option("--benchmark", type=FILE, help="Output of replank benchmark --json. [default: OUT/benchmark.json, if any]")
 def report(out: Path, benchmark: Path | None) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from replank.chain.budget import Budget
 from replank.cli.options import FOLDER, console, data_options, example, json_option, option, print_json
+from replank.cli.rendering import Command
 from replank.cli.stages import required_data
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
@@ -27,6 +28,7 @@ class _Shape(click.ParamType[tuple[int, int]]):
 
 
 @click.command(
+    cls=Command,
     short_help="The best model under a budget.",
     epilog=example("replank search predecessor OUT --task sst2 --max-latency 5ms --at 1x128 --min-retention 0.98"),
 )

@@ -17,6 +17,7 @@ from replank.cli.options import (
     print_table,
     training_options,
 )
+from replank.cli.rendering import Command
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact, require_free
 from replank.models.source import Source, open_source
@@ -24,7 +25,9 @@ from replank.system.errors import UsageError
 
 
 @click.command(
-    short_help="Encoder to predecessor.", epilog=example("replank finetune bert-base-uncased predecessor --task sst2")
+    cls=Command,
+    short_help="Encoder to predecessor.",
+    epilog=example("replank finetune bert-base-uncased predecessor --task sst2"),
 )
 @click.argument("encoder")
 @click.argument("out", type=FOLDER)
@@ -44,7 +47,9 @@ def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_j
 
 
 @click.command(
-    short_help="Torch model to fused ONNX model.", epilog=example("replank export successor onnx --task sst2")
+    cls=Command,
+    short_help="Torch model to fused ONNX model.",
+    epilog=example("replank export successor onnx --task sst2"),
 )
 @click.argument("model")
 @click.argument("out", type=FOLDER)
@@ -72,7 +77,11 @@ def export(model: str, out: Path, data: DataConfig | None, force: bool, as_json:
     show(stage(source, out, ExportConfig(**settings), data, force=force), as_json)
 
 
-@click.command(short_help="ONNX model to INT8.", epilog=example("replank quantize onnx int8 --task sst2"))
+@click.command(
+    cls=Command,
+    short_help="ONNX model to INT8.",
+    epilog=example("replank quantize onnx int8 --task sst2"),
+)
 @click.argument("model")
 @click.argument("out", type=FOLDER)
 @option(

@@ -8,11 +8,13 @@ from typing import Any
 import click
 
 from replank.cli.options import FOLDER, example, json_option, option, print_json, print_table, threads_option
+from replank.cli.rendering import Command
 from replank.models.source import open_source
 from replank.runtime.providers import BUILT_IN
 
 
 @click.command(
+    cls=Command,
     short_help="ONNX model to a Triton model repository.",
     epilog=example("replank triton int8 repository --name tweets"),
 )

@@ -19,13 +19,16 @@ from replank.cli.options import (
     option,
     print_json,
 )
+from replank.cli.rendering import Command
 from replank.cli.stages import required_data
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.system.errors import UsageError
 
 
-@click.command(short_help="Try the whole chain on real data, offline.", epilog=example("replank quickstart demo"))
+@click.command(
+    cls=Command, short_help="Try the whole chain on real data, offline.", epilog=example("replank quickstart demo")
+)
 @click.argument("out", type=FOLDER, default=Path("demo"))
 @json_option
 def quickstart(out: Path, as_json: bool) -> None:
@@ -39,6 +42,7 @@ def quickstart(out: Path, as_json: bool) -> None:
 
 
 @click.command(
+    cls=Command,
     short_help="The whole chain on your model and data.",
     epilog=example("replank run bert-base-uncased OUT --task sst2 --layers 6"),
 )
@@ -79,7 +83,11 @@ def run(
     _show_chain(out, chain(open_source(encoder), out, plan, required_data(data)), as_json)
 
 
-@click.command(short_help="Serve models over HTTP.", epilog=example("replank serve int8 --port 8080"))
+@click.command(
+    cls=Command,
+    short_help="Serve models over HTTP.",
+    epilog=example("replank serve int8 --port 8080"),
+)
 @click.argument("models", nargs=-1, required=True)
 @option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is everybody's.")
 @option("--port", type=int, default=8080, help="0 takes a free one.")
@@ -114,7 +122,7 @@ def serve(
 
     Each is a folder, or NAME=FOLDER to be asked for under a name of yours; the first answers where none is named.
     """
-    from replank.runtime.model import Model, load_model, require_whole_texts
+    from replank.runtime.model import Model, load_model, require_served
     from replank_serve.http.config import ServeConfig
     from replank_serve.http.security import read_keys
     from replank_serve.models.loaded_model import checked_name, name_for
@@ -122,8 +130,7 @@ def serve(
 
     def load(folder: str | Path) -> Model:
         source = open_source(folder)
-        if source.task.kind not in ("token-classification", "feature-extraction"):
-            require_whole_texts(source, "serve")
+        require_served(source)
         return load_model(source, device=device, threads=threads)
 
     keys = read_keys(api_key_file, os.environ.get("REPLANK_API_KEY"))

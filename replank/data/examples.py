@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,19 +14,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.data import glue as hub
-from replank.data.labels import label_names, parse_labels, raw_labels, word_lists
+from replank.data.glue import load_glue
+from replank.data.labels import label_cells, label_names, parse_labels, word_cells
 from replank.data.tables import SUFFIXES, Table, read_table
-from replank.system.errors import DataError, UsageError
-from replank.tasks.task import GLUE, GlueTask, Kind, Task, custom_metrics, glue_task
+from replank.system.errors import DataError, FieldError, UsageError
+from replank.system.settings import setting
+from replank.tasks.glue import GLUE, GlueTask, glue_task
+from replank.tasks.kinds import KIND_NAMES, KINDS, Kind, kind_named
+from replank.tasks.kinds.kind import Cell
+from replank.tasks.task import Task
 from replank.text.words import join_words
 
 SPLITS = ("train", "dev", "test", "dev_mismatched", "test_mismatched", "ax")
-# MNLI's splits as GLUE's own files name them.
-_OTHER_NAMES = {"dev_matched": "dev", "test_matched": "test"}
+# MNLI's splits as GLUE's own files name them, and the other word for dev.
+_OTHER_NAMES = {"dev_matched": "dev", "test_matched": "test", "validation": "dev", "valid": "dev"}
 _TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",), ("tokens",), ("words",))
-_SINGLE = ("token-classification", "masked-lm")
-_WORD_LABEL_GUESSES = ("ner_tags", "tags", "labels")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,11 @@ class Dataset:
 
         :raises DataError: the data has no such split; the message says which it has.
         """
+        name = _OTHER_NAMES.get(name, name)
         if name not in self.splits:
             raise DataError(
                 f"the data has no {name!r} split; it has {', '.join(self.splits)}",
-                hint=f"add --{name} FILE, or {name}.tsv to the folder",
+                hint=f"give `{name}=FILE`, or add {name}.tsv to the folder",
             )
         return self.splits[name]
 
@@ -100,45 +105,59 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where examples come from. Field for field the data flags of the command line.
+    """Where examples come from, and what is asked of them.
 
-    :param task: one of GLUE's names, or any name for the user's own data.
+    :param dataset: a GLUE name, from the hub unless files are given; or any name for the user's own data.
     :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv or .jsonl; of MNLI also
-        ``dev_mismatched``, ``test_mismatched`` and the diagnostics ``ax``.
+        ``dev_mismatched``, ``test_mismatched`` and the diagnostics ``ax``. ``validation`` is read as ``dev``.
     :param train: file of the training split; ``dev`` and ``test`` likewise.
     :param text: the text column, or the first of a pair.
     :param text_pair: the second text column of a pair.
     :param label: the label column; ``None`` means ``label``; of words also ``tags`` and ``ner_tags``.
-    :param kind: what the label is; ``None`` leaves it to the task (classification unless GLUE says otherwise).
+    :param task: the kind of task by any of its names (:data:`replank.tasks.kinds.KIND_NAMES`); ``None`` leaves it to
+        the model or the data set, else it is classification. The name of a data set is taken as ``dataset``.
     :param max_length: tokens to truncate to; ``None`` leaves it to the task (128 unless GLUE says otherwise).
+    :raises UsageError: settings that exclude each other, or none.
     """
 
-    task: str | None = None
-    data: Path | None = None
-    train: Path | None = None
-    dev: Path | None = None
-    test: Path | None = None
-    text: str | None = None
-    text_pair: str | None = None
-    label: str | None = None
-    kind: Kind | None = None
-    max_length: int | None = None
+    dataset: str | None = setting(None, "A GLUE data set by name (from the hub, or from --data), or a name for yours.")
+    data: Path | None = setting(None, "Folder with train/dev/test as .tsv, .csv, .jsonl or .parquet.")
+    train: Path | None = setting(None, "File of the training split (.tsv, .csv, .jsonl, .parquet).")
+    dev: Path | None = setting(None, "File of the dev (validation) split.")
+    test: Path | None = setting(None, "File of the held-out split.")
+    text: str | None = setting(None, "Column of the text, or of the first text of a pair.")
+    text_pair: str | None = setting(None, "Column of the second text of a pair.")
+    label: str | None = setting(None, "Column of the label. [default: label]")
+    task: str | None = setting(
+        None, "Kind of task, by transformers' name or ours. [default: the model's, the data set's, classification]"
+    )
+    max_length: int | None = setting(None, "Tokens to truncate to. [default: the model's, or 128]")
 
     def __post_init__(self) -> None:
+        if self.task is not None and self.task not in KIND_NAMES and self.dataset is None:
+            _log.info("`task=%s` names a data set: say `dataset=%s`", self.task, self.task)
+            object.__setattr__(self, "dataset", self.task)
+            object.__setattr__(self, "task", None)
         files = [self.train, self.dev, self.test]
         if self.data is not None and any(files):
-            raise UsageError("--data FOLDER and single files (--train, --dev, --test) exclude each other")
-        if self.task is None and self.data is None and not any(files):
+            raise UsageError("`data`, a folder, and single files (`train`, `dev`, `test`) exclude each other")
+        if self.dataset is None and self.data is None and not any(files):
             raise UsageError(
-                "no data given",
-                hint="--task NAME (GLUE), --task NAME --data FOLDER, or --train FILE --dev FILE --text COLUMN",
+                "no data given", hint="`dataset=NAME` (GLUE), `data=FOLDER`, or `train=FILE` and `dev=FILE`"
             )
-        if self.task is not None and self.data is None and not any(files):
-            glue_task(self.task)
+        if self.dataset is not None and self.data is None and not any(files):
+            glue_task(self.dataset)
         if self.text_pair is not None and self.text is None:
-            raise UsageError("--text-pair needs --text as well")
+            raise UsageError("`text_pair` needs `text` as well")
         if self.max_length is not None and self.max_length < 4:
-            raise UsageError(f"--max-length is {self.max_length}; expected 4 or more")
+            raise FieldError("max_length", self.max_length, "4 or more")
+        if self.task is not None:
+            kind_named(self.task)
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of task that is asked for, if one is."""
+        return None if self.task is None else kind_named(self.task)
 
     def load(self, model: Task | None = None) -> Dataset:
         """Read everything.
@@ -148,10 +167,10 @@ class DataConfig:
         :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
         :raises HubError: the data set must come from the hub, which cannot be reached.
         """
-        if model and model.kind == "masked-lm" and self.kind != model.kind:
+        if model and not model.kind.has_labels and self.kind != model.kind:
             model = None  # a pretrained encoder: what it was pretrained on is not what these labels ask
         if self.data is None and not (self.train or self.dev or self.test):
-            return _assemble(self, hub.load_glue(str(self.task)), model)
+            return _assemble(self, load_glue(str(self.dataset)), model)
         return _assemble(self, {split: read_table(path) for split, path in self._files().items()}, model)
 
     def _files(self) -> dict[str, Path]:
@@ -176,71 +195,71 @@ class DataConfig:
 
 
 def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) -> Dataset:
-    glue = GLUE.get(config.task or "")
+    glue = GLUE.get(config.dataset or "")
     if model and glue and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
         model = None  # of another task than the one named: whoever compares the two will say so
-    kind: Kind = config.kind or (model.kind if model else glue.kind if glue else "classification")
+    kind = config.kind or (model.kind if model else glue.kind if glue else KINDS["classification"])
     label_column = config.label or (model.label_column if model else _label_column(kind, next(iter(tables.values()))))
-    raw = {split: raw_labels(table, label_column, split, kind) for split, table in tables.items()}
-    task = _task(config, kind, tables, raw, label_column, glue, model)
-    if kind != "masked-lm" and len({*task.columns, label_column}) <= len(task.columns):
+    cells = {split: label_cells(table, label_column, split, kind) for split, table in tables.items()}
+    task = _task(config, kind, tables, cells, label_column, glue, model)
+    if kind.has_labels and len({*task.columns, label_column}) <= len(task.columns):
         raise UsageError(f"one column is used twice: {', '.join((*task.columns, label_column))}")
-    splits = {}
-    for split, table in tables.items():
+    return Dataset(task, {split: _examples(task, table, cells[split]) for split, table in tables.items()})
+
+
+def _examples(task: Task, table: Table, cells: list[Cell] | None) -> Examples:
+    if task.kind.is_per_word:
+        texts = [[join_words(words) for words in word_cells(table, task.columns[0])]]
+    else:
         texts = [table.column(column) for column in task.columns]
-        if kind == "token-classification":
-            texts = [[join_words(words) for words in word_lists(table, texts[0])]]
-        values = raw[split]
-        labels = None if values is None else parse_labels(task, table, values, texts[0])
-        splits[split] = Examples(texts[0], texts[1] if task.is_pair else None, labels)
-    return Dataset(task, splits)
+    labels = None if cells is None else parse_labels(task, table, cells, texts[0])
+    return Examples(texts[0], texts[1] if task.is_pair else None, labels)
 
 
 def _task(
     config: DataConfig,
     kind: Kind,
     tables: dict[str, Table],
-    raw: dict[str, list[str] | None],
+    cells: dict[str, list[Cell] | None],
     label_column: str,
     glue: GlueTask | None,
     model: Task | None,
 ) -> Task:
-    """Flags first, then the model, then GLUE, then what the data itself tells."""
+    """Settings first, then the model, then GLUE, then what the data itself tells."""
     labels: tuple[str, ...] = ()
-    if kind in ("classification", "token-classification"):
+    if kind.has_label_names:
         known_labels = (model.labels if model and model.kind == kind else ()) or (glue.labels if glue else ())
-        labels = known_labels or label_names(kind, raw.get("train"), tables.get("train"))
+        labels = known_labels or label_names(kind, cells.get("train"), tables.get("train"))
     known_tasks = [known for known in (glue, model) if known]
     known_length = model.max_length if model else glue.max_length if glue else 128
     return Task(
-        name=config.task or (model.name if model else "custom"),
+        name=config.dataset or (model.name if model else "custom"),
         kind=kind,
         labels=labels,
         columns=_text_columns(config, kind, next(iter(tables.values())), glue, model),
         label_column=label_column,
-        metrics=next((known.metrics for known in known_tasks if known.kind == kind), custom_metrics(kind, labels)),
+        metrics=next((known.metrics for known in known_tasks if known.kind == kind), kind.default_metrics(labels)),
         max_length=config.max_length or known_length,
     )
 
 
 def _label_column(kind: Kind, table: Table) -> str:
-    guesses = _WORD_LABEL_GUESSES if kind == "token-classification" else ()
-    return next((name for name in guesses if name in table.columns), "label")
+    return next((name for name in kind.label_columns if name in table.columns), kind.label_columns[-1])
 
 
 def _text_columns(
     config: DataConfig, kind: Kind, table: Table, glue: GlueTask | None, model: Task | None
 ) -> tuple[str, ...]:
-    if kind in _SINGLE and config.text_pair is not None:
-        raise UsageError(f"--kind {kind} takes single texts, not pairs")
+    if not kind.takes_pairs and config.text_pair is not None:
+        raise UsageError(f"tasks of kind {kind} take single texts, not pairs")
     if config.text is not None:
         return (config.text, config.text_pair) if config.text_pair is not None else (config.text,)
     guesses = [model.columns] if model and model.columns else []
     guesses += [glue.hub_columns] if glue else []
     for guess in (*guesses, *_TEXT_GUESSES):
-        if all(column in table.columns for column in guess) and not (kind in _SINGLE and len(guess) > 1):
+        if all(column in table.columns for column in guess) and (kind.takes_pairs or len(guess) == 1):
             return guess
     raise DataError(
         f"cannot tell the text column of {table.path}; its columns are {', '.join(map(repr, table.columns))}",
-        hint="name it with --text COLUMN (and --text-pair COLUMN for pairs)",
+        hint="name it with `text=COLUMN` (and `text_pair=COLUMN` for pairs)",
     )

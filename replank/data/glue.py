@@ -8,7 +8,7 @@ from replank.data.tables import Table
 from replank.models.hub import OFFLINE_HINT, require_hub
 from replank.system.errors import HubError
 from replank.system.extras import require
-from replank.tasks.task import glue_task
+from replank.tasks.glue import glue_task
 
 
 def load_glue(name: str) -> dict[str, Table]:

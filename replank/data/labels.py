@@ -1,4 +1,4 @@
-"""Labels as files write them to labels as models count them."""
+"""Labels of a table: which there are, and each row's as the model counts it."""
 
 from __future__ import annotations
 
@@ -7,46 +7,88 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from replank.data.tables import Table
 from replank.system.errors import DataError
-from replank.tasks.task import GLUE, Kind, Task
-from replank.text.words import words_of
+from replank.tasks.glue import GLUE
+from replank.tasks.kinds import Kind
+from replank.tasks.kinds.kind import Cell
+from replank.tasks.kinds.regression import is_number
+from replank.tasks.task import Task
 
 _MANY_LABELS = 200
 
 
-def raw_labels(table: Table, column: str, split: str, kind: Kind) -> list[str] | None:
-    """The label column as text; ``None`` where there is nothing to read.
+def label_cells(table: Table, column: str, split: str, kind: Kind) -> list[Cell] | None:
+    """The label column; ``None`` where there is nothing to read.
 
-    A test split may have no labels (GLUE's has none, or -1), and masked language modelling needs none.
+    A test split may have no labels: GLUE's has none, or -1.
     """
-    if kind == "masked-lm":
+    if not kind.has_labels:
         return None
-    if (split.startswith("test") or split == "ax") and (
-        column not in table.columns or set(table.column(column)) <= {"-1", ""}
-    ):
+    may_lack = split.startswith("test") or split == "ax"
+    if may_lack and (column not in table.columns or set(table.column(column)) <= {"-1", ""}):
         return None
-    return table.column(column)
+    return list_cells(table, column)
 
 
-def label_names(kind: Kind, values: list[str] | None, table: Table | None) -> tuple[str, ...]:
+def list_cells(table: Table, column: str) -> list[Cell]:
+    """The cells of a column: a JSON list of a .jsonl file is a list, all else a text.
+
+    :raises DataError: a list holds something else than texts and whole numbers, or nothing.
+    """
+    cells: list[Cell] = []
+    for line, cell in zip(table.lines, table.column(column), strict=True):
+        if table.path.suffix != ".jsonl" or cell[:1] != "[":
+            cells.append(cell)
+            continue
+        try:
+            values = json.loads(cell)
+        except ValueError:  # a text that begins with a bracket
+            cells.append(cell)
+            continue
+        if not values or not all(type(value) in (str, int) for value in values):
+            raise DataError(
+                f"{table.path}, line {line}: expected a list of words or labels, found {cell[:40]!r}",
+                hint="delete rows without any",
+            )
+        cells.append([str(value) for value in values])
+    return cells
+
+
+def word_cells(table: Table, column: str) -> list[list[str]]:
+    """The words of each cell of a column: a list in JSONL; else values with white space between.
+
+    :raises DataError: a cell without words.
+    """
+    lists = [cell if isinstance(cell, list) else cell.split() for cell in list_cells(table, column)]
+    for line, words in zip(table.lines, lists, strict=True):
+        if not words:
+            raise DataError(
+                f"{table.path}, line {line}: expected a list of words, found none",
+                hint="delete sentences without words",
+            )
+    return lists
+
+
+def label_names(kind: Kind, cells: list[Cell] | None, table: Table | None) -> tuple[str, ...]:
     """The distinct labels of the training split: numbers by value, names by alphabet.
 
-    :param values: its label column, from ``table``; ``None`` if there is no training split.
+    :param cells: its label column, from ``table``; ``None`` if there is no training split.
     :raises DataError: there is none, a label is empty, or there are one or too many.
     """
-    if values is None or table is None:
+    if cells is None or table is None:
         raise DataError(
             "the labels are not known: there is no training split and the model names none",
-            hint="add --train FILE, or evaluate a model that replank made",
+            hint="give the `train` file, or evaluate a model that replank made",
         )
-    per_word = kind == "token-classification"
-    names = {name for words in word_lists(table, values) for name in words} if per_word else set(values)
-    if "" in names:
-        raise DataError(f"{table.path}, line {table.lines[values.index('')]}: the label is empty")
+    names: set[str] = set()
+    for line, cell in zip(table.lines, cells, strict=True):
+        found = _located(table, line, kind.label_names, cell)
+        if not found or "" in found:
+            raise DataError(f"{table.path}, line {line}: the label is empty")
+        names.update(found)
     if len(names) < 2:
         only = repr(next(iter(names))) if names else "none"
         raise DataError(f"{table.path} has only one label, {only}; there is nothing to learn")
@@ -54,75 +96,43 @@ def label_names(kind: Kind, values: list[str] | None, table: Table | None) -> tu
         numbers = all(map(is_number, names))
         raise DataError(
             f"{table.path} has {len(names)} different labels; expected {_MANY_LABELS} at most",
-            hint="numbers are learnt with --kind regression" if numbers else "is --label the right column?",
+            hint="numbers are learnt with `task=regression`" if numbers else "is `label` the right column?",
         )
     return tuple(sorted(names, key=float) if all(map(is_number, names)) else sorted(names))
 
 
-def parse_labels(task: Task, table: Table, values: list[str], texts: Sequence[str]) -> NDArray[Any]:
-    """The labels of a split, shape ``(rows,)``: int64, float32 for regression, or arrays of int64, one a word.
+def parse_labels(task: Task, table: Table, cells: list[Cell], texts: Sequence[str]) -> NDArray[Any]:
+    """The labels of a split, as :meth:`Kind.label_array` holds them.
 
-    :param texts: of the rows, for their number of words.
-    :raises DataError: a label that is unknown or no number, or another number of labels than words.
+    :param texts: the (first) texts of the rows.
+    :raises DataError: a cell that is no label of the task; the message names file and line.
     """
-    if task.kind == "regression":
-        return np.array([_parse_number(table, row, value) for row, value in enumerate(values)], dtype=np.float32)
-    if task.kind == "token-classification":
-        return _parse_word_labels(task, table, values, texts)
-    index = _index(task, set(values), table.path)
-    return np.array([_lookup(task, table, row, value, index) for row, value in enumerate(values)], dtype=np.int64)
+    kind = task.kind
+    index: dict[str, int] = {}
+    if kind.has_label_names:
+        rows = zip(table.lines, cells, strict=True)
+        found = {name for line, cell in rows for name in _located(table, line, kind.label_names, cell)}
+        index = _index(task, found, table.path)
+    return kind.label_array(
+        [
+            _located(table, line, kind.parse_label, cell, text, index)
+            for line, cell, text in zip(table.lines, cells, texts, strict=True)
+        ]
+    )
 
 
-def word_lists(table: Table, cells: Sequence[str]) -> list[list[str]]:
-    """The words, or labels, of each cell of a column: a list in JSONL; else values with white space between.
-
-    :raises DataError: a list holds something else than texts and whole numbers, or nothing.
-    """
-    lists = []
-    for line, cell in zip(table.lines, cells, strict=True):
-        words = _json_list(cell) if table.path.suffix == ".jsonl" and cell[:1] == "[" else cell.split()
-        if not words:
-            raise DataError(
-                f"{table.path}, line {line}: expected a list of words or labels, found {cell[:40]!r}",
-                hint="delete sentences without words",
-            )
-        lists.append(words)
-    return lists
-
-
-def _json_list(cell: str) -> list[str]:
-    """The texts of a JSON list; none if it holds anything but texts and whole numbers."""
-    values = json.loads(cell)
-    return [str(value) for value in values] if all(type(value) in (str, int) for value in values) else []
-
-
-def is_number(value: str) -> bool:
-    """Whether the text is a finite number; labels are kept in 32 bits."""
+def _located(table: Table, line: int, function: Any, *arguments: Any) -> Any:
+    """The function's result; its error says where in the file."""
     try:
-        return abs(float(value)) <= float(np.finfo(np.float32).max)
-    except ValueError:
-        return False
-
-
-def _parse_word_labels(task: Task, table: Table, values: list[str], texts: Sequence[str]) -> NDArray[Any]:
-    cells = word_lists(table, values)
-    index = _index(task, {name for names in cells for name in names}, table.path)
-    labels = np.empty(len(cells), dtype=object)
-    for row, (names, text) in enumerate(zip(cells, texts, strict=True)):
-        words = len(words_of(text))
-        if len(names) != words:
-            raise DataError(
-                f"{table.path}, line {table.lines[row]}: {len(names)} labels for {words} words",
-                hint="each word needs one: lists in .jsonl, or values with spaces between in .csv and .tsv",
-            )
-        labels[row] = np.array([_lookup(task, table, row, name, index) for name in names], dtype=np.int64)
-    return labels
+        return function(*arguments)
+    except DataError as error:
+        raise DataError(f"{table.path}, line {line}: {error.message}", hint=error.hint) from None
 
 
 def _index(task: Task, found: set[str], path: Path) -> dict[str, int]:
     """The model's output for each label that a file may hold.
 
-    GLUE's files number its labels, or name them as it pleases; a model may have them in any order.
+    GLUE's files number its labels, or name them as they please; a model may have them in any order.
 
     :raises DataError: the model's labels are not those of the GLUE task that it is to be used for.
     """
@@ -142,18 +152,3 @@ def _index(task: Task, found: set[str], path: Path) -> dict[str, int]:
     if found <= numbers.keys():
         return numbers
     return index | {name: ours.index(name.casefold()) for name in GLUE[task.name].labels}
-
-
-def _lookup(task: Task, table: Table, row: int, value: str, index: dict[str, int]) -> int:
-    if value not in index:
-        raise DataError(
-            f"{table.path}, line {table.lines[row]}: label {value!r} is not one of {', '.join(task.labels)}",
-            hint="every label must occur in the training split" if value else "the label is empty",
-        )
-    return index[value]
-
-
-def _parse_number(table: Table, row: int, value: str) -> float:
-    if not is_number(value):
-        raise DataError(f"{table.path}, line {table.lines[row]}: expected a finite number as label, found {value!r}")
-    return float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from replank.tasks.task import HEADS
+from replank.tasks.kinds import kind_named
 
 # The hub's names of metrics, where they differ from ours.
 _HUB_METRICS = {"matthews": "matthews_correlation", "macro_f1": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
@@ -56,7 +56,7 @@ def _front_matter(manifest: dict[str, Any]) -> str:
     YAML whose values are JSON, which is YAML too, so that no name of a task or a column can break it. The license is
     left out: it is that of the encoder and the data, which no manifest knows.
     """
-    pipeline = HEADS[manifest["task"]["kind"]].pipeline
+    pipeline = kind_named(manifest["task"]["kind"]).pipeline
     fields: dict[str, Any] = {
         "pipeline_tag": pipeline,
         "library_name": "transformers" if manifest["kind"] == "torch" else "onnx",
@@ -96,10 +96,10 @@ def _quality(quality: dict[str, Any] | None) -> str:
 
 
 def _usage(manifest: dict[str, Any]) -> str:
-    head = HEADS[manifest["task"]["kind"]]
+    kind = kind_named(manifest["task"]["kind"])
     if manifest["kind"] == "torch":
-        package, name = "transformers", head.auto_class
+        package, name = "transformers", kind.auto_class
     else:
-        package, name = "optimum.onnxruntime", f"ORTModelFor{head.name}"
+        package, name = "optimum.onnxruntime", f"ORTModelFor{kind.head}"
     code = f'from {package} import {name}\nmodel = {name}.from_pretrained("FOLDER")'
     return f"```python\n{code}\n```\n\nor, with replank: `replank predict FOLDER` and `replank serve FOLDER`."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from replank.system.errors import ModelError
-from replank.tasks.task import HEADS, Task
+from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def require_interface(session: onnxruntime.InferenceSession, name: str, task: Ta
                 hint=_EXPORT_AGAIN,
             )
     shapes = {node.name: node.shape for node in session.get_outputs()}
-    output = HEADS[task.kind].output
+    output = task.kind.output
     if output not in shapes:
         raise ModelError(
             f"the graph of {name} gives {', '.join(shapes)}; expected {output}",

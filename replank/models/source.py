@@ -14,7 +14,8 @@ from replank.models.hub import fetch_model
 from replank.models.onnx_checks import require_sound_file
 from replank.system.errors import ModelError
 from replank.system.json_files import read_json
-from replank.tasks.task import HEADS, Kind, Task, custom_metrics
+from replank.tasks.kinds import KINDS, head_of, kind_of
+from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
 
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -62,17 +63,17 @@ class Source:
     @property
     def encoder_task(self) -> Task:
         """What it answers without its head: a vector for each token."""
-        return replace(self.task, kind="feature-extraction", labels=(), columns=(), metrics=())
+        return replace(self.task, kind=KINDS["feature-extraction"], labels=(), columns=(), metrics=())
 
     @property
     def head(self) -> str | None:
-        """The name of its head, one of :data:`HEADS`; ``None`` for a bare encoder or another head."""
-        return _head_of(self.config)
+        """The name of its head, such as ``SequenceClassification``; ``None`` for a bare encoder or another head."""
+        return head_of(self.config)
 
     @property
     def is_fine_tuned(self) -> bool:
         """Whether the model has a head that answers a task; guessing masked tokens is none."""
-        return self.head not in (None, HEADS["masked-lm"].name)
+        return any(kind.head == self.head and kind.has_labels for kind in KINDS.values())
 
     def text_encoder(self, task: Task) -> TextEncoder:
         """The tokenizer, truncating to the task's length or to the model's limit, whichever is less."""
@@ -131,7 +132,7 @@ def _require_facts(source: Source) -> None:
     """Refuse a configuration without the few facts that everything else counts on."""
     try:
         complete = source.layers > 0 and position_limit(source.config, source.name) > 0
-        complete = complete and (source.task.outputs > 0 or source.task.kind in ("masked-lm", "feature-extraction"))
+        complete = complete and (source.task.outputs > 0 or not source.task.kind.has_labels)
     except (AttributeError, KeyError, TypeError, ValueError):
         complete = False
     if not complete:
@@ -165,25 +166,18 @@ def _kind_of(folder: Path) -> ArtifactKind:
     raise ModelError(f"{folder} has no weights: expected model.safetensors or model.onnx")
 
 
-def _head_of(config: dict[str, Any]) -> str | None:
-    names = config.get("architectures") or []
-    return next((head.name for head in HEADS.values() if any(head.name in str(name) for name in names)), None)
-
-
 def _task_of(config: dict[str, Any], name: str) -> Task:
     id2label = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
     labels = tuple(str(id2label[key]) for key in sorted(id2label, key=int))
     if all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
         labels = tuple(str(index) for index in range(len(labels)))
-    regression = len(labels) == 1 or config.get("problem_type") == "regression"
-    heads: dict[str | None, Kind] = {"TokenClassification": "token-classification", "MaskedLM": "masked-lm"}
-    kind = heads.get(_head_of(config), "regression" if regression else "classification")
+    kind = kind_of(config)
     return Task(
         name=Path(name).name,
         kind=kind,
-        labels=labels if kind in ("classification", "token-classification") else (),
+        labels=labels if kind.has_label_names else (),
         columns=(),
         label_column="label",
-        metrics=custom_metrics(kind, labels),
+        metrics=kind.default_metrics(labels),
         max_length=min(512, position_limit(config, name)),
     )

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from replank.data.examples import Dataset
-from replank.data.training_examples import IGNORED, LabelledExamples
+from replank.data.training_examples import LabelledExamples
 from replank.runtime.model import Model
 from replank.system.errors import DataError
-from replank.tasks.metrics import decide, require_labels, score
+from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.metrics import require_labels, score
 from replank.tasks.task import Task
 
 
@@ -29,8 +30,8 @@ def evaluate(
     facts = {"split": split, "rows": len(examples), "data": examples.digest}
     if not data.task.is_per_token:
         logits = model.logits(examples.first, examples.second, progress=progress)
-        return facts | {"metrics": score(data.task, decide(data.task, logits), examples.labels)}
-    if data.task.kind == "token-classification":
+        return facts | {"metrics": score(data.task, data.task.kind.decide(logits), examples.labels)}
+    if data.task.kind.has_labels:
         require_labels(examples.labels)
     asked = LabelledExamples(data.task, model.text_encoder, examples)
     rows = [asked[index] for index in range(len(asked))]
@@ -38,7 +39,7 @@ def evaluate(
     targets = [target for _, target in rows]
     predicted = [row[target != IGNORED] for row, target in zip(answers, targets, strict=True)]
     metrics = score(data.task, predicted, [target[target != IGNORED] for target in targets])
-    unseen = {"unseen_words": asked.unseen_words} if data.task.kind == "token-classification" else {}
+    unseen = {"unseen_words": asked.unseen_words} if data.task.kind.is_per_word else {}
     return facts | {"metrics": metrics} | unseen
 
 
@@ -52,7 +53,9 @@ def require_same_task(name: str, task: Task, data: Dataset) -> None:
     """
     differences = []
     if (task.kind, task.outputs) != (data.task.kind, data.task.outputs):
-        differences.append(f"{name} answers with {_answers(task)}; the data has {_answers(data.task)}")
+        differences.append(
+            f"{name} answers with {task.kind.describe(task)}; the data has {data.task.kind.describe(data.task)}"
+        )
     if task.columns and task.is_pair != data.task.is_pair:
         differences.append(f"{name} takes {_texts(task)}; the data has {_texts(data.task)}")
     if differences:
@@ -61,10 +64,3 @@ def require_same_task(name: str, task: Task, data: Dataset) -> None:
 
 def _texts(task: Task) -> str:
     return "pairs of texts" if task.is_pair else "single texts"
-
-
-def _answers(task: Task) -> str:
-    if task.kind in ("regression", "masked-lm"):
-        return "a number" if task.kind == "regression" else "tokens"
-    each = " for each word" if task.is_per_token else ""
-    return f"{task.outputs} labels ({', '.join(task.labels[:5])}){each}"

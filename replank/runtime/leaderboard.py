@@ -10,22 +10,7 @@ import numpy as np
 from replank.data.examples import Dataset
 from replank.runtime.model import Model
 from replank.system.errors import DataError, UsageError
-from replank.tasks.metrics import decide
-from replank.tasks.task import GLUE, GlueTask
-
-_FILES = {
-    "cola": {"test": "CoLA"},
-    "sst2": {"test": "SST-2"},
-    "mrpc": {"test": "MRPC"},
-    "stsb": {"test": "STS-B"},
-    "qqp": {"test": "QQP"},
-    "mnli": {"test": "MNLI-m", "test_mismatched": "MNLI-mm", "ax": "AX"},
-    "qnli": {"test": "QNLI"},
-    "rte": {"test": "RTE"},
-    "wnli": {"test": "WNLI"},
-}
-# The others are handed in as 0 and 1.
-_NAMED = ("mnli", "qnli", "rte")
+from replank.tasks.glue import GLUE, GlueTask
 
 
 def write_predictions(
@@ -39,21 +24,22 @@ def write_predictions(
     """
     name = data.task.name
     if name not in GLUE:
-        raise UsageError(f"GLUE's leaderboard has no task {name!r}", hint=f"--task takes {', '.join(GLUE)}")
-    present = {split: file for split, file in _FILES[name].items() if split in data.splits}
+        raise UsageError(f"GLUE's leaderboard has no task {name!r}", hint=f"it has {', '.join(GLUE)}")
+    glue = GLUE[name]
+    present = {split: file for split, file in glue.files.items() if split in data.splits}
     if "test" not in present:
         data.split("test")
-    answers = _answer_names(data.task.labels, name, GLUE[name])
+    answers = _answer_names(data.task.labels, name, glue)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for split, file in present.items():
         examples = data.split(split)
         logits = model.logits(examples.first, examples.second, progress=progress)
-        found = decide(data.task, logits)
-        if data.task.kind == "regression":
-            lines = [f"{value:.3f}" for value in np.clip(found, 0, 5)]
-        else:
+        found = data.task.kind.decide(logits)
+        if glue.labels:
             lines = [answers[int(index)] for index in found]
+        else:
+            lines = [f"{value:.3f}" for value in np.clip(found, 0, 5)]
         rows = ["index\tprediction", *(f"{index}\t{line}" for index, line in enumerate(lines))]
         path = folder / f"{file}.tsv"
         path.write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -74,6 +60,6 @@ def _answer_names(labels: tuple[str, ...], name: str, task: GlueTask) -> list[st
     else:
         raise DataError(
             f"the model's labels are {', '.join(labels)}; those of {name} are {', '.join(task.labels)}",
-            hint="fine-tune with --task, so that the labels have GLUE's names",
+            hint=f"fine-tune with `dataset={name}`, so that the labels have GLUE's names",
         )
-    return [task.labels[index] if name in _NAMED else str(index) for index in indices]
+    return [task.labels[index] if task.hands_in_names else str(index) for index in indices]

@@ -20,8 +20,8 @@ from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.environment import available_cores, int8_target
 from replank.system.errors import ModelError
 from replank.system.extras import require
-from replank.tasks.metrics import decide
-from replank.tasks.task import HEADS, Kind, Task
+from replank.tasks.kinds import Kind
+from replank.tasks.task import Task
 from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder, Tokens
 
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 Logits = NDArray[np.float32]
-EVALUATION_BATCH = 32
 _log = logging.getLogger(__name__)
-_MASKED_LM_BATCH = 8
 
 
 class Predictor(Protocol):
@@ -77,19 +75,20 @@ class Model:
         first: Sequence[str],
         second: Sequence[str] | None = None,
         *,
-        batch_size: int = EVALUATION_BATCH,
+        batch_size: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Logits:
         """Logits of many texts or pairs, in their order.
 
         Texts of like length are run together, because padding costs as much as tokens.
 
+        :param batch_size: texts that run together; the kind of task's own where ``None``.
         :param progress: called after each batch with the number of texts in it.
         :returns: shape ``(texts, outputs)``.
         """
         tokens = self.text_encoder.tokenize(first, second)
         logits = np.zeros((len(tokens), self.task.outputs), dtype=np.float32)
-        for rows, output in self._run(tokens, batch_size, progress):
+        for rows, output in self._run(tokens, progress, batch_size):
             logits[rows] = output
         return logits
 
@@ -98,10 +97,8 @@ class Model:
     ) -> list[NDArray[np.int64]]:
         """The likeliest output at each token of many examples, in their order: arrays as long as their tokens."""
         answers: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(tokens)
-        # A vocabulary of logits for each token is large: fewer at once.
-        batch_size = _MASKED_LM_BATCH if self.task.kind == "masked-lm" else EVALUATION_BATCH
-        for rows, output in self._run(tokens, batch_size, progress):
-            for row, answer in zip(rows, decide(self.task, output), strict=True):
+        for rows, output in self._run(tokens, progress):
+            for row, answer in zip(rows, self.task.kind.decide(output), strict=True):
                 answers[row] = answer[: len(tokens[row])]
         return answers
 
@@ -113,15 +110,16 @@ class Model:
         """
         tokens = self.text_encoder.tokenize(texts, words=True)
         answers: list[list[Logits | None]] = [[]] * len(tokens)
-        for rows, output in self._run(tokens, EVALUATION_BATCH, None):
+        for rows, output in self._run(tokens, None):
             for row, logits in zip(rows, output, strict=True):
                 answers[row] = [logits[start] if start >= 0 else None for start in tokens[row].starts]
         return answers
 
     def _run(
-        self, tokens: Sequence[Tokens], batch_size: int, progress: Callable[[int], None] | None
+        self, tokens: Sequence[Tokens], progress: Callable[[int], None] | None, batch_size: int | None = None
     ) -> Iterator[tuple[list[int], Logits]]:
         order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
+        batch_size = batch_size or self.task.kind.evaluation_batch
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             yield rows, self.predictor(self.text_encoder.pad([tokens[row] for row in rows]))
@@ -201,9 +199,20 @@ def require_whole_texts(source: Source, stage: str) -> None:
     if source.task.is_per_token:
         raise ModelError(
             f"{source.name} answers each token ({source.task.kind}); {stage} handles models that answer whole texts",
-            hint="make a model of a task of it first: replank finetune ENCODER OUT --task …"
-            if source.task.kind == "masked-lm"
-            else "replank evaluate and replank predict take it, as transformers does",
+            hint="replank evaluate and replank predict take it, as transformers does"
+            if source.task.kind.has_labels
+            else "fine-tune it on a task first: replank finetune",
+        )
+
+
+def require_served(source: Source) -> None:
+    """Refuse a model of a kind that no route answers.
+
+    :raises ModelError: the hint says what would help.
+    """
+    if source.task.kind.route is None:
+        raise ModelError(
+            f"{source.name} {source.task.kind.serves}", hint="fine-tune it on a task first: replank finetune"
         )
 
 
@@ -220,7 +229,7 @@ def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Pred
     session = open_session(source.folder / "model.onnx", device=device, threads=threads)
     # Which output, the task decides; how many logits, the model itself.
     require_interface(session, source.name, replace(source.task, kind=task.kind))
-    return OnnxPredictor(session, HEADS[task.kind].output)
+    return OnnxPredictor(session, task.kind.output)
 
 
 def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Predictor:

@@ -13,7 +13,6 @@ import numpy as np
 from replank.runtime.providers import Device
 from replank.runtime.timing import random_batch, time_calls
 from replank.system.errors import DataError
-from replank.tasks.metrics import decide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,11 +96,7 @@ def _objection(task: Task, expected: NDArray[Any], model: Model) -> str | None:
         found = _answers(model)
     except DataError as error:
         return error.message
-    if task.kind == "regression":
-        spread = float(np.ptp(expected)) or 1.0
-        distance, what = float(np.abs(found - expected).max()) / spread, "of their range"
-    else:
-        distance, what = float((found != expected).mean()), "of all"
+    distance, what = task.kind.disagreement(expected, found)
     if distance <= _MAX_DISAGREEMENT:
         return None
     return f"its answers differ from those of {REFERENCE} by {distance:.2%} {what}"
@@ -119,5 +114,5 @@ def _answers(model: Model) -> NDArray[Any]:
         batch = random_batch(model, _ANSWERS_AT_ONCE, length, seed)
         mask = np.arange(length) < generator.integers(1, length + 1, (_ANSWERS_AT_ONCE, 1))
         logits = model.predictor(replace(batch, attention_mask=mask.astype(np.int64)))
-        answers.append(decide(model.task, logits))
+        answers.append(model.task.kind.decide(logits))
     return np.concatenate(answers)

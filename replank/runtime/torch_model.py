@@ -9,7 +9,7 @@ from replank.models.source import Source
 from replank.system.errors import ModelError
 from replank.system.extras import require
 from replank.system.quiet import quiet_transformers
-from replank.tasks.task import HEADS, Kind, Task
+from replank.tasks.kinds import Kind
 
 
 def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool = False, **arguments: Any) -> Any:
@@ -29,7 +29,7 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
     import transformers
 
     kind = kind or source.task.kind
-    auto_class = getattr(transformers, HEADS[kind].auto_class)
+    auto_class = getattr(transformers, kind.auto_class)
     try:
         with quiet_transformers():
             model, report = auto_class.from_pretrained(
@@ -46,29 +46,10 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
             hint="are config.json and model.safetensors whole, and of the same model?",
         ) from error
     # Vectors of tokens need no pooler, which many encoders are published without.
-    _require_all_weights(source, report, new_head=new_head or kind == "feature-extraction")
+    _require_all_weights(source, report, new_head=new_head or not kind.has_head)
     # Logits are what is wanted of it, whatever its publisher used it for.
     model.config.output_hidden_states = model.config.output_attentions = False
     return model
-
-
-def head_of(task: Task) -> dict[str, object]:
-    """The configuration of the head that a task needs, as ``from_pretrained`` takes it."""
-    if task.kind in ("masked-lm", "feature-extraction"):
-        return {}
-    if task.kind == "regression":
-        return {
-            "num_labels": 1,
-            "problem_type": "regression",
-            "id2label": {0: "value"},
-            "label2id": {"value": 0},
-        }
-    return {
-        "num_labels": len(task.labels),
-        "problem_type": "single_label_classification" if task.kind == "classification" else None,
-        "id2label": dict(enumerate(task.labels)),
-        "label2id": {label: index for index, label in enumerate(task.labels)},
-    }
 
 
 def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None:
@@ -95,8 +76,8 @@ def require_head(source: Source, kind: Kind | None = None) -> None:
     :raises ModelError: the model has no head for this kind of task.
     """
     kind = kind or source.task.kind
-    if source.kind == "torch" and kind != "feature-extraction" and source.head != HEADS[kind].name:
+    if source.kind == "torch" and kind.has_head and source.head != kind.head:
         raise ModelError(
             f"{source.name} is an encoder without a {kind} head; its answers would be random",
-            hint="make a predecessor of it first: replank finetune ENCODER OUT --task …",
+            hint="make a predecessor of it first: replank finetune",
         )

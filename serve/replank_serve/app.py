@@ -60,7 +60,7 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
     first, names = loaded.get(), ", ".join(served.name for served in loaded)
     app = FastAPI(
         title=f"replank: {names}",
-        description=f"{first.model.task.kind.capitalize()} with {names}.",
+        description=f"{first.model.task.kind.name.capitalize()} with {names}.",
         version=installed_version("replank") or "unknown",
         docs_url=None,
         redoc_url=None,

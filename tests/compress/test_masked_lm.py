@@ -14,10 +14,11 @@ from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from commands import Replank, error_lines
 from replank.data.examples import DataConfig
-from replank.data.training_examples import IGNORED, EpochRow, LabelledExamples
+from replank.data.training_examples import EpochRow, LabelledExamples
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import ModelError
+from replank.tasks.kinds.kind import IGNORED
 from replank_compress.finetune import FinetuneConfig, finetune
 from replank_compress.methods.replacing import TheseusConfig
 from replank_compress.successor import compress
@@ -45,7 +46,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     for seed, (split, rows) in enumerate({"train": 96, "dev": 32}.items()):
         lines = [json.dumps({"text": text}) for text, _ in sentences(rows, seed)]
         (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return DataConfig(data=folder, kind="masked-lm", max_length=32)
+    return DataConfig(data=folder, task="masked-lm", max_length=32)
 
 
 def test_masks_are_berts_and_new_in_each_epoch(masked_predecessor: Path, texts: DataConfig) -> None:
@@ -150,7 +151,7 @@ def test_a_successor_of_one_task_is_fine_tuned_on_another(
 
 def test_a_pretrained_encoder_is_no_predecessor_of_a_task(masked_predecessor: Path, data: DataConfig) -> None:
     source = open_source(masked_predecessor)
-    assert (source.head, source.is_fine_tuned, source.task.kind) == ("MaskedLM", False, "masked-lm")
+    assert (source.head, source.is_fine_tuned, source.task.kind.name) == ("MaskedLM", False, "masked-lm")
     with pytest.raises(ModelError, match="without a classification head"):
         load_model(source, task=data.load().task)
 
@@ -160,7 +161,7 @@ def test_blank_texts_and_hidden_words_do_no_harm(masked_predecessor: Path, tmp_p
     for split in ("train", "dev"):
         rows = [json.dumps({"text": text}) for text in ["good film"] * 8 + [""] * 40]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
-    data = DataConfig(data=tmp_path, kind="masked-lm")
+    data = DataConfig(data=tmp_path, task="masked-lm")
     config = FinetuneConfig(**SHORT | {"epochs": 2.0})
     artifact = finetune(open_source(masked_predecessor), tmp_path / "out", config, data)
     assert all(np.isfinite(entry["loss"]) for entry in curve_of(artifact.path) if "loss" in entry)

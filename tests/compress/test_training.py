@@ -178,10 +178,10 @@ def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Pa
     ]
     for split in ("train", "dev"):
         (tmp_path / f"{split}.jsonl").write_text("\n".join(rows * 20), encoding="utf-8")
-    data = DataConfig(data=tmp_path, text="a", text_pair="b", label="score", kind="regression")
+    data = DataConfig(data=tmp_path, text="a", text_pair="b", label="score", task="regression")
     config = FinetuneConfig(**SHORT | {"epochs": 20, "batch_size": 8})
     artifact = finetune(open_source(encoder), tmp_path / "out", config, data)
-    assert artifact.manifest.task.kind == "regression"
+    assert artifact.manifest.task.kind.name == "regression"
     assert artifact.manifest.task.columns == ("a", "b")
     assert artifact.manifest.quality is not None
     assert artifact.manifest.quality["metrics"]["pearson"] >= 0.99

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 
 from replank.data.examples import DataConfig, Dataset, Examples
 from replank.system.errors import DataError, UsageError
-from replank.tasks.task import GLUE, Task, glue_task
+from replank.tasks.glue import GLUE, glue_task
+from replank.tasks.kinds import KINDS
+from replank.tasks.task import Task
 from tiny import labels_of, save_table
 
-MODEL = Task("mood", "classification", ("good", "bad"), ("review",), "mood", ("accuracy", "macro_f1"), 40)
+CLASSES = KINDS["classification"]
+MODEL = Task("mood", KINDS["classification"], ("good", "bad"), ("review",), "mood", ("accuracy", "macro_f1"), 40)
 
 
 # What is read
@@ -27,7 +30,9 @@ def test_single_files_become_a_task_of_the_users_own(tmp_path: Path) -> None:
     train = save_table(tmp_path, "train.tsv", ["text", "label"], [("one", "b"), ("two", "a"), ("three", "b")])
     dev = save_table(tmp_path, "dev.tsv", ["label", "text"], [("a", "four")])
     data = DataConfig(train=train, dev=dev).load()
-    assert data.task == Task("custom", "classification", ("a", "b"), ("text",), "label", ("accuracy", "macro_f1"), 128)
+    assert data.task == Task(
+        "custom", KINDS["classification"], ("a", "b"), ("text",), "label", ("accuracy", "macro_f1"), 128
+    )
     assert data.split("train").first == ["one", "two", "three"]
     assert data.split("train").second is None
     assert (labels_of(data, "train"), labels_of(data, "dev")) == ([1, 0, 1], [0])
@@ -35,18 +40,20 @@ def test_single_files_become_a_task_of_the_users_own(tmp_path: Path) -> None:
 
 def test_flags_name_columns_task_and_length(tmp_path: Path) -> None:
     train = save_table(tmp_path, "t.tsv", ["x", "y", "z"], [("a", "b", "yes"), ("c", "d", "no")])
-    config = DataConfig(task="same", train=train, text="x", text_pair="y", label="z", max_length=9)
+    config = DataConfig(dataset="same", train=train, text="x", text_pair="y", label="z", max_length=9)
     data = config.load()
-    assert data.task == Task("same", "classification", ("no", "yes"), ("x", "y"), "z", ("accuracy", "macro_f1"), 9)
+    assert data.task == Task(
+        "same", KINDS["classification"], ("no", "yes"), ("x", "y"), "z", ("accuracy", "macro_f1"), 9
+    )
     assert data.split("train").second == ["b", "d"]
 
 
 def test_glue_files_may_name_columns_as_the_hub_does(tmp_path: Path) -> None:
     save_table(tmp_path, "train.tsv", ["question", "sentence", "label"], [("q", "s", "entailment"), ("r", "t", 1)])
     with pytest.raises(DataError, match="line 3: label '1' is not one of entailment, not_entailment"):
-        DataConfig(task="qnli", data=tmp_path).load()
+        DataConfig(dataset="qnli", data=tmp_path).load()
     save_table(tmp_path, "train.tsv", ["question", "sentence", "label"], [("q", "s", "entailment")])
-    data = DataConfig(task="qnli", data=tmp_path).load()
+    data = DataConfig(dataset="qnli", data=tmp_path).load()
     assert (data.task.columns, data.task.max_length) == (("question", "sentence"), 256)
 
 
@@ -108,9 +115,9 @@ def test_columns_that_the_model_knows_but_the_file_lacks_are_guessed(tmp_path: P
 def test_a_glue_name_wins_over_a_model_of_another_task(tmp_path: Path) -> None:
     """So that whoever compares the two finds the difference, instead of numbers read as labels."""
     save_table(tmp_path, "dev.tsv", ["sentence1", "sentence2", "label"], [("a", "b", "2.5")])
-    assert DataConfig(task="stsb", data=tmp_path).load(MODEL).task.kind == "regression"
+    assert DataConfig(dataset="stsb", data=tmp_path).load(MODEL).task.kind.name == "regression"
     save_table(tmp_path, "dev.tsv", ["sentence1", "sentence2", "label"], [("a", "b", "2")])
-    assert len(DataConfig(task="mnli", data=tmp_path, text="sentence1").load(MODEL).task.labels) == 3
+    assert len(DataConfig(dataset="mnli", data=tmp_path, text="sentence1").load(MODEL).task.labels) == 3
 
 
 def test_a_missing_column_says_which_exist(tmp_path: Path) -> None:
@@ -127,7 +134,7 @@ def test_texts_that_cannot_be_guessed_are_asked_for(tmp_path: Path) -> None:
         DataError, match=r"cannot tell the text column of .*; its columns are 'body', 'label'"
     ) as refusal:
         DataConfig(train=train).load()
-    assert refusal.value.hint == "name it with --text COLUMN (and --text-pair COLUMN for pairs)"
+    assert refusal.value.hint == "name it with `text=COLUMN` (and `text_pair=COLUMN` for pairs)"
 
 
 @pytest.mark.parametrize(("text", "pair"), [("text", "text"), ("text", "label"), ("label", None)])
@@ -142,7 +149,7 @@ def test_a_split_that_is_not_there_is_asked_for(data: DataConfig) -> None:
     only_dev = Dataset(dataset.task, {"dev": dataset.split("dev")})
     with pytest.raises(DataError, match="the data has no 'test' split; it has dev") as refusal:
         only_dev.split("test")
-    assert refusal.value.hint == "add --test FILE, or test.tsv to the folder"
+    assert refusal.value.hint == "give `test=FILE`, or add test.tsv to the folder"
 
 
 def test_folders_without_splits_are_refused(tmp_path: Path) -> None:
@@ -163,11 +170,11 @@ def test_two_files_of_one_split_are_refused(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({}, "no data given"),
-        ({"kind": "regression"}, "no data given"),
+        ({"task": "regression"}, "no data given"),
         ({"data": Path("d"), "dev": Path("f.tsv")}, "exclude each other"),
-        ({"task": "sst2", "text_pair": "b"}, "--text-pair needs --text as well"),
-        ({"task": "sst2", "max_length": 3}, "--max-length is 3; expected 4 or more"),
-        ({"task": "sst3"}, "unknown task 'sst3'; the tasks known by name are cola, sst2, mrpc"),
+        ({"dataset": "sst2", "text_pair": "b"}, "`text_pair` needs `text` as well"),
+        ({"dataset": "sst2", "max_length": 3}, "`max_length` is 3; expected 4 or more"),
+        ({"task": "sst3"}, "unknown data set 'sst3'; those known by name are cola, sst2, mrpc"),
     ],
 )
 def test_a_configuration_checks_itself(values: dict[str, Any], message: str) -> None:
@@ -178,17 +185,17 @@ def test_a_configuration_checks_itself(values: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("SST-2", "did you mean --task sst2?"),
-        ("sts-b", "did you mean --task stsb?"),
-        ("mnlli", "did you mean --task mnli?"),
+        ("SST-2", "did you mean sst2?"),
+        ("sts-b", "did you mean stsb?"),
+        ("mnlli", "did you mean mnli?"),
         (
             "imdb",
-            "for your own data give --train FILE --dev FILE (or --data FOLDER) and the column names",
+            "for your own data give `train` and `dev` files (or a `data` folder) and the column names",
         ),
     ],
 )
 def test_an_unknown_task_gets_a_suggestion(name: str, hint: str) -> None:
-    with pytest.raises(UsageError, match=f"unknown task '{name}'") as refusal:
+    with pytest.raises(UsageError, match=f"unknown data set '{name}'") as refusal:
         glue_task(name)
     assert refusal.value.hint == hint
 
@@ -231,3 +238,24 @@ def test_any_text_reaches_the_examples_as_it_was(tmp_path: Path, rows: list[tupl
     data = DataConfig(train=path).load()
     assert data.split("train").first == [text for text, _ in rows]
     assert [data.task.labels[index] for index in labels_of(data, "train")] == [label for _, label in rows]
+
+
+def test_a_data_set_named_as_task_is_understood_with_a_notice(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        config = DataConfig(task="sst2")
+    assert (config.dataset, config.task) == ("sst2", None)
+    assert caplog.messages == ["`task=sst2` names a data set: say `dataset=sst2`"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("text-classification", "classification"), ("fill-mask", "masked-lm")])
+def test_a_task_goes_by_transformers_name_too(name: str, kind: str) -> None:
+    config = DataConfig(dataset="own", data=Path("d"), task=name)
+    assert config.kind == KINDS[kind]
+
+
+def test_validation_is_another_word_for_dev(tmp_path: Path) -> None:
+    for name in ("train", "validation"):
+        save_table(tmp_path, f"{name}.tsv", ["text", "label"], [("one", "a"), ("two", "b")])
+    data = DataConfig(data=tmp_path).load()
+    assert sorted(data.splits) == ["dev", "train"]
+    assert data.split("validation") is data.split("dev")

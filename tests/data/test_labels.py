@@ -8,10 +8,11 @@ import pytest
 
 from replank.data.examples import DataConfig
 from replank.system.errors import DataError, UsageError
+from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from tiny import labels_of, save_table
 
-MODEL = Task("mood", "classification", ("good", "bad"), ("review",), "mood", ("accuracy", "macro_f1"), 40)
+MODEL = Task("mood", KINDS["classification"], ("good", "bad"), ("review",), "mood", ("accuracy", "macro_f1"), 40)
 
 
 def test_numbers_are_labels_in_order_of_value(tmp_path: Path) -> None:
@@ -22,7 +23,7 @@ def test_numbers_are_labels_in_order_of_value(tmp_path: Path) -> None:
 def test_glue_files_may_write_indices_for_names(tmp_path: Path) -> None:
     save_table(tmp_path, "train.tsv", ["sentence1", "sentence2", "label"], [("a", "b", 1), ("c", "d", 0)])
     save_table(tmp_path, "dev.tsv", ["sentence1", "sentence2", "label"], [("e", "f", "equivalent")])
-    data = DataConfig(task="mrpc", data=tmp_path).load()
+    data = DataConfig(dataset="mrpc", data=tmp_path).load()
     assert data.task.labels == ("not_equivalent", "equivalent")
     assert data.task.metrics == ("f1", "accuracy")
     assert data.task.columns == ("sentence1", "sentence2")
@@ -31,12 +32,12 @@ def test_glue_files_may_write_indices_for_names(tmp_path: Path) -> None:
 
 def test_regression_reads_numbers(tmp_path: Path) -> None:
     save_table(tmp_path, "train.tsv", ["sentence1", "sentence2", "label"], [("a", "b", "3.75"), ("c", "d", " 1e0 ")])
-    data = DataConfig(task="stsb", data=tmp_path).load()
-    assert (data.task.kind, data.task.labels, data.task.outputs) == ("regression", (), 1)
+    data = DataConfig(dataset="stsb", data=tmp_path).load()
+    assert (data.task.kind.name, data.task.labels, data.task.outputs) == ("regression", (), 1)
     assert data.task.metrics == ("pearson", "spearman")
     assert labels_of(data, "train") == [3.75, 1.0]
-    own = DataConfig(train=tmp_path / "train.tsv", text="sentence1", kind="regression").load()
-    assert (own.task.kind, own.task.is_pair, own.task.metrics) == ("regression", False, ("pearson", "spearman"))
+    own = DataConfig(train=tmp_path / "train.tsv", text="sentence1", task="regression").load()
+    assert (own.task.kind.name, own.task.is_pair, own.task.metrics) == ("regression", False, ("pearson", "spearman"))
 
 
 def test_a_label_that_the_model_lacks_is_refused_although_train_has_it(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_one_label_only_is_nothing_to_learn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("label", "hint"),
-    [("{:.2f}", "numbers are learnt with --kind regression"), ("name {}", "is --label the right column?")],
+    [("{:.2f}", "numbers are learnt with `task=regression`"), ("name {}", "is `label` the right column?")],
 )
 def test_too_many_labels_get_a_hint(tmp_path: Path, label: str, hint: str) -> None:
     train = save_table(tmp_path, "train.tsv", ["text", "label"], [("a", label.format(row)) for row in range(201)])
@@ -97,7 +98,7 @@ def test_too_many_labels_get_a_hint(tmp_path: Path, label: str, hint: str) -> No
 def test_a_number_that_is_none_names_its_line(tmp_path: Path, label: str) -> None:
     train = save_table(tmp_path, "train.tsv", ["text", "label"], [("a", "1"), ("b", label)])
     with pytest.raises(DataError, match=f"line 3: expected a finite number as label, found '{label}'"):
-        DataConfig(train=train, kind="regression").load()
+        DataConfig(train=train, task="regression").load()
 
 
 def test_labels_take_a_training_split_or_a_model(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_labels_take_a_training_split_or_a_model(tmp_path: Path) -> None:
 
 
 def mnli_model(*labels: str) -> Task:
-    return Task("nli", "classification", labels, ("premise", "hypothesis"), "label", ("accuracy",))
+    return Task("nli", KINDS["classification"], labels, ("premise", "hypothesis"), "label", ("accuracy",))
 
 
 @pytest.mark.parametrize("written", [("0", "2", "1"), ("entailment", "contradiction", "neutral")])
@@ -123,14 +124,14 @@ def test_glues_labels_are_found_wherever_the_model_has_them(
     tmp_path: Path, written: tuple[str, ...], labels: tuple[str, ...], expected: list[int]
 ) -> None:
     save_table(tmp_path, "dev.tsv", ["premise", "hypothesis", "label"], [("a", "b", label) for label in written])
-    data = DataConfig(task="mnli", data=tmp_path).load(mnli_model(*labels))
+    data = DataConfig(dataset="mnli", data=tmp_path).load(mnli_model(*labels))
     assert labels_of(data, "dev") == expected
 
 
 def test_labels_of_another_set_than_the_models_are_refused(tmp_path: Path) -> None:
     save_table(tmp_path, "dev.tsv", ["premise", "hypothesis", "label"], [("a", "b", 0)])
     with pytest.raises(DataError, match="labels are yes, no, maybe; those of mnli are entailment, neutral, contradict"):
-        DataConfig(task="mnli", data=tmp_path).load(mnli_model("yes", "no", "maybe"))
+        DataConfig(dataset="mnli", data=tmp_path).load(mnli_model("yes", "no", "maybe"))
     with pytest.raises(DataError, match="label '0' is not one of yes, no, maybe"):
         DataConfig(data=tmp_path, text="premise", text_pair="hypothesis").load(mnli_model("yes", "no", "maybe"))
 
@@ -147,19 +148,19 @@ def test_labels_of_another_set_than_the_models_are_refused(tmp_path: Path) -> No
 def test_words_that_are_none(tmp_path: Path, row: str, message: str) -> None:
     (tmp_path / "train.jsonl").write_text(row)
     with pytest.raises(DataError, match=message):
-        DataConfig(train=tmp_path / "train.jsonl", kind="token-classification").load(
-            Task("t", "token-classification", ("B-X", "O"), (), "tags", ("accuracy",))
+        DataConfig(train=tmp_path / "train.jsonl", task="token-classification").load(
+            Task("t", KINDS["token-classification"], ("B-X", "O"), (), "tags", ("accuracy",))
         )
 
 
 def test_brackets_are_words_in_a_table(tmp_path: Path) -> None:
     save_table(tmp_path, "train.tsv", ["tokens", "tags"], [("[1] see", "X Y"), ("a [1, 2]", "X Y Y")])
-    data = DataConfig(train=tmp_path / "train.tsv", kind="token-classification").load()
+    data = DataConfig(train=tmp_path / "train.tsv", task="token-classification").load()
     assert list(data.split("train").first) == ["[1] see", "a [1, 2]"]
 
 
 def test_words_come_in_single_texts(tmp_path: Path) -> None:
     save_table(tmp_path, "train.tsv", ["a", "b", "tags"], [("a", "b", "X"), ("a", "b", "Y")])
-    config = DataConfig(train=tmp_path / "train.tsv", kind="token-classification", text="a", text_pair="b")
-    with pytest.raises(UsageError, match="takes single texts, not pairs"):
+    config = DataConfig(train=tmp_path / "train.tsv", task="token-classification", text="a", text_pair="b")
+    with pytest.raises(UsageError, match="take single texts, not pairs"):
         config.load()

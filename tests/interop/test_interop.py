@@ -19,8 +19,7 @@ from commands import Replank, error_lines
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.runtime.model import load_model
-from replank.runtime.postprocess import answers
-from replank.tasks.task import HEADS, Kind
+from replank.tasks.kinds import KINDS
 from replank_serve.engine.engine import Engine
 from tiny import sentences, tiny_settings, write_tokenizer
 
@@ -42,10 +41,10 @@ def in_optimum(program: str, *arguments: object) -> str:
     return done.stdout
 
 
-def optimums_answers(folder: Path, kind: Kind) -> dict[str, Any]:
-    head = HEADS[kind]
+def optimums_answers(folder: Path, kind: str) -> dict[str, Any]:
+    head = KINDS[kind]
     script = ROOT / "tests" / "interop" / "answers.py"
-    found: dict[str, Any] = json.loads(in_optimum("python", script, folder, head.name, head.pipeline, *TEXTS))
+    found: dict[str, Any] = json.loads(in_optimum("python", script, folder, head.head, head.pipeline, *TEXTS))
     return found
 
 
@@ -66,7 +65,8 @@ def test_optimum_gives_our_answers(request: pytest.FixtureRequest, kind: str) ->
     assert np.ptp(ours[:, 0]) > 0.2
     np.testing.assert_allclose(np.array(found["logits"]), ours, atol=1e-5, rtol=0)
     # The pipeline asks one text at a time, which INT8 answers a little differently.
-    likeliest = [scores[0] for scores in answers(open_source(folder).task, ours)]
+    task = open_source(folder).task
+    likeliest = [scores[0] for scores in task.kind.scores(task, ours)]
     assert [said["label"] for said in found["pipeline"]] == [score.label for score in likeliest]
     scores = [said["score"] for said in found["pipeline"]]
     np.testing.assert_allclose(scores, [score.score for score in likeliest], atol=1e-5 if kind == "onnx" else 0.05)

@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 
 from replank.models.artifact import Artifact
 from replank.models.card import model_card
+from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 
 QUALITY = {"split": "test", "rows": 50, "metrics": {"matthews": 0.51239, "accuracy": 0.8}}
@@ -17,7 +18,9 @@ ODD = 'a: "b" #c\n---\n- d'
 
 
 def manifest(kind: str = "torch", **changes: Any) -> dict[str, Any]:
-    task = Task(changes.pop("name", "cola"), "classification", ("no", "yes"), ("sentence",), "label", ("matthews",))
+    task = Task(
+        changes.pop("name", "cola"), KINDS["classification"], ("no", "yes"), ("sentence",), "label", ("matthews",)
+    )
     made_by = {"stage": "finetune", "config": {}}
     plain = {"kind": kind, "precision": "fp32", "task": task.to_json(), "made_by": made_by, "parent": None}
     return plain | {"quality": QUALITY} | changes

@@ -13,12 +13,13 @@ from commands import run_replank
 from replank.data.examples import DataConfig
 from replank.models.hub import require_hub
 from replank.system.errors import HubError
+from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 
 UNREACHABLE = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "http_proxy": "", "https_proxy": ""}
 
 
-MODEL = Task("mood", "classification", ("good", "bad"), ("review",), "mood", ("accuracy", "macro_f1"), 40)
+MODEL = Task("mood", KINDS["classification"], ("good", "bad"), ("review",), "mood", ("accuracy", "macro_f1"), 40)
 
 
 # The hub
@@ -31,7 +32,7 @@ def test_an_unreachable_hub_is_said_at_once_of_data(monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         HubError, match=r"cannot reach 127\.0\.0\.1 to fetch the data set nyu-mll/glue \(sst2\)"
     ) as refusal:
-        DataConfig(task="sst2").load()
+        DataConfig(dataset="sst2").load()
     assert time.monotonic() - start < 10
     assert refusal.value.hint is not None
     assert refusal.value.hint.startswith("offline: give a local model folder and --data FOLDER")

@@ -14,6 +14,7 @@ from replank.models.encoders import ENCODERS, encoder_of, position_limit
 from replank.models.source import open_source, require_kind
 from replank.system.errors import ArtifactError, ModelError
 from replank.system.json_files import read_json
+from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
 
@@ -40,7 +41,9 @@ def test_a_plain_folder(encoder: Path) -> None:
     assert (source.kind, source.precision, source.layers, source.artifact) == ("torch", "fp32", 4, None)
     assert source.model_file == encoder / "model.safetensors"
     assert not source.is_fine_tuned
-    assert source.task == Task(encoder.name, "classification", ("0", "1"), (), "label", ("accuracy", "macro_f1"), 64)
+    assert source.task == Task(
+        encoder.name, KINDS["classification"], ("0", "1"), (), "label", ("accuracy", "macro_f1"), 64
+    )
 
 
 def test_an_artifact(int8_artifact: Path) -> None:
@@ -112,12 +115,12 @@ def test_distilberts_own_names(plain: Path) -> None:
 )
 def test_the_task_of_a_plain_folder(plain: Path, config: dict[str, Any], kind: str, labels: tuple[str, ...]) -> None:
     task = open_source(configure(plain, **config)).task
-    assert (task.kind, task.labels) == (kind, labels)
+    assert (task.kind.name, task.labels) == (kind, labels)
 
 
 def test_the_text_encoder_cuts_at_the_nearer_limit(encoder: Path) -> None:
     source = open_source(encoder)
-    task = Task("t", "classification", ("a", "b"), ("text",), "label", ("accuracy",), 10)
+    task = Task("t", KINDS["classification"], ("a", "b"), ("text",), "label", ("accuracy",), 10)
     assert source.text_encoder(task).max_length == 10
     assert source.text_encoder(source.task).max_length == 64
     assert source.text_encoder(task).input_names == INPUT_NAMES

@@ -16,7 +16,8 @@ from replank.models.source import open_source
 from replank.runtime.leaderboard import write_predictions
 from replank.runtime.model import Model, load_model
 from replank.system.errors import DataError, UsageError
-from replank.tasks.task import GLUE, Task
+from replank.tasks.glue import GLUE
+from replank.tasks.task import Task
 from tiny import sentences
 
 TEXTS = [text for text, _ in sentences(8, 5)]
@@ -125,14 +126,14 @@ def write_mnli(folder: Path) -> None:
 
 def test_mnlis_files_are_read_by_glues_own_names(tmp_path: Path) -> None:
     write_mnli(tmp_path)
-    data = DataConfig(task="mnli", data=tmp_path).load()
+    data = DataConfig(dataset="mnli", data=tmp_path).load()
     assert sorted(data.splits) == sorted(["train", "dev", "test", "dev_mismatched", "test_mismatched", "ax"])
     assert (data.held_out, data.also_held_out) == ("dev", "dev_mismatched")
     assert data.split("dev_mismatched").labels is not None
     assert data.split("ax").labels is None
     (tmp_path / "dev.tsv").write_text((tmp_path / "dev_matched.tsv").read_text())
     with pytest.raises(DataError, match=r"holds both dev\.tsv and dev_matched\.tsv; which is it\?"):
-        DataConfig(task="mnli", data=tmp_path).load()
+        DataConfig(dataset="mnli", data=tmp_path).load()
 
 
 def test_mnli_is_measured_on_both_halves(encoder: Path, tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_mnli_is_measured_on_both_halves(encoder: Path, tmp_path: Path) -> None:
     write_mnli(tmp_path)
     config = FinetuneConfig(epochs=1, precision="fp32")
     out = tmp_path / "out"
-    quality = finetune(open_source(encoder), out, config, DataConfig(task="mnli", data=tmp_path)).manifest.quality
+    quality = finetune(open_source(encoder), out, config, DataConfig(dataset="mnli", data=tmp_path)).manifest.quality
     assert quality is not None
     assert (quality["split"], quality["mismatched"]["split"]) == ("dev", "dev_mismatched")
     assert (quality["rows"], quality["mismatched"]["rows"]) == (2, 6)

@@ -23,6 +23,7 @@ from replank.runtime.provider_choice import choose_device
 from replank.runtime.provider_measurement import Measurement, measure_providers
 from replank.runtime.providers import PROVIDERS, Device
 from replank.system.errors import ProviderError, UsageError
+from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch
 
 Change = Callable[[Logits], Logits]
@@ -129,7 +130,7 @@ def test_answers_that_are_no_numbers_are_left_out(model: Model) -> None:
 
 @pytest.mark.parametrize(("factor", "out"), [(1.0005, False), (1.01, True)])
 def test_a_regression_may_be_off_by_a_thousandth_of_its_range(model: Model, factor: float, out: bool) -> None:
-    number = replace(model, task=replace(model.task, kind="regression", labels=()))
+    number = replace(model, task=replace(model.task, kind=KINDS["regression"], labels=()))
 
     def first(logits: Logits) -> Logits:
         return logits[:, :1] - 0.0

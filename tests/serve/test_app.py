@@ -16,6 +16,7 @@ from app_client import assert_error, expected, post, with_app
 from replank.models.source import open_source
 from replank.runtime.model import Model
 from replank.system.errors import UsageError
+from replank.tasks.kinds import KINDS
 from replank_serve.app import ServeConfig
 from replank_serve.engine.engine import Engine
 
@@ -160,7 +161,7 @@ def test_logs_hold_the_request_and_never_its_texts(model: Model, caplog: pytest.
 
 
 def test_regression_is_answered_with_a_number(model: Model) -> None:
-    task = replace(model.task, kind="regression", labels=())
+    task = replace(model.task, kind=KINDS["regression"], labels=())
     number = replace(model, task=task, predictor=lambda batch: np.full((batch.shape[0], 1), 3.5, np.float32))
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:

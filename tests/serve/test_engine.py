@@ -21,6 +21,7 @@ from held_model import (
 )
 from replank.runtime.model import Logits
 from replank.system.errors import NotReadyError, OverloadedError, UsageError
+from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch
 from replank_serve.engine.inference import BatchRecord
 
@@ -170,7 +171,7 @@ def test_a_model_of_tokens_answers_each_without_padding() -> None:
             return np.stack([batch.input_ids, batch.attention_mask], axis=2).astype(np.float32)
 
     predictor = Tagger()
-    model = replace(fake_model(predictor), task=replace(TASK, kind="token-classification"))
+    model = replace(fake_model(predictor), task=replace(TASK, kind=KINDS["token-classification"]))
 
     async def work() -> None:
         async with warm_engine(predictor, model) as engine:

@@ -11,6 +11,7 @@ import pytest
 
 from app_client import assert_error, expected, post, with_app
 from replank.runtime.model import Model
+from replank.tasks.kinds import KINDS
 from replank_serve.engine.engine import Engine
 
 TEXTS = ["the film is superb", "a very dull plot"]
@@ -51,7 +52,7 @@ def test_infer_gives_labels_and_scores_in_the_models_order(model: Model) -> None
 
 
 def test_pairs_are_two_tensors_and_a_number_is_a_value(pair_model: Model, model: Model) -> None:
-    task = replace(model.task, kind="regression", labels=())
+    task = replace(model.task, kind=KINDS["regression"], labels=())
     number = replace(model, task=task, predictor=lambda batch: np.full((batch.shape[0], 1), 3.5, np.float32))
     other = ["a warm scene", "the music is fine"]
 

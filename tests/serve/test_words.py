@@ -16,7 +16,7 @@ from app_client import CONFIG, assert_error, post, with_app
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.runtime.model import Model, load_model
-from replank.runtime.postprocess import word_answers
+from replank.runtime.postprocess import word_scores
 from replank.text.tokenization import Tokens
 from replank_compress.finetune import FinetuneConfig, finetune
 from replank_export.convert import ExportConfig, export
@@ -41,7 +41,7 @@ def tagger(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
             ]
             lines.append(json.dumps({"tokens": words, "ner_tags": tags}))
         (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    data = DataConfig(data=folder, kind="token-classification", max_length=32)
+    data = DataConfig(data=folder, task="token-classification", max_length=32)
     config = FinetuneConfig(epochs=6, batch_size=16, learning_rate=2e-3, precision="fp32")
     tuned = finetune(open_source(encoder), folder / "torch", config, data)
     onnx = export(open_source(tuned.path), folder / "onnx", ExportConfig())
@@ -53,7 +53,7 @@ def test_words_are_answered_as_predict_does_and_lie_where_it_says(tagger: Model)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         response = await post(http, {"inputs": texts}, "/ner")
-        expected = word_answers(tagger, texts)
+        expected = word_scores(tagger, texts)
         for text, answer, words in zip(texts, response.json(), expected, strict=True):
             assert [word["text"] for word in answer["words"]] == [word for word, _ in words]
             assert [text[word["start"] : word["end"]] for word in answer["words"]] == [word for word, _ in words]

@@ -11,7 +11,6 @@ import pytest
 
 from replank.batch.file import cut
 from replank.runtime.model import Model
-from replank.runtime.postprocess import answers
 from tiny import sentences
 
 ROWS = 300
@@ -55,7 +54,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def expected(model: Model, values: list[str]) -> list[tuple[str, float]]:
-    return [(scores[0].label, scores[0].score) for scores in answers(model.task, model.logits(values))]
+    return [(scores[0].label, scores[0].score) for scores in model.task.kind.scores(model.task, model.logits(values))]
 
 
 def in_small_windows(monkeypatch: pytest.MonkeyPatch) -> None:

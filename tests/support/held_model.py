@@ -16,6 +16,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from replank.models.source import Source
 from replank.runtime.model import Logits, Model
+from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder
@@ -24,7 +25,7 @@ from replank_serve.engine.engine import Engine
 WORDS = {"[PAD]": 0, "a": 1, "b": 2, "bomb": 3, "poison": 4, "nan": 5}
 
 
-TASK = Task("fake", "classification", ("length", "sum"), ("text",), "label", ("accuracy",), max_length=8)
+TASK = Task("fake", KINDS["classification"], ("length", "sum"), ("text",), "label", ("accuracy",), max_length=8)
 
 
 class FakePredictor:

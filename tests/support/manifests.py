@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from replank.models.artifact import Artifact, Manifest, new_artifact, seal
+from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 
-TASK = Task("mood", "classification", ("bad", "good"), ("text",), "label", ("accuracy",), 32)
+TASK = Task("mood", KINDS["classification"], ("bad", "good"), ("text",), "label", ("accuracy",), 32)
 
 
 def make_manifest(**changes: Any) -> Manifest:

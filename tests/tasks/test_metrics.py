@@ -15,12 +15,15 @@ from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate, require_same_task
 from replank.runtime.model import load_model
 from replank.system.errors import DataError
-from replank.tasks.metrics import METRICS, decide
+from replank.tasks.kinds import KINDS
+from replank.tasks.metrics import METRICS
 from replank.tasks.metrics import score as score_answers
 from replank.tasks.task import Task
 
-BINARY = Task("t", "classification", ("no", "yes"), ("text",), "label", ("accuracy", "f1", "macro_f1", "matthews"))
-NUMBERS = Task("t", "regression", (), ("text",), "label", ("pearson", "spearman"))
+BINARY = Task(
+    "t", KINDS["classification"], ("no", "yes"), ("text",), "label", ("accuracy", "f1", "macro_f1", "matthews")
+)
+NUMBERS = Task("t", KINDS["regression"], (), ("text",), "label", ("pearson", "spearman"))
 
 
 def floats(values: Any) -> NDArray[np.float32]:
@@ -32,7 +35,7 @@ def logits_of(predicted: list[int], outputs: int = 2) -> NDArray[np.float32]:
 
 
 def score(task: Task, logits: NDArray[np.float32], truth: Any) -> dict[str, float]:
-    return score_answers(task, decide(task, logits), truth)
+    return score_answers(task, task.kind.decide(logits), truth)
 
 
 def test_classification_by_hand() -> None:
@@ -98,19 +101,21 @@ def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
 def test_a_split_without_labels_is_refused() -> None:
     with pytest.raises(DataError, match="this split has no labels") as refusal:
         score(BINARY, logits_of([0]), None)
-    assert refusal.value.hint == "choose another --split"
+    assert refusal.value.hint == "choose another `split`"
 
 
 def test_decisions() -> None:
     logits = floats([[0.1, 0.2], [5.0, -1.0], [1.0, 1.0]])
-    assert decide(BINARY, logits).tolist() == [1, 0, 0]
-    assert decide(NUMBERS, logits[:, :1]).tolist() == floats([0.1, 5.0, 1.0]).tolist()
+    assert BINARY.kind.decide(logits).tolist() == [1, 0, 0]
+    assert NUMBERS.kind.decide(logits[:, :1]).tolist() == floats([0.1, 5.0, 1.0]).tolist()
 
 
 def test_every_metric_of_a_perfect_answer_is_one() -> None:
-    for name, metric in METRICS.items():
-        truth = np.array([0, 1, 1, 0])
-        assert metric(truth, truth) == pytest.approx(1.0), name
+    truth = np.array([0, 1, 1, 0])
+    for name in METRICS.keys() - {"entity_f1"}:
+        assert METRICS[name](BINARY, truth, truth) == pytest.approx(1.0), name
+    words = Task("t", KINDS["token-classification"], ("O", "B-X"), ("tokens",), "tags", ("entity_f1",))
+    assert METRICS["entity_f1"](words, [truth], [truth]) == 1.0
 
 
 # A model and a data set
@@ -154,6 +159,6 @@ def test_f1_counts_glues_positive_class_wherever_the_model_has_it() -> None:
     """2 true positives of "equivalent", 1 false negative."""
     truth, predicted = np.array([1, 1, 1, 0]), [1, 1, 0, 0]
     for turned, labels in enumerate((("not_equivalent", "equivalent"), ("EQUIVALENT", "NOT_EQUIVALENT"))):
-        task = Task("mrpc", "classification", labels, ("a", "b"), "label", ("f1",))
+        task = Task("mrpc", KINDS["classification"], labels, ("a", "b"), "label", ("f1",))
         answers = logits_of([1 - index if turned else index for index in predicted])
         assert score(task, answers, 1 - truth if turned else truth) == {"f1": pytest.approx(4 / 5)}

@@ -13,12 +13,13 @@ from transformers import AutoModelForTokenClassification
 
 from commands import Replank
 from replank.data.examples import DataConfig
-from replank.data.training_examples import IGNORED, LabelledExamples
+from replank.data.training_examples import LabelledExamples
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.model import load_model
 from replank.system.errors import DataError
+from replank.tasks.kinds.kind import IGNORED
 from replank_compress.finetune import FinetuneConfig, finetune
 from replank_compress.methods.distill import KdConfig
 from replank_compress.methods.replacing import TheseusConfig
@@ -54,7 +55,7 @@ def tags(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     for seed, split in enumerate(("dev", "test"), 1):
         rows = [f"{' '.join(words)},{' '.join(tags)}" for words, tags in tagged(48, seed)]
         (folder / f"{split}.csv").write_text("\n".join(["tokens,ner_tags", *rows]), encoding="utf-8")
-    return DataConfig(data=folder, kind="token-classification", max_length=32)
+    return DataConfig(data=folder, task="token-classification", max_length=32)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def entities(row: int, names: list[str]) -> set[tuple[int, int, int, str]]:
 
 
 def test_words_beyond_the_length_are_told(tagger: Artifact, tags: DataConfig) -> None:
-    short = DataConfig(data=tags.data, kind="token-classification", max_length=5)
+    short = DataConfig(data=tags.data, task="token-classification", max_length=5)
     data = short.load()
     quality = evaluate(load_model(open_source(tagger.path), task=data.task), data, "test")
     words = [len(text.split()) for text in data.split("test").first]
@@ -130,7 +131,7 @@ def test_a_word_is_asked_at_its_first_token(encoder: Path, tmp_path: Path) -> No
     """``zzz`` is one token a letter here, and a word of white space is none."""
     rows = [{"tokens": ["zzz", "\u00a0", "good", "New York"], "ner_tags": ["X", "Y", "X", "Y"]}]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    data = DataConfig(train=tmp_path / "train.jsonl", kind="token-classification").load()
+    data = DataConfig(train=tmp_path / "train.jsonl", task="token-classification").load()
     assert data.task.metrics == ("accuracy", "macro_f1")
     asked = LabelledExamples(data.task, open_source(encoder).text_encoder(data.task), data.split("train"))
     tokens, target = asked[0]
@@ -152,7 +153,7 @@ def test_words_and_labels_that_do_not_fit(tmp_path: Path, row: dict[str, Any], m
     (tmp_path / "train.jsonl").write_text(json.dumps(good), encoding="utf-8")
     (tmp_path / "dev.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(row)}", encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        DataConfig(data=tmp_path, kind="token-classification").load()
+        DataConfig(data=tmp_path, task="token-classification").load()
 
 
 def test_a_chain_of_taggers(encoder: Path, tags: DataConfig, replank: Replank, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from replank.data.training_examples import IGNORED
 from replank.system.errors import UsageError
+from replank.tasks.kinds.kind import IGNORED
 from replank_compress.layers import assemble, layer_stack
 from replank_compress.successor import SuccessorConfig
 from replank_compress.training.method import Method

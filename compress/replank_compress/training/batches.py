@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from replank.data.training_examples import IGNORED, EpochRow
+from replank.data.training_examples import EpochRow
+from replank.tasks.kinds.kind import IGNORED
 from replank.text.tokenization import TextEncoder, Tokens
 
 

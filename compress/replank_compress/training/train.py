@@ -14,11 +14,12 @@ from transformers import EvalPrediction, TrainerState
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from replank.data.examples import Dataset
-from replank.data.training_examples import IGNORED, LabelledExamples
+from replank.data.training_examples import LabelledExamples
 from replank.system.errors import TrainingError, UsageError
 from replank.system.processes import is_first_process, process_count
 from replank.system.quiet import quiet_transformers
-from replank.tasks.metrics import decide, score
+from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.metrics import score
 from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
 from replank_compress.training.batches import Collator
@@ -150,7 +151,7 @@ def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
                 [target[target != IGNORED] for _, target in pairs],
             )
         else:
-            values = score(task, decide(task, found.astype(np.float32)), labels)
+            values = score(task, task.kind.decide(found.astype(np.float32)), labels)
         return {"headline": values[task.headline]} | values
 
     return compute

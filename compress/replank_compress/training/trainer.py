@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from transformers import Trainer
 
-from replank.data.training_examples import IGNORED
 from replank.system.errors import TrainingError
+from replank.tasks.kinds.kind import IGNORED
 from replank_compress.training.batches import LengthGrouped
 from replank_compress.training.callbacks import Spending
 from replank_compress.training.checkpoints import newest

@@ -16,7 +16,7 @@ from replank.models.source import Source
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import ModelError
 from replank.system.quiet import quiet_logging
-from replank.tasks.task import HEADS, Task
+from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
 
 # No size is one, which an exporter would take for a constant, and no two are equal, which it would tie together.
@@ -47,13 +47,13 @@ def trace_torchscript(source: Source, path: Path, task: Task, *, segments: bool,
 
     def write(model: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str]) -> None:
         axes = {name: {0: "batch_size", 1: "sequence_length"} for name in names}
-        answers = {HEADS[task.kind].output: axes[names[0]] if task.is_per_token else {0: "batch_size"}}
+        answers = {task.kind.output: axes[names[0]] if task.is_per_token else {0: "batch_size"}}
         torch.onnx.export(
             model,
             inputs,
             str(path),
             input_names=names,
-            output_names=[HEADS[task.kind].output],
+            output_names=[task.kind.output],
             dynamic_axes=axes | answers,
             opset_version=opset,
             dynamo=False,
@@ -78,7 +78,7 @@ def trace_dynamo(source: Source, path: Path, task: Task, *, segments: bool, opse
             model,
             inputs,
             input_names=names,
-            output_names=[HEADS[task.kind].output],
+            output_names=[task.kind.output],
             dynamic_shapes=((dimensions,) * len(names),),  # one parameter, *inputs
             opset_version=opset,
             dynamo=True,

@@ -15,7 +15,6 @@ from replank.runtime.model import Logits, Model, OnnxPredictor
 from replank.runtime.session import open_session
 from replank.system.errors import QualityGateError
 from replank.system.progress import progress
-from replank.tasks.task import HEADS
 from replank.text.padding import Batch
 from replank_export.int8.config import PreparedGraph
 from replank_export.verify.compare import answers, difference, real_batches
@@ -78,7 +77,7 @@ def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examp
         for name in graph.products:
             graph.write(path, [name])
             candidate = dataclasses.replace(
-                reference, predictor=OnnxPredictor(open_session(path), HEADS[reference.task.kind].output)
+                reference, predictor=OnnxPredictor(open_session(path), reference.task.kind.output)
             )
             found = _all_answers(candidate, batches)
             error[name] = difference(name, expected, found, reference.task.kind).mean_abs

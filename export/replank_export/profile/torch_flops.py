@@ -79,7 +79,7 @@ def _linear(source: Source, weight: Weight, batch_size: int, length: int) -> Pro
 def _tied_decoder(source: Source, weights: tuple[Weight, ...], tokens: int) -> list[Product]:
     """The product with the transposed table of words that guesses masked tokens; the file holds the table once."""
     vocabulary = source.config.get("vocab_size")
-    if source.task.kind != "masked-lm" or any(
+    if not source.task.kind.is_over_vocabulary or any(
         _is_linear(weight) and weight.shape[0] == vocabulary for weight in weights
     ):
         return []

@@ -11,7 +11,7 @@ import numpy as np
 from replank.data.examples import Examples
 from replank.runtime.model import Logits, Model
 from replank.system.errors import QualityGateError
-from replank.tasks.task import Kind
+from replank.tasks.kinds import Kind
 from replank.text.padding import Batch
 from replank_export.verify.padding_cases import Case, hostile_cases
 
@@ -140,9 +140,6 @@ def difference(case: str, reference: Logits, candidate: Logits, kind: Kind) -> D
     error = theirs - ours
     noise, power = float((error**2).sum()), float((ours**2).sum())
     length = np.sqrt(power * float((theirs**2).sum()))
-    agreement = None
-    if kind not in ("regression", "feature-extraction"):
-        agreement = float((reference.argmax(axis=1) == candidate.argmax(axis=1)).mean())
     return Difference(
         case=case,
         rows=len(reference),
@@ -151,7 +148,7 @@ def difference(case: str, reference: Logits, candidate: Logits, kind: Kind) -> D
         scale=float(np.abs(reference).max()),
         cosine=float((ours * theirs).sum() / length) if length else 1.0,
         sqnr_db=round(10 * float(np.log10(power / noise)), 2) if noise else None,
-        label_agreement=agreement,
+        label_agreement=kind.agreement(reference, candidate),
     )
 
 

@@ -23,7 +23,7 @@ class Tokenizing:
 
     def __init__(self, model: Model) -> None:
         self._encoder = model.text_encoder
-        self._words = model.task.kind == "token-classification"
+        self._words = model.task.kind.is_per_word
         self._threads = ThreadPoolExecutor(min(available_cores(), _MOST_THREADS), "replank-tokenizer")
         self._items = 0
         self._tokens = 0

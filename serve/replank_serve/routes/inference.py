@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from replank.runtime.postprocess import Score, answers
 from replank.system.errors import UsageError
-from replank.tasks.task import Kind, Task
+from replank.tasks.kinds.kind import Route
+from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder, Tokens
 from replank.text.words import join_words
 from replank_serve.engine.inference import Inference
@@ -32,13 +32,6 @@ _TIMES = (
     "The headers x-tokenization-time, x-queue-time and x-inference-time (milliseconds), x-batch-size and "
     "x-compute-tokens tell where the time went."
 )
-
-_ANSWERS: dict[Kind, str] = {
-    "classification": "labels whole texts; POST /predict asks it",
-    "regression": "gives numbers; POST /predict asks it",
-    "token-classification": "answers each token; POST /ner asks it",
-    "feature-extraction": "gives vectors; POST /embed asks it",
-}
 
 
 def add_answering(app: FastAPI, hosting: Hosting, task: Task) -> None:
@@ -64,9 +57,9 @@ def _add_predict(app: FastAPI, hosting: Hosting, task: Task) -> None:
         response_model=list[ScoreBody] | list[list[ScoreBody]],
     )
     async def predict(request: Request) -> Response:
-        asked = await _ask(hosting, request, PredictRequest, ("classification", "regression"))
-        rows = answers(asked.served.model.task, asked.inference.logits)
-        scores: list[list[Score]] = [row[: asked.body.top] for row in rows]
+        asked = await _ask(hosting, request, PredictRequest, "/predict")
+        task = asked.served.model.task
+        scores = [row[: asked.body.top] for row in task.kind.scores(task, asked.inference.logits)]
         return answer(scores if asked.many else scores[0], asked.served, asked.inference)
 
 
@@ -84,7 +77,7 @@ def _add_ner(app: FastAPI, hosting: Hosting) -> None:
         response_model=TaggedBody | list[TaggedBody],
     )
     async def ner(request: Request) -> Response:
-        asked = await _ask(hosting, request, TextsRequest, ("token-classification",))
+        asked = await _ask(hosting, request, TextsRequest, "/ner")
         found = zip(asked.texts.first, asked.inference.tokens, asked.inference.rows, strict=True)
         tagged = [tag(asked.served.model.task, text, tokens, logits) for text, tokens, logits in found]
         return answer(tagged if asked.many else tagged[0], asked.served, asked.inference)
@@ -103,7 +96,7 @@ def _add_embed(app: FastAPI, hosting: Hosting) -> None:
         response_model=list[list[float]],
     )
     async def embed(request: Request) -> Response:
-        asked = await _ask(hosting, request, EmbedRequest, ("feature-extraction",))
+        asked = await _ask(hosting, request, EmbedRequest, "/embed")
         body = asked.body
         vectors = [pool(rows, body.pooling, normalize=body.normalize).tolist() for rows in asked.inference.rows]
         return answer(vectors, asked.served, asked.inference)
@@ -150,16 +143,16 @@ class _Asked:
         return self.texts.many
 
 
-async def _ask(hosting: Hosting, request: Request, form: type[TextsRequest], kinds: tuple[Kind, ...]) -> _Asked:
+async def _ask(hosting: Hosting, request: Request, form: type[TextsRequest], route: Route) -> _Asked:
     """Have the model that a request names answer it.
 
-    :param kinds: those of the models that the route is for.
+    :param route: the route that was asked.
     """
     values, deadline = await hosting.read(request)
     with hosting.models.get(model_named(values)).use() as served:
         task = served.model.task
-        if task.kind not in kinds:
-            raise UsageError(f"the model {served.name} {_ANSWERS[task.kind]}")
+        if task.kind.route != route:
+            raise UsageError(f"the model {served.name} {task.kind.serves}; POST {task.kind.route} asks it")
         body, texts = _read(form, values, task, hosting)
         inference = await hosting.infer(request, served, _as_read(texts, task), deadline)
     return _Asked(served, body, texts, inference)
@@ -174,7 +167,7 @@ def _read(form: type[TextsRequest], values: dict[str, Any], task: Task, hosting:
 
 def _as_read(texts: Texts, task: Task) -> Texts:
     """Texts as the model reads them: one of words has them cut at white space."""
-    if task.kind != "token-classification":
+    if not task.kind.is_per_word:
         return texts
     return Texts([join_words(text.split()) for text in texts.first], None, texts.many)
 

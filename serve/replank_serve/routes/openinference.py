@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 from replank.runtime.model import Logits
-from replank.runtime.postprocess import answers
 from replank.system.errors import NotReadyError, UsageError
 from replank.system.extras import installed_version
 from replank.tasks.task import Task
@@ -104,16 +103,14 @@ def _metadata(served: Served) -> ModelMetadata:
         versions=[served.digest] if served.digest else [],
         platform=f"{served.model.source.kind}_{served.model.source.precision}",
         inputs=[TensorMetadata(name=name, datatype="BYTES", shape=[-1]) for name in names],
-        outputs=[] if task.is_per_token else _outputs(task),
+        outputs=_outputs(task),
     )
 
 
 def _outputs(task: Task) -> list[TensorMetadata]:
-    if task.kind == "regression":
-        return [TensorMetadata(name="value", datatype="FP32", shape=[-1])]
     return [
-        TensorMetadata(name="label", datatype="BYTES", shape=[-1]),
-        TensorMetadata(name="scores", datatype="FP32", shape=[-1, len(task.labels)]),
+        TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        for tensor in task.kind.tensors(task)
     ]
 
 
@@ -123,8 +120,8 @@ def _texts(body: InferRequest, served: Served, max_texts: int) -> Texts:
     :raises UsageError: a tensor of another name or shape than the model takes.
     """
     task = served.model.task
-    if task.is_per_token:
-        raise UsageError(f"the model {served.name} answers each token; POST /ner or /embed asks it")
+    if not task.kind.tensors(task):
+        raise UsageError(f"the model {served.name} {task.kind.serves}; POST {task.kind.route} asks it")
     names = _INPUTS if task.is_pair else _INPUTS[:1]
     if sorted(tensor.name for tensor in body.inputs) != sorted(names):
         expected = "the tensors text and text_pair" if task.is_pair else "the tensor text"
@@ -158,13 +155,8 @@ def _wanted(body: InferRequest, served: Served) -> list[str]:
 
 def _tensors(task: Task, logits: Logits) -> dict[str, dict[str, Any]]:
     """All outputs by name."""
-    rows = answers(task, logits)
-    if task.kind == "regression":
-        data: dict[str, list[Any]] = {"value": [row[0].score for row in rows]}
-    else:
-        place = {label: index for index, label in enumerate(task.labels)}
-        in_order = [sorted(row, key=lambda score: place[score.label]) for row in rows]
-        data = {"label": [row[0].label for row in rows], "scores": [s.score for row in in_order for s in row]}
+    rows = task.kind.scores(task, logits)
+    data = task.kind.tensor_data(task, rows)
     return {
         output.name: output.model_dump() | {"shape": [len(rows), *output.shape[1:]], "data": data[output.name]}
         for output in _outputs(task)

@@ -84,7 +84,8 @@ def _info(hosting: Hosting, served: Served) -> Info:
         max_length=model.text_encoder.max_length,
         task=TaskInfo(
             name=task.name,
-            kind=task.kind,
+            kind=task.kind.name,
+            route=task.kind.route,
             labels=list(task.labels),
             columns=list(task.columns),
             is_pair=task.is_pair,

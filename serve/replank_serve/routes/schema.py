@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from replank.runtime.providers import Device
-from replank.tasks.task import Kind
 from replank.text.unicode import without_lone_surrogates
 from replank_serve.routes.pooling import Pooling
 
@@ -117,7 +116,8 @@ class TaskInfo(BaseModel):
     """What the model was made for."""
 
     name: str
-    kind: Kind
+    kind: str
+    route: str | None = Field(description="The route that asks it.")
     labels: list[str]
     columns: list[str]
     is_pair: bool

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from replank.runtime.model import Logits
-from replank.runtime.postprocess import answers
 from replank.tasks.task import Task
 from replank.text.tokenization import Tokens
 
@@ -27,7 +26,7 @@ def tag(task: Task, text: str, tokens: Tokens, logits: Logits) -> dict[str, Any]
     # A text without words is joined to one that is empty.
     starts = tokens.starts[: len(matches)]
     seen = np.array([start for start in starts if start >= 0], dtype=np.int64)
-    scores = iter(answers(task, logits[seen]) if len(seen) else [])
+    scores = iter(task.kind.scores(task, logits[seen]) if len(seen) else [])
     words: list[dict[str, Any]] = []
     for match, start in zip(matches, starts, strict=True):
         best = next(scores)[0] if start >= 0 else None

@@ -1,0 +1,266 @@
+"""Command-line options made from the settings of configurations."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import click
+
+from replank.system.errors import UsageError
+from replank.system.settings import settings_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Config = type[DataclassInstance]
+
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def config_options(config: Config, *, leave_out: Sequence[str] = ()) -> Decorator:
+    """Options for the settings of one configuration.
+
+    :param config: the command gets ``config_of(config, values)``'s arguments by their field names.
+    :param leave_out: settings that the command decides itself.
+    """
+    return _together([_option(config, entry, {}) for entry in settings_of(config) if entry.name not in leave_out])
+
+
+def variant_options(name: str, variants: Mapping[str, Config], default: str, help_text: str) -> Decorator:
+    """An option that chooses among configurations, and options for the settings of all of them.
+
+    :param name: of the choice, such as ``method``.
+    :param variants: the configurations by the names that a person chooses from.
+    """
+    seen: dict[str, dict[str, Config]] = {}
+    for variant, config in variants.items():
+        for entry in _flat_settings(config):
+            seen.setdefault(entry.name, {})[variant] = config
+    described = ". ".join([help_text, *(f"{variant}: {_summary(config)}" for variant, config in variants.items())])
+    choice = click.Option(
+        [f"--{_dashed(name)}", name],
+        type=click.Choice(list(variants)),
+        default=default,
+        show_default=True,
+        help=described,
+    )
+    entries = {entry.name: entry for config in variants.values() for entry in _flat_settings(config)}
+    options = [
+        _option(next(iter(owners.values())), entries[field], owners if len(owners) < len(variants) else {}, owners)
+        for field, owners in seen.items()
+    ]
+    return _together([choice, *options])
+
+
+def config_of(config: Config, values: Mapping[str, Any]) -> Any:
+    """A configuration of the values that were given; those that were not are ``None`` and keep their defaults.
+
+    :raises UsageError: a value that the configuration refuses.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    arguments: dict[str, Any] = {}
+    for entry in dataclasses.fields(config):
+        if variants := entry.metadata.get("variants"):
+            own = {name for kind in variants.values() for name in _names(kind)}
+            inner = {name: given.pop(name) for name in own & given.keys()}
+            chosen = given.pop(entry.name, None)
+            if chosen or inner:
+                arguments[entry.name] = config_of(variants[chosen] if chosen else _default_type(entry), inner)
+        elif entry.name in given:
+            arguments[entry.name] = given[entry.name]
+    return config(**arguments)
+
+
+def variant_of(name: str, variants: Mapping[str, Config], chosen: str, values: Mapping[str, Any]) -> Any:
+    """The chosen configuration of the values that were given.
+
+    :raises UsageError: a setting of another variant was given; it is refused, not passed over.
+    """
+    given = {field: value for field, value in values.items() if value is not None}
+    own = {entry.name for entry in _flat_settings(variants[chosen])}
+    for field in sorted(given.keys() - own):
+        owners = [variant for variant, config in variants.items() if field in _names(config)]
+        if owners:
+            raise UsageError(
+                f"`{field}` is a setting of `{name}={'` and `'.join(owners)}`, not of {chosen}",
+                hint=f"leave it out, or add `{name}={owners[0]}`",
+            )
+    return config_of(variants[chosen], given)
+
+
+def flag_of(entry: Field[Any]) -> str:
+    """The long option of a setting."""
+    return f"--{entry.metadata.get('flag') or _dashed(entry.name)}"
+
+
+def _flat_settings(config: Config) -> Iterator[Field[Any]]:
+    """The settings of a configuration, with those of its variants' configurations."""
+    for entry in settings_of(config):
+        yield entry
+        inner: dict[str, Field[Any]] = {}
+        for variant in (entry.metadata.get("variants") or {}).values():
+            inner |= {other.name: other for other in settings_of(variant)}
+        yield from inner.values()
+
+
+def _names(config: Config) -> set[str]:
+    return {entry.name for entry in _flat_settings(config)}
+
+
+def _option(
+    config: Config,
+    entry: Field[Any],
+    owners: Mapping[str, Config],
+    variants: Mapping[str, Config] | None = None,
+) -> click.Option:
+    """One option.
+
+    :param owners: of a setting that only some variants have, those.
+    :param variants: all variants that have it, whose defaults may differ.
+    """
+    flag = flag_of(entry)
+    kind, is_repeated = _click_type(config, entry)
+    text = f"{', '.join(owners)}: {entry.metadata['help']}" if owners else entry.metadata["help"]
+    default = _default(config, entry, variants or {})
+    settings: dict[str, Any] = {
+        "help": text if default is None or "[default:" in text else f"{text} [default: {default}]"
+    }
+    names = [flag, entry.name]
+    if kind is bool:
+        # A setting that is on by default needs a way to be switched off.
+        if _value(entry) is True:
+            names = [f"{flag}/--no-{flag.removeprefix('--')}", entry.name]
+        return click.Option(names, is_flag=True, default=None, **settings)
+    return click.Option(names, type=kind, default=None, multiple=is_repeated, **settings)
+
+
+def _default(config: Config, entry: Field[Any], variants: Mapping[str, Config]) -> str | None:
+    """The default as the help shows it; of variants that differ, each one's."""
+    shown: dict[str, list[str]] = {}
+    for variant, owner in (variants or {"": config}).items():
+        own = next((other for other in _flat_settings(owner) if other.name == entry.name), entry)
+        text = _shown(_value(own), own)
+        if text is not None:
+            shown.setdefault(text, []).append(variant)
+    if not shown:
+        return None
+    if len(shown) == 1:
+        return next(iter(shown))
+    return ", ".join(f"{' and '.join(names)} {text}" for text, names in shown.items())
+
+
+def _shown(value: Any, entry: Field[Any]) -> str | None:
+    if value is None or value is MISSING or value is False:
+        return None
+    if value is True:
+        return "on"
+    for name, variant in (entry.metadata.get("variants") or {}).items():
+        if type(value) is variant:
+            return str(name)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or None
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _value(entry: Field[Any]) -> Any:
+    return entry.default_factory() if entry.default_factory is not MISSING else entry.default
+
+
+def _default_type(entry: Field[Any]) -> Config:
+    return type(_value(entry))
+
+
+def _click_type(config: Config, entry: Field[Any]) -> tuple[Any, bool]:
+    """The type of an option's value, and whether it is given as often as there are values."""
+    if variants := entry.metadata.get("variants"):
+        return click.Choice(list(variants)), False
+    annotation = _without_none(_type_hints(config)[entry.name])
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return click.Choice([str(value) for value in get_args(annotation)]), False
+    if origin is tuple:
+        item = _without_none(get_args(annotation)[0])
+        if item is int:
+            return Integers(), False
+        return (click.Choice([str(v) for v in get_args(item)]) if get_origin(item) is Literal else item), True
+    if annotation is Path:
+        return click.Path(path_type=Path), False
+    if origin in (Union, types.UnionType):
+        return _union_type(get_args(annotation)), False
+    return annotation, False
+
+
+def _union_type(parts: tuple[Any, ...]) -> Any:
+    if all(get_origin(part) is Literal for part in parts):
+        return click.Choice([str(value) for part in parts for value in get_args(part)])
+    if set(parts) == {str, Path}:
+        return NameOrPath()
+    raise TypeError(f"no option can be made for a value of {parts}")
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        parts = tuple(part for part in get_args(annotation) if part is not type(None))
+        return functools.reduce(operator.or_, parts)
+    return annotation
+
+
+def _type_hints(config: Config) -> dict[str, Any]:
+    """The fields' types, also those of the configurations of a field's variants."""
+    hints = dict(get_type_hints(config))
+    for entry in dataclasses.fields(config):
+        for variant in (entry.metadata.get("variants") or {}).values():
+            hints |= {name: hint for name, hint in get_type_hints(variant).items() if name not in hints}
+    return hints
+
+
+def _summary(config: Config) -> str:
+    """The first sentence of a configuration's description."""
+    first = (config.__doc__ or "").strip().split("\n\n")[0]
+    return " ".join(first.split()).split(". ")[0].rstrip(".")
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _together(options: Sequence[click.Option]) -> Decorator:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        # As click's own decorators leave them: the last first.
+        existing: list[click.Parameter] = getattr(command, "__click_params__", [])
+        command.__click_params__ = [*existing, *reversed(options)]  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+class Integers(click.ParamType[tuple[int, ...]]):
+    """Whole numbers with commas between."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: Any, context: Any) -> tuple[int, ...]:
+        """A tuple stays as it is."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r}: expected whole numbers with commas between, such as 1,2,3,6", param, context)
+
+
+class NameOrPath(click.ParamType[str | Path]):
+    """A hub name, or a folder, of which a manifest keeps the name only."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: Any, context: Any) -> str | Path:
+        """A path where there is one."""
+        return Path(value) if Path(value).exists() else str(value)

@@ -1,0 +1,59 @@
+"""Messages of the core in the words of the command line."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import click
+
+from replank.system.errors import ReplankError
+
+# `max_drop`, `force=True`, `task=regression`
+_SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+
+
+def in_flags(message: str, context: click.Context | None) -> str:
+    """The message with each setting in backticks as it is typed: `max_drop` as --max-drop, `out` as OUT.
+
+    :param context: of the command that was run; a setting that it has no option for stays as it is.
+    """
+    if context is None:
+        return message
+    parameters = {parameter.name: parameter for parameter in context.command.params}
+
+    def typed(match: re.Match[str]) -> str:
+        parameter = parameters.get(match[1])
+        if isinstance(parameter, click.Argument):
+            return parameter.make_metavar(context) if match[2] is None else match[2]
+        if not isinstance(parameter, click.Option):
+            return match[0].strip("`")
+        flag = max(parameter.opts, key=len)
+        value = (match[2] or "").strip("'\"")
+        if parameter.is_flag:
+            return parameter.secondary_opts[0] if value == "False" and parameter.secondary_opts else flag
+        return f"{flag} {value}" if value else flag
+
+    return _SETTING.sub(typed, message)
+
+
+class Command(click.Command):
+    """A command whose errors speak in its own flags."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        try:
+            return super().invoke(ctx)
+        except ReplankError as error:
+            error.message = in_flags(error.message, ctx)
+            error.hint = error.hint and in_flags(error.hint, ctx)
+            raise
+
+
+class FlagFormatter(logging.Formatter):
+    """Log messages in the flags of the command that runs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        return in_flags(super().format(record), click.get_current_context(silent=True))

@@ -1,0 +1,97 @@
+"""Classification: one label of several for each text or pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank.tasks.answers import Score, Tensor
+from replank.tasks.kinds.kind import Cell, Kind, look_up, single_value
+
+if TYPE_CHECKING:
+    from replank.tasks.task import Task
+
+
+class Classification(Kind):
+    """One label of several, by softmax."""
+
+    name = "classification"
+    aliases = ("text-classification",)
+    head = "SequenceClassification"
+    pipeline = "text-classification"
+    route = "/predict"
+    serves = "labels whole texts"
+
+    def outputs(self, task: Task) -> int:
+        """One for each label."""
+        return len(task.labels)
+
+    def head_settings(self, task: Task) -> dict[str, object]:
+        """The labels, and cross entropy as loss."""
+        return named_labels(task.labels) | {"problem_type": "single_label_classification"}
+
+    def describe(self, task: Task) -> str:
+        """The first labels."""
+        return f"{len(task.labels)} labels ({', '.join(task.labels[:5])})"
+
+    def parse_label(self, cell: Cell, text: str, index: Mapping[str, int]) -> int:
+        """The label's index."""
+        return look_up(single_value(cell), index)
+
+    def label_array(self, labels: Sequence[Any]) -> NDArray[Any]:
+        """int64, shape ``(examples,)``."""
+        return np.array(labels, dtype=np.int64)
+
+    def columns(self, task: Task, *, every: bool) -> list[str]:
+        """The likeliest label and its probability, then those of all labels."""
+        return ["label", "score", *(f"score_{label}" for label in task.labels if every)]
+
+    def row(self, task: Task, scores: Sequence[Score], *, every: bool) -> list[str | float]:
+        """The values of :meth:`columns`."""
+        probabilities = {score.label: score.score for score in scores}
+        return [scores[0].label, scores[0].score, *(probabilities[label] for label in task.labels if every)]
+
+    def tensors(self, task: Task) -> list[Tensor]:
+        """``label``, and ``scores`` in the model's order."""
+        return [Tensor("label", "BYTES"), Tensor("scores", "FP32", len(task.labels))]
+
+    def tensor_data(self, task: Task, scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
+        """The likeliest label of each text, and all probabilities, text by text."""
+        place = {label: index for index, label in enumerate(task.labels)}
+        in_order = [sorted(row, key=lambda score: place[score.label]) for row in scores]
+        return {"label": [row[0].label for row in scores], "scores": [entry.score for row in in_order for entry in row]}
+
+    def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Accuracy, and F1 averaged over labels."""
+        return ("accuracy", "macro_f1")
+
+    def _scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+        return softmax_scores(task.labels, logits)
+
+
+def named_labels(labels: Sequence[str]) -> dict[str, object]:
+    """Labels in the fields of transformers' configuration."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
+def softmax_scores(labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
+    """The probabilities of labels that exclude each other, the likeliest first.
+
+    :param logits: shape ``(examples, labels)``.
+    """
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    return [
+        sorted(
+            (Score(label, float(value)) for label, value in zip(labels, row, strict=True)),
+            key=lambda score: -score.score,
+        )
+        for row in probabilities
+    ]

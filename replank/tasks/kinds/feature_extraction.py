@@ -1,0 +1,59 @@
+"""Feature extraction: a bare encoder, whose last hidden states are the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank.system.errors import DataError
+from replank.tasks.kinds.kind import Cell, Kind
+
+if TYPE_CHECKING:
+    from replank.tasks.task import Task
+
+
+class FeatureExtraction(Kind):
+    """A vector for each token. Nothing trains or scores it: it is exported, compared, quantized and served."""
+
+    name = "feature-extraction"
+    head = "FeatureExtraction"
+    pipeline = "feature-extraction"
+    output = "last_hidden_state"
+    has_head = False
+    is_per_token = True
+    has_labels = False
+    has_label_names = False
+    route = "/embed"
+    serves = "gives vectors"
+
+    @property
+    def auto_class(self) -> str:
+        """transformers' class of bare encoders."""
+        return "AutoModel"
+
+    def outputs(self, task: Task) -> int:
+        """The hidden size's."""
+        return 0
+
+    def describe(self, task: Task) -> str:
+        """Vectors."""
+        return "vectors"
+
+    def parse_label(self, cell: Cell, text: str, index: Mapping[str, int]) -> Any:
+        """There are none."""
+        raise DataError("feature extraction has no labels")
+
+    def label_array(self, labels: Sequence[Any]) -> NDArray[Any]:
+        """Empty: there are none."""
+        return np.empty(0, dtype=np.int64)
+
+    def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """None: what vectors are good for, a task decides."""
+        return ()
+
+    def agreement(self, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float | None:
+        """Vectors are no decisions."""
+        return None

@@ -1,0 +1,245 @@
+"""The interface of a kind of task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank.system.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+    from replank.tasks.answers import Score, Tensor
+    from replank.tasks.task import Task
+    from replank.text.tokenization import TextEncoder, Tokens
+
+# The target of a position that has no loss, as torch's cross entropy has it.
+IGNORED = -100
+# A label as a file has it: a text, or a list where the file can hold lists.
+Cell = str | list[str]
+Route = Literal["/predict", "/ner", "/embed"]
+
+
+class Kind(ABC):
+    """A kind of task; one stateless object each, in :data:`replank.tasks.kinds.KINDS`.
+
+    :cvar name: the name in manifests and options.
+    :cvar aliases: other names, such as the pipeline task of transformers.
+    :cvar head: transformers' head, as in ``AutoModelFor…`` and ``ORTModelFor…``.
+    :cvar pipeline: the hub's name of the task.
+    :cvar output: the name of a graph's output.
+    :cvar has_head: whether there is a head beside the encoder.
+    :cvar is_per_token: whether each token has an output, shape ``(batch, length, outputs)``, or each text,
+        ``(batch, outputs)``.
+    :cvar is_per_word: whether texts are lists of words with a label each.
+    :cvar is_over_vocabulary: whether the outputs are the vocabulary.
+    :cvar takes_pairs: whether an example may be two texts.
+    :cvar has_labels: whether examples have a label column.
+    :cvar has_label_names: whether the labels are names from a closed set.
+    :cvar label_columns: names that a label column often has, the likeliest first.
+    :cvar evaluation_batch: the number of texts that evaluation runs together.
+    :cvar route: the server's route; ``None`` if models of this kind are not served.
+    :cvar serves: what a model of this kind does, for messages: "the model X {serves}".
+    """
+
+    name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    head: ClassVar[str]
+    pipeline: ClassVar[str]
+    output: ClassVar[str] = "logits"
+    has_head: ClassVar[bool] = True
+    is_per_token: ClassVar[bool] = False
+    is_per_word: ClassVar[bool] = False
+    is_over_vocabulary: ClassVar[bool] = False
+    takes_pairs: ClassVar[bool] = True
+    has_labels: ClassVar[bool] = True
+    has_label_names: ClassVar[bool] = True
+    label_columns: ClassVar[tuple[str, ...]] = ("label",)
+    evaluation_batch: ClassVar[int] = 32
+    route: ClassVar[Route | None] = None
+    serves: ClassVar[str] = "is not served"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    # The model
+
+    @property
+    def auto_class(self) -> str:
+        """transformers' class that loads a model with the head."""
+        return f"AutoModelFor{self.head}"
+
+    def fits(self, config: Mapping[str, Any]) -> bool:
+        """Whether a ``config.json`` whose head is this kind's is of this kind."""
+        return True
+
+    @abstractmethod
+    def outputs(self, task: Task) -> int:
+        """The number of outputs of an answer; 0 where the vocabulary or the hidden size decides."""
+
+    def head_settings(self, task: Task) -> dict[str, object]:
+        """The settings of the head for transformers' configuration."""
+        return {}
+
+    @abstractmethod
+    def describe(self, task: Task) -> str:
+        """The answers in words, such as "2 labels (bad, good)"."""
+
+    # Labels
+
+    def label_names(self, cell: Cell) -> list[str]:
+        """The names of labels in a cell."""
+        return [single_value(cell)]
+
+    @abstractmethod
+    def parse_label(self, cell: Cell, text: str, index: Mapping[str, int]) -> Any:
+        """The label of one example.
+
+        :param cell: the label as the file has it.
+        :param text: the example's (first) text.
+        :param index: the model's output for each label name.
+        :raises DataError: the cell is no label; the caller adds file and line.
+        """
+
+    @abstractmethod
+    def label_array(self, labels: Sequence[Any]) -> NDArray[Any]:
+        """Labels of :meth:`parse_label` as one array, shape ``(examples,)``."""
+
+    # Training
+
+    def example(
+        self, tokens: Tokens, label: Any, text_encoder: TextEncoder, generator: Callable[[], np.random.Generator]
+    ) -> tuple[Tokens, Any]:
+        """The input and the target of one example.
+
+        :param label: as :meth:`label_array` holds it; ``None`` of an unlabelled example.
+        :param generator: random numbers of this example in this epoch.
+        :returns: a target is a label, a number, or an int64 array as long as the tokens, with -100 where nothing is
+            asked.
+        """
+        return tokens, label
+
+    def distillation_loss(
+        self, student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, temperature: float
+    ) -> torch.Tensor:
+        """The distance of a student's logits from a teacher's: T²·KL(teacher ∥ student) (Hinton et al., 2015).
+
+        :param student: logits, shape ``(batch, outputs)`` or ``(batch, length, outputs)``; ``teacher`` likewise.
+        :param labels: positions with label -100 do not count.
+        :param temperature: T > 0, by which both are divided.
+        :returns: a scalar, averaged over what counts.
+        """
+        from torch.nn import functional
+
+        counted = labels != IGNORED
+        ours = functional.log_softmax(student.float()[counted] / temperature, dim=-1)
+        theirs = functional.log_softmax(teacher.float()[counted] / temperature, dim=-1)
+        return functional.kl_div(ours, theirs, log_target=True, reduction="batchmean") * temperature**2
+
+    # Decisions and answers
+
+    def decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+        """The decisions: indices of labels, or numbers.
+
+        :param logits: shape ``(examples, outputs)``, or ``(examples, length, outputs)``.
+        :returns: the same shape without the last dimension.
+        :raises DataError: a logit is NaN or infinite.
+        """
+        if not np.isfinite(logits).all():
+            raise DataError("the model's logits are not finite numbers (NaN or infinity)")
+        return self._decide(logits)
+
+    def scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+        """The scores of all labels of each example, the likeliest first.
+
+        :param logits: shape ``(examples, outputs)``.
+        :raises ModelError: a logit is NaN or infinite, or models of this kind score no labels.
+        """
+        if not np.isfinite(logits).all():
+            raise ModelError("the model's logits are not finite numbers (NaN or infinity)")
+        return self._scores(task, logits)
+
+    def columns(self, task: Task, *, every: bool) -> list[str]:
+        """The columns of a table of answers.
+
+        :param every: with the score of every label.
+        """
+        raise ModelError(f"models of kind {self} give no table of answers")
+
+    def row(self, task: Task, scores: Sequence[Score], *, every: bool) -> list[str | float]:
+        """One row of such a table, from the scores of one example."""
+        raise ModelError(f"models of kind {self} give no table of answers")
+
+    def tensors(self, task: Task) -> list[Tensor]:
+        """The outputs of an inference protocol that speaks in tensors; none if this kind has none there."""
+        return []
+
+    def tensor_data(self, task: Task, scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
+        """The flat data of :meth:`tensors`, by name, for the scores of several examples."""
+        return {}
+
+    # Metrics and agreement
+
+    @abstractmethod
+    def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Names of metrics, the headline first; none where nothing is scored."""
+
+    def agreement(self, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float | None:
+        """The fraction of rows for which two models decide alike; ``None`` where they decide nothing.
+
+        :param reference: logits, shape ``(rows, outputs)``; ``candidate`` likewise.
+        """
+        return float((reference.argmax(axis=1) == candidate.argmax(axis=1)).mean())
+
+    def disagreement(self, reference: NDArray[Any], candidate: NDArray[Any]) -> tuple[float, str]:
+        """The distance of two models' decisions, as a fraction, and what it is a fraction of.
+
+        :param reference: of :meth:`decide`; ``candidate`` likewise.
+        """
+        return float((reference != candidate).mean()), "of all"
+
+    def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+        return np.asarray(logits.argmax(axis=-1))
+
+    def _scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+        raise ModelError(f"models of kind {self} score no labels")
+
+
+def single_value(cell: Cell) -> str:
+    """The text of a cell that must hold one value.
+
+    :raises DataError: it is a list.
+    """
+    if isinstance(cell, list):
+        raise DataError(
+            f"expected one label, found the list {', '.join(cell)[:40]!r}",
+            hint="`task=token-classification` takes a label for each word",
+        )
+    return cell
+
+
+def look_up(name: str, index: Mapping[str, int]) -> int:
+    """The model's output for a label.
+
+    :raises DataError: the label is unknown.
+    """
+    if name not in index:
+        raise DataError(
+            f"label {name!r} is not one of {', '.join(index)}",
+            hint="every label must occur in the training split" if name else "the label is empty",
+        )
+    return index[name]

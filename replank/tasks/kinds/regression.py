@@ -1,0 +1,112 @@
+"""Regression: one number for each text or pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank.system.errors import DataError
+from replank.tasks.answers import Score, Tensor
+from replank.tasks.kinds.kind import Cell, Kind, single_value
+
+if TYPE_CHECKING:
+    import torch
+
+    from replank.tasks.task import Task
+
+
+class Regression(Kind):
+    """One number, by mean squared error."""
+
+    name = "regression"
+    head = "SequenceClassification"
+    pipeline = "text-classification"
+    has_label_names = False
+    route = "/predict"
+    serves = "gives numbers"
+
+    def fits(self, config: Mapping[str, Any]) -> bool:
+        """A head with one output, or one that says so."""
+        return len(config.get("id2label") or ("", "")) == 1 or config.get("problem_type") == self.name
+
+    def outputs(self, task: Task) -> int:
+        """One."""
+        return 1
+
+    def head_settings(self, task: Task) -> dict[str, object]:
+        """One output, and the squared error as loss."""
+        return {
+            "num_labels": 1,
+            "problem_type": "regression",
+            "id2label": {0: "value"},
+            "label2id": {"value": 0},
+        }
+
+    def describe(self, task: Task) -> str:
+        """A number."""
+        return "a number"
+
+    def parse_label(self, cell: Cell, text: str, index: Mapping[str, int]) -> float:
+        """The number."""
+        value = single_value(cell)
+        if not is_number(value):
+            raise DataError(f"expected a finite number as label, found {value!r}")
+        return float(value)
+
+    def label_array(self, labels: Sequence[Any]) -> NDArray[Any]:
+        """float32, shape ``(examples,)``."""
+        return np.array(labels, dtype=np.float32)
+
+    def distillation_loss(
+        self, student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, temperature: float
+    ) -> torch.Tensor:
+        """The mean squared difference of the numbers; temperature has no meaning here."""
+        from torch.nn import functional
+
+        return functional.mse_loss(student.float(), teacher.float())
+
+    def columns(self, task: Task, *, every: bool) -> list[str]:
+        """The number."""
+        return ["value"]
+
+    def row(self, task: Task, scores: Sequence[Score], *, every: bool) -> list[str | float]:
+        """The number."""
+        return [scores[0].score]
+
+    def tensors(self, task: Task) -> list[Tensor]:
+        """``value``."""
+        return [Tensor("value", "FP32")]
+
+    def tensor_data(self, task: Task, scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
+        """The numbers."""
+        return {"value": [row[0].score for row in scores]}
+
+    def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Correlations of values and of ranks."""
+        return ("pearson", "spearman")
+
+    def agreement(self, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float | None:
+        """Numbers are no decisions."""
+        return None
+
+    def disagreement(self, reference: NDArray[Any], candidate: NDArray[Any]) -> tuple[float, str]:
+        """The largest difference, as a fraction of the reference's range."""
+        spread = float(np.ptp(reference)) or 1.0
+        return float(np.abs(candidate - reference).max()) / spread, "of their range"
+
+    def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+        return logits[:, 0]
+
+    def _scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+        return [[Score("value", float(row[0]))] for row in logits]
+
+
+def is_number(value: str) -> bool:
+    """Whether a text is a finite number; labels are kept in 32 bits."""
+    try:
+        return abs(float(value)) <= float(np.finfo(np.float32).max)
+    except ValueError:
+        return False

@@ -1,0 +1,91 @@
+"""Token classification: a label for each word, such as named entities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank.system.errors import DataError
+from replank.tasks.answers import Score
+from replank.tasks.kinds.classification import named_labels, softmax_scores
+from replank.tasks.kinds.kind import IGNORED, Cell, Kind, look_up
+from replank.text.words import words_of
+
+if TYPE_CHECKING:
+    from replank.tasks.task import Task
+    from replank.text.tokenization import TextEncoder, Tokens
+
+
+class TokenClassification(Kind):
+    """A label for each word, that of its first token."""
+
+    name = "token-classification"
+    head = "TokenClassification"
+    pipeline = "token-classification"
+    is_per_token = True
+    is_per_word = True
+    takes_pairs = False
+    label_columns = ("ner_tags", "tags", "labels", "label")
+    route = "/ner"
+    serves = "labels each word"
+
+    def outputs(self, task: Task) -> int:
+        """One for each label."""
+        return len(task.labels)
+
+    def head_settings(self, task: Task) -> dict[str, object]:
+        """The labels; transformers knows one loss for this head."""
+        return named_labels(task.labels) | {"problem_type": None}
+
+    def describe(self, task: Task) -> str:
+        """The first labels."""
+        return f"{len(task.labels)} labels ({', '.join(task.labels[:5])}) for each word"
+
+    def label_names(self, cell: Cell) -> list[str]:
+        """The labels of a cell's words."""
+        return _labels(cell)
+
+    def parse_label(self, cell: Cell, text: str, index: Mapping[str, int]) -> NDArray[np.int64]:
+        """The indices of the words' labels, shape ``(words,)``."""
+        names, words = _labels(cell), words_of(text)
+        if len(names) != len(words):
+            raise DataError(
+                f"{len(names)} labels for {len(words)} words",
+                hint="each word needs one: lists in .jsonl, or values with spaces between in .csv and .tsv",
+            )
+        return np.array([look_up(name, index) for name in names], dtype=np.int64)
+
+    def label_array(self, labels: Sequence[Any]) -> NDArray[Any]:
+        """An array of arrays, of different lengths."""
+        array = np.empty(len(labels), dtype=object)
+        array[:] = labels
+        return array
+
+    def example(
+        self, tokens: Tokens, label: Any, text_encoder: TextEncoder, generator: Callable[[], np.random.Generator]
+    ) -> tuple[Tokens, Any]:
+        """Each word's label at its first token."""
+        if label is None:
+            return tokens, None
+        target = np.full(len(tokens), IGNORED, dtype=np.int64)
+        for start, index in zip(tokens.starts, label, strict=True):
+            if start >= 0:
+                target[start] = index
+        return tokens, target
+
+    def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Entity F1 where labels are B-…, I-… and O; accuracy."""
+        if all(label == "O" or label[1:2] == "-" for label in labels):
+            return ("entity_f1", "accuracy")
+        return ("accuracy", "macro_f1")
+
+    def _scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+        """Of words or tokens, shape ``(words, outputs)``."""
+        return softmax_scores(task.labels, logits)
+
+
+def _labels(cell: Cell) -> list[str]:
+    return cell if isinstance(cell, list) else cell.split()
