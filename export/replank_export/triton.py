@@ -6,11 +6,9 @@ to the same length. https://github.com/triton-inference-server/common, ``protobu
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from replank.models.source import Source, require_kind
 from replank.runtime.providers import BUILT_IN, Device, provider_of
 from replank.runtime.session import open_session
 from replank.system.errors import FieldError, ModelError, UsageError
+from replank.system.files import replace_folder
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -66,7 +65,8 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
     :param repository: made if it is not there.
     :param force: replace the model of that name.
     :returns: the model's folder: ``config.pbtxt``, the labels, and the graph as version 1.
-    :raises UsageError: there is a model of that name, or the folder cannot be written.
+    :raises UsageError: there is a model of that name.
+    :raises ReplankError: the folder cannot be written.
     :raises ModelError: a torch model, or a name that Triton does not take.
     :raises ProviderError: the device does not run this precision.
     """
@@ -79,7 +79,8 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
     if target.exists() and not (force and (target / "config.pbtxt").is_file()):
         raise UsageError(f"{target} exists", hint="choose another --name, or replace a model of Triton's with --force")
     session = open_session(source.model_file, device="cpu", threads=1)
-    with _new_folder(target) as folder:
+    # Beside the repository, not in it: Triton may watch it.
+    with replace_folder(target, beside=repository) as folder:
         (folder / "1").mkdir()
         for file in (source.model_file, *sorted(source.folder.glob("*.onnx_data"))):
             shutil.copyfile(file, folder / "1" / file.name)
@@ -132,30 +133,6 @@ def _tensor(node: Any) -> str:
     """The first dimension, of the batch, is Triton's own; -1 is any length."""
     dimensions = ", ".join(str(size) if isinstance(size, int) else "-1" for size in node.shape[1:])
     return f'  name: "{node.name}"\n  data_type: {_TYPES[node.type]}\n  dims: [ {dimensions} ]\n'
-
-
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder that becomes ``target`` when the block ends well; never in the repository, which Triton may watch."""
-    folder, old = (_beside(target.parent, suffix) for suffix in ("partial", "old"))
-    try:
-        folder.mkdir(parents=True)
-        target.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}", hint="choose another OUT") from None
-    try:
-        yield folder
-        if target.exists():
-            target.rename(old)
-        folder.rename(target)
-    finally:
-        for leftover in (folder, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _beside(repository: Path, suffix: str) -> Path:
-    path = repository.resolve()
-    return path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
 
 
 def files_of(folder: Path) -> Sequence[str]:

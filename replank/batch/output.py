@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from replank.system.errors import UsageError
+from replank.system.files import replace_file, replacing_file
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -38,29 +38,19 @@ def write_part(path: Path, names: Sequence[str], rows: Sequence[Answer]) -> None
     :param names: the columns, the same of every part.
     """
     content = _parquet(names, rows) if path.suffix == ".parquet" else _text(path.suffix, names, rows)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        file.write(content)
-        _sync(file)
-    partial.rename(path)
+    replace_file(path, content)
 
 
 def merge(parts: Sequence[Path], names: Sequence[str], out: Path) -> None:
     """All parts, in order, as one file, which replaces ``out`` when it is whole."""
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            if out.suffix == ".parquet":
-                _merge_parquet(parts, names, file)
-            else:
-                file.write(_header(out.suffix, names))
-                for part in parts:
-                    with part.open("rb") as rows:
-                        shutil.copyfileobj(rows, file)
-            _sync(file)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing_file(out) as file:
+        if out.suffix == ".parquet":
+            _merge_parquet(parts, names, file)
+            return
+        file.write(_header(out.suffix, names))
+        for part in parts:
+            with part.open("rb") as rows:
+                shutil.copyfileobj(rows, file)
 
 
 def _text(suffix: str, names: Sequence[str], rows: Sequence[Answer]) -> bytes:
@@ -96,8 +86,3 @@ def _merge_parquet(parts: Sequence[Path], names: Sequence[str], file: Any) -> No
     with parquet.ParquetWriter(file, parquet.read_schema(parts[0])) as writer:
         for part in parts:
             writer.write_table(parquet.read_table(part))
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

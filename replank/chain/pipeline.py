@@ -22,6 +22,7 @@ from replank.runtime.evaluate import evaluate
 from replank.runtime.model import load_model
 from replank.system.environment import machine, versions
 from replank.system.errors import UsageError
+from replank.system.json_files import write_json
 from replank.system.processes import process_count
 from replank.system.progress import progress
 
@@ -99,7 +100,7 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> dict
     onnx = chain.stage("onnx", export, successor, plan.export, data_config)
     int8 = chain.stage("int8", quantize, onnx, plan.quantize, data_config)
     summary = _compare([predecessor, successor, onnx, int8], data)
-    (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_json(out / SUMMARY, summary)
     write_report(out)
     return summary
 

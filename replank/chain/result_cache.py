@@ -8,16 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from replank.system.errors import ArtifactError
+from replank.system.json_files import write_json
 
 Value = TypeVar("Value")
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write a whole file or nothing: beside its place, and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 class Journal:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from replank.chain.budget import Budget, Cost
 from replank.chain.pipeline import Chain
-from replank.chain.result_cache import Journal, write_json
+from replank.chain.result_cache import Journal
 from replank.chain.search_choice import (
     FP32,
     PRECISIONS,
@@ -33,6 +33,8 @@ from replank.runtime.model import load_model
 from replank.runtime.torch_model import require_head
 from replank.system.environment import machine, versions
 from replank.system.errors import ModelError, QualityGateError, UsageError
+from replank.system.files import replace_folder
+from replank.system.json_files import write_json
 from replank.system.processes import process_count
 from replank.system.progress import progress
 
@@ -278,9 +280,6 @@ def _publish(folder: Path, target: Path) -> None:
     """Copy an artifact to where the winner lies; an earlier winner goes once the copy is whole."""
     if (target / MANIFEST).exists() and Artifact.open(target).manifest.digest == Artifact.open(folder).manifest.digest:
         return
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(folder, partial)
-    Artifact.open(partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    with replace_folder(target) as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        Artifact.open(copy)

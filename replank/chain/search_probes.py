@@ -23,6 +23,7 @@ from replank.models.source import Source, open_source
 from replank.runtime.model import load_model
 from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import machine
+from replank.system.files import replace_folder
 from replank.system.progress import progress
 from replank.text.padding import INPUT_NAMES
 from replank.text.tokenizer_files import save_tokenizer
@@ -123,14 +124,11 @@ class Probes:
         folder = self._folder / f"{layers}-{precision}"
         if folder.exists():
             return folder
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        if precision == FP32:
-            self._write_float(layers, partial)
-        else:
-            self._write_int8(self._probe(layers, FP32), self._int8[precision], partial)
-        partial.rename(folder)
+        with replace_folder(folder) as partial:
+            if precision == FP32:
+                self._write_float(layers, partial)
+            else:
+                self._write_int8(self._probe(layers, FP32), self._int8[precision], partial)
         return folder
 
     def _write_float(self, layers: int, folder: Path) -> None:

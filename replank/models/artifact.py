@@ -6,12 +6,9 @@ which lists the sha256 of every other file, how the model was made and from what
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
-import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +17,7 @@ from typing import Any, Literal
 
 from replank.models.card import model_card
 from replank.system.errors import ArtifactError, UsageError
+from replank.system.files import replace_folder, sweep_leftovers
 from replank.tasks.task import Task
 
 MANIFEST = "replank.json"
@@ -125,24 +123,15 @@ def new_artifact(out: Path, *, force: bool) -> Iterator[Path]:
 
     :param force: replace an artifact that is there, which is kept until the new one is whole.
     :raises UsageError: see :func:`require_free`.
-    :raises ArtifactError: the block did not seal the folder, or no folder can be made there.
+    :raises ArtifactError: the block did not seal the folder.
+    :raises ReplankError: no folder can be made there.
     """
-    target = out.resolve()  # of a link, what it points to
-    _sweep(target)
+    sweep_leftovers(out)  # which may put an artifact back, so that ``out`` is not free
     require_free(out, force=force)
-    folder = _sibling(target, "partial")
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise ArtifactError(f"cannot write {out}: {error.strerror}", hint="choose another OUT") from error
-    try:
+    with replace_folder(out) as folder:
         yield folder
         if not (folder / MANIFEST).exists():
             raise ArtifactError(f"the artifact {out} was not sealed")
-        _sync(folder)
-        _replace(folder, target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_free(out: Path, *, force: bool, source: Path | None = None) -> None:
@@ -251,43 +240,3 @@ def _require_writable(out: Path) -> None:
         raise UsageError(f"cannot make {out}: {above} is a file")
     if not os.access(above, os.W_OK | os.X_OK):
         raise UsageError(f"cannot make {out}: {above} is not writable")
-
-
-def _sibling(target: Path, suffix: str) -> Path:
-    """A hidden name beside the artifact's that says whose it is."""
-    return target.with_name(f".{target.name}.{os.getpid()}.{suffix}")
-
-
-def _sweep(target: Path) -> None:
-    """Clear away what killed runs left beside the artifact; a run that still lives keeps its folder.
-
-    A run that was killed between its two renames left an old artifact aside: that one is put back.
-    """
-    ours = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.partial(-old)?")
-    for leftover in list(target.parent.glob(f".{glob.escape(target.name)}.*")):
-        match = ours.fullmatch(leftover.name)
-        # In a container every run may have the same process id: what bears ours is a dead run's.
-        if not match or (int(match[1]) != os.getpid() and Path(f"/proc/{match[1]}").exists()):
-            continue
-        if match[2] and not target.exists():
-            leftover.rename(target)
-        else:
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _replace(folder: Path, target: Path) -> None:
-    """Rename into place; an old artifact steps aside first and is deleted last."""
-    old = _sibling(target, "partial-old")
-    if target.exists() and any(target.iterdir()):
-        target.rename(old)
-    folder.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

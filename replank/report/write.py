@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from replank.report.facts import read_facts
 from replank.report.markdown import to_markdown
 from replank.report.page import to_page
 from replank.report.sections import document
+from replank.system.files import replace_file
 
 PAGE, MARKDOWN = "report.html", "report.md"
 
@@ -22,7 +22,5 @@ def write_report(out: Path, benchmark: Path | None = None) -> Path:
     """
     report = document(read_facts(out, benchmark))
     for name, text in ((PAGE, to_page(report)), (MARKDOWN, to_markdown(report))):
-        partial = out / f".{name}.{os.getpid()}"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(out / name)
+        replace_file(out / name, text)
     return out / PAGE

@@ -10,6 +10,7 @@ import numpy as np
 from replank.data.examples import Dataset
 from replank.runtime.model import Model
 from replank.system.errors import DataError, UsageError
+from replank.system.files import replace_file
 from replank.tasks.glue import GLUE, GlueTask
 
 
@@ -42,7 +43,7 @@ def write_predictions(
             lines = [f"{value:.3f}" for value in np.clip(found, 0, 5)]
         rows = ["index\tprediction", *(f"{index}\t{line}" for index, line in enumerate(lines))]
         path = folder / f"{file}.tsv"
-        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        replace_file(path, "\n".join(rows) + "\n")
         written.append(path)
     return written
 

@@ -7,7 +7,6 @@ kept in the artifact's manifest, and used until the machine or the versions chan
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +17,7 @@ from replank.runtime.providers import PROVIDERS, Device, packages
 from replank.system.environment import machine
 from replank.system.errors import ArtifactError, MissingExtraError, ProviderError
 from replank.system.extras import installed_version
+from replank.system.files import replace_file
 
 if TYPE_CHECKING:
     from replank.models.source import Source
@@ -103,12 +103,4 @@ def _rewrite(artifact: Artifact, table: dict[str, Any]) -> None:
     manifest = Artifact.open(artifact.path).manifest
     if manifest.digest != artifact.manifest.digest:
         raise ArtifactError("the folder holds another artifact by now")
-    new = artifact.path / f".{MANIFEST}.{os.getpid()}"
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            file.write(manifest_text(replace(manifest, providers=table).to_json()))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(artifact.path / MANIFEST)
-    finally:
-        new.unlink(missing_ok=True)
+    replace_file(artifact.path / MANIFEST, manifest_text(replace(manifest, providers=table).to_json()))

@@ -31,7 +31,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which becomes ``path`` when the block ends well; of a link, what it points to.
+    """An open file, which becomes ``path`` when the block ends well; of a link, what it points to.
 
     :raises OSError: the file cannot be written; an old one is as it was.
     """
@@ -82,7 +82,7 @@ def replace_folder(target: Path, *, beside: Path | None = None) -> Iterator[Path
 
 
 def sweep_leftovers(target: Path, *, beside: Path | None = None) -> None:
-    """Delete what killed writers of a folder left; a writer that is still alive keeps its own.
+    """Delete what killed writers of a file or a folder left; a writer that is still alive keeps its own.
 
     A writer that was killed between its two renames left the old folder aside: it is put back.
 

@@ -43,7 +43,7 @@ def test_what_an_earlier_run_answered_is_not_answered_again(
     with pytest.raises(UsageError, match="holds the work of another model, file or choice of columns"):
         batch(source, file, out, BatchConfig(scores=True), run)
     # As a kill in the middle of a write leaves it.
-    (tmp_path / "out.jsonl.work" / "00000004.jsonl.99").write_text("half", encoding="utf-8")
+    (tmp_path / "out.jsonl.work" / ".00000004.jsonl.99.partial").write_text("half", encoding="utf-8")
     summary = batch(source, file, out, BatchConfig(), run)
     assert (summary.rows, summary.resumed_rows) == (ROWS, 128)
     assert asked == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]

@@ -15,7 +15,7 @@ import pytest
 from commands import Replank
 from manifests import TASK, make_manifest, names, write
 from replank.models.artifact import MANIFEST, Artifact, new_artifact, require_free, seal
-from replank.system.errors import ArtifactError, UsageError
+from replank.system.errors import ArtifactError, ReplankError, UsageError
 
 # Writing
 
@@ -150,7 +150,7 @@ def test_an_unwritable_parent_is_refused_early(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_folder_that_cannot_be_made_is_one_error() -> None:
-    with pytest.raises(ArtifactError, match="cannot write /proc/replank-test: No such file"):
+    with pytest.raises(ReplankError, match="cannot write /proc/replank-test: No such file"):
         write(Path("/proc/replank-test"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from replank.system.errors import TrainingError
+from replank.system.files import replace_file, sweep_leftovers
 from replank.system.processes import process_count
 
 _RUN_FILE = "run.json"
@@ -23,6 +24,7 @@ def claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
     :raises TrainingError: the folder holds checkpoints of another run, or what is not a training's.
     """
     run = work / _RUN_FILE
+    sweep_leftovers(run)
     if not run.exists() and work.exists() and any(work.iterdir()):
         raise TrainingError(
             f"{work} is wanted for checkpoints and holds other files", hint="choose another OUT, or move them away"
@@ -34,7 +36,7 @@ def claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
             hint=f"run it with the same ones to resume, or delete {work}",
         )
     work.mkdir(parents=True, exist_ok=True)
-    run.write_text(json.dumps(fingerprint), encoding="utf-8")
+    replace_file(run, json.dumps(fingerprint))
     return checkpoint
 
 
