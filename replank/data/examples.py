@@ -108,7 +108,7 @@ class DataConfig:
     """Where examples come from, and what is asked of them.
 
     :param dataset: a GLUE name, from the hub unless files are given; or any name for the user's own data.
-    :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv or .jsonl; of MNLI also
+    :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv, .jsonl or .parquet; of MNLI also
         ``dev_mismatched``, ``test_mismatched`` and the diagnostics ``ax``. ``validation`` is read as ``dev``.
     :param train: file of the training split; ``dev`` and ``test`` likewise.
     :param text: the text column, or the first of a pair.

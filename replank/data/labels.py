@@ -34,13 +34,13 @@ def label_cells(table: Table, column: str, split: str, kind: Kind) -> list[Cell]
 
 
 def list_cells(table: Table, column: str) -> list[Cell]:
-    """The cells of a column: a JSON list of a .jsonl file is a list, all else a text.
+    """The cells of a column: a list of a .jsonl or .parquet file is a list, all else a text.
 
     :raises DataError: a list holds something else than texts and whole numbers, or nothing.
     """
     cells: list[Cell] = []
     for line, cell in zip(table.lines, table.column(column), strict=True):
-        if table.path.suffix != ".jsonl" or cell[:1] != "[":
+        if not table.has_lists or cell[:1] != "[":
             cells.append(cell)
             continue
         try:
@@ -50,7 +50,7 @@ def list_cells(table: Table, column: str) -> list[Cell]:
             continue
         if not values or not all(type(value) in (str, int) for value in values):
             raise DataError(
-                f"{table.path}, line {line}: expected a list of words or labels, found {cell[:40]!r}",
+                f"{table.where(line)}: expected a list of words or labels, found {cell[:40]!r}",
                 hint="delete rows without any",
             )
         cells.append([str(value) for value in values])
@@ -66,7 +66,7 @@ def word_cells(table: Table, column: str) -> list[list[str]]:
     for line, words in zip(table.lines, lists, strict=True):
         if not words:
             raise DataError(
-                f"{table.path}, line {line}: expected a list of words, found none",
+                f"{table.where(line)}: expected a list of words, found none",
                 hint="delete sentences without words",
             )
     return lists
@@ -87,7 +87,7 @@ def label_names(kind: Kind, cells: list[Cell] | None, table: Table | None) -> tu
     for line, cell in zip(table.lines, cells, strict=True):
         found = _located(table, line, kind.label_names, cell)
         if not found or "" in found:
-            raise DataError(f"{table.path}, line {line}: the label is empty")
+            raise DataError(f"{table.where(line)}: the label is empty")
         names.update(found)
     if len(names) < 2:
         only = repr(next(iter(names))) if names else "none"
@@ -126,7 +126,7 @@ def _located(table: Table, line: int, function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except DataError as error:
-        raise DataError(f"{table.path}, line {line}: {error.message}", hint=error.hint) from None
+        raise DataError(f"{table.where(line)}: {error.message}", hint=error.hint) from None
 
 
 def _index(task: Task, found: set[str], path: Path) -> dict[str, int]:

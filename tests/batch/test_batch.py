@@ -11,7 +11,7 @@ import pytest
 
 from batch_files import ROWS, expected, in_small_windows, read, texts, write
 from commands import Replank
-from replank.batch.file import cut, read_window
+from replank.batch.windows import cut, read_window
 from replank.runtime.model import Model
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")

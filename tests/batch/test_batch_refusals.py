@@ -9,7 +9,7 @@ import pytest
 
 from batch_files import ROWS, read, texts, write
 from commands import Replank, error_lines
-from replank.batch.file import cut, read_window
+from replank.batch.windows import cut, read_window
 from replank.system.errors import DataError
 
 
@@ -24,8 +24,8 @@ from replank.system.errors import DataError
         ("in.csv", b"title\na\n", "cannot tell the text column"),
         ("in.jsonl", b'{"sentence": "a"}\n{"sentence": \n', "line 2 is not JSON"),
         ("in.jsonl", b'{"sentence": "a"}\n["b"]\n', "line 2: expected a JSON object"),
-        ("in.jsonl", b'{"sentence": "a"}\n{"other": "b"}\n', "line 2 has no key 'sentence'"),
-        ("in.parquet", b"PAR1 no, not really", "is no Parquet file"),
+        ("in.jsonl", b'{"sentence": "a"}\n{"other": "b"}\n', "line 2 lacks the key 'sentence' that line 1 has"),
+        ("in.parquet", b"PAR1 no, not really", "is not a Parquet file"),
         ("in.txt", b"a", "the suffix must be one of"),
         ("missing.csv", None, "there is no file"),
     ],

@@ -14,9 +14,10 @@ import pytest
 
 from batch_files import ROWS, expected, in_small_windows, read, texts, write
 from commands import replank_process
-from replank.batch.file import Window
-from replank.batch.run import BatchConfig, Plan, batch
-from replank.models.source import open_source
+from replank.batch.job import BatchConfig, BatchJob
+from replank.batch.run import predict_file
+from replank.batch.windows import Window
+from replank.models.source import Source, open_source
 from replank.runtime.model import Model
 from replank.system.errors import UsageError
 from tiny import sentences
@@ -28,23 +29,23 @@ def test_what_an_earlier_run_answered_is_not_answered_again(
     in_small_windows(monkeypatch)
     file, out, asked = write(tmp_path / "in.csv", texts()), tmp_path / "out.jsonl", []
 
-    def run(plan: Plan, windows: list[Window]) -> Any:
+    def run(source: Source, job: BatchJob, windows: list[Window]) -> Any:
         for window in windows:
             asked.append(window.index)
             if window.index == 4 and len(asked) == 5:
                 raise KeyboardInterrupt
-            plan.answer(model, window)
+            job.answer(model, window)
             yield window.rows
 
     source = open_source(onnx_artifact)
     with pytest.raises(KeyboardInterrupt):
-        batch(source, file, out, BatchConfig(), run)
+        predict_file(source, file, out, BatchConfig(), run)
     assert not out.exists()
-    with pytest.raises(UsageError, match="holds the work of another model, file or choice of columns"):
-        batch(source, file, out, BatchConfig(scores=True), run)
+    with pytest.raises(UsageError, match="holds parts of a run with another model, file or choice of columns"):
+        predict_file(source, file, out, BatchConfig(scores=True), run)
     # As a kill in the middle of a write leaves it.
     (tmp_path / "out.jsonl.work" / ".00000004.jsonl.99.partial").write_text("half", encoding="utf-8")
-    summary = batch(source, file, out, BatchConfig(), run)
+    summary = predict_file(source, file, out, BatchConfig(), run)
     assert (summary.rows, summary.resumed_rows) == (ROWS, 128)
     assert asked == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]
     assert [(row["row"], row["label"]) for row in read(out)] == [
@@ -59,18 +60,18 @@ def test_force_forgets_what_another_run_left(
     in_small_windows(monkeypatch)
     file, out, asked = write(tmp_path / "in.csv", texts()), tmp_path / "out.csv", []
 
-    def run(plan: Plan, windows: list[Window]) -> Any:
+    def run(source: Source, job: BatchJob, windows: list[Window]) -> Any:
         asked.append(len(windows))
         for window in windows[: 3 if len(asked) == 1 else None]:
-            plan.answer(model, window)
+            job.answer(model, window)
             yield window.rows
         if len(asked) == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        batch(open_source(onnx_artifact), file, out, BatchConfig(), run)
+        predict_file(open_source(onnx_artifact), file, out, BatchConfig(), run)
     file.write_text("sentence\nanother file\n", encoding="utf-8")
-    assert batch(open_source(onnx_artifact), file, out, BatchConfig(), run, force=True).resumed_rows == 0
+    assert predict_file(open_source(onnx_artifact), file, out, BatchConfig(), run, force=True).resumed_rows == 0
     assert [row["row"] for row in read(out)] == ["1"]
 
 
@@ -99,13 +100,13 @@ def test_two_runs_at_once_are_refused(onnx_artifact: Path, model: Model, tmp_pat
     file, out = write(tmp_path / "in.csv", texts()), tmp_path / "out.csv"
     source = open_source(onnx_artifact)
 
-    def run(plan: Plan, windows: list[Window]) -> Any:
+    def run(source: Source, job: BatchJob, windows: list[Window]) -> Any:
         with pytest.raises(UsageError, match="another process works in"):
-            batch(source, file, out, BatchConfig(), run)
-        plan.answer(model, windows[0])
+            predict_file(source, file, out, BatchConfig(), run)
+        job.answer(model, windows[0])
         yield windows[0].rows
 
-    assert batch(source, file, out, BatchConfig(), run).rows == ROWS
+    assert predict_file(source, file, out, BatchConfig(), run).rows == ROWS
 
 
 def test_memory_does_not_grow_with_the_file(onnx_artifact: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replank.batch.file import cut
+from replank.batch.windows import cut
 from replank.runtime.model import Model
 from tiny import sentences
 
