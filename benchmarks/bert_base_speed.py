@@ -59,11 +59,16 @@ def main() -> None:
         quantize(open_source(folder / "onnx-6"), folder / "int8-6", DynamicInt8())
         models = tuple(str(folder / name) for name in ("torch-12", "torch-6", "onnx-6", "int8-6"))
         config = BenchmarkConfig(
-            models=models, batch_sizes=(1, 8), lengths=(16, 128), rounds=arguments.rounds, min_seconds=4.0
+            models=models,
+            batch_sizes=(1, 8),
+            lengths=(16, 128),
+            rounds=arguments.rounds,
+            min_seconds=4.0,
+            max_seconds=0.0,
         )
         with progress("benchmark", config.units) as advance:
             result = benchmark(config, advance)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    arguments.out.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
     Console().print(render(result))
     sys.stdout.write(f"written to {arguments.out}\n")
 

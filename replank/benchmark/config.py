@@ -1,27 +1,26 @@
-"""What a benchmark measures: models, in their ways to run, at shapes or on real texts, and for how long."""
+"""The configuration of a benchmark: models and their variants, shapes or real texts, and how long to measure."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from replank.benchmark.result import Shape
 from replank.models.artifact import MODEL_FILES
-from replank.runtime.provider_choice import Auto
-from replank.runtime.providers import PROVIDERS, Device
+from replank.runtime.providers import PROVIDERS, Device, provider_of
 from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode
-from replank.system.errors import UsageError
-
-# A batch size, and the tokens of each text or ``None``: the lengths that real texts have.
-Cell = tuple[int, int | None]
+from replank.system.errors import FieldError
+from replank.system.settings import setting
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One model in one way to run it: a process of its own, a line of the tables.
+    """One model on one device in one mode: a process of its own, a line of the tables.
 
-    :param name: what it is shown as, which tells it from the others.
+    :param name: its unique name in the result.
     :param model: a folder, or a name on the hub.
     """
 
@@ -33,78 +32,83 @@ class Variant:
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """What is measured.
+    """The configuration of a benchmark.
 
-    A cell is one batch size with one length, or with the lengths of real texts. In each round each variant measures
-    each cell, one right after the other, so that a machine that slows down slows all of them.
+    In each round each variant measures each shape, one right after the other, so that a machine that slows down slows
+    all of them.
 
     :param models: folders, or names on the hub.
     :param batch_sizes: texts that run together.
     :param lengths: tokens of each text, special tokens included; there is no padding.
-    :param texts: real texts, each one or a pair, measured instead of ``lengths``, padded as in
-        use; of a batch size the first 16 batches.
-    :param rounds: turns that each variant has at each cell, at least.
-    :param max_seconds: until then, counted from the first turn, cells go on whose ratios are not known to ±5 % yet.
-    :param min_seconds: least time measured for each variant and cell, over all ``rounds``.
-    :param min_iterations: least samples of each variant and cell in each round.
-    :param warmup: runs before the samples of the first turn; before later ones at most one, of a long run none.
-    :param threads: threads of one operator, held to as many cores; the cores that this process may use where ``None``.
-    :param devices: each model runs on each; one that cannot run there is an error. ``auto`` alone: wherever it can.
+    :param texts: real texts, each one or a pair, measured instead of ``lengths``, padded as in use; the first 16
+        batches of each batch size.
+    :param rounds: the least number of interleaved rounds.
+    :param max_seconds: the time, from the first turn, for more rounds of shapes whose ratios are not known to ±5 % yet.
+    :param min_seconds: the least time measured for each variant and shape, over all ``rounds``.
+    :param min_iterations: the least number of samples of each variant and shape in each round.
+    :param warmup: runs before the samples of the first round; in later rounds at most one, and none if a run is long.
+    :param threads: threads of one operator, pinned to as many cores; ``None`` for all cores that this process may use.
+    :param devices: each model runs on each, and it is an error if one cannot. ``auto``, alone: wherever it can.
     :param torch_modes: each torch model runs in each.
-    :param baseline: the variant, by its name, that the others' ratios are to; the first where ``None``.
+    :param baseline: the name of the variant that ratios refer to; ``None`` for the first.
     :param seed: of the token ids.
-    :raises UsageError: a value out of range.
+    :raises FieldError: a value out of range.
     """
 
     models: tuple[str, ...]
-    batch_sizes: tuple[int, ...] = (1, 8)
-    lengths: tuple[int, ...] = (16, 128)
+    batch_sizes: tuple[int, ...] = setting((1, 8), "Texts that run together.", flag="batch-size")
+    lengths: tuple[int, ...] = setting((16, 128), "Tokens of each text.", flag="length")
     texts: tuple[tuple[str, ...], ...] = ()
-    rounds: int = 5
-    max_seconds: float = 0.0
+    rounds: int = setting(5, "Interleaved rounds over all models, at least.")
+    max_seconds: float = setting(150.0, "For more rounds where a ratio is not known to 5 % yet.")
     min_seconds: float = 0.5
     min_iterations: int = 1
     warmup: int = 2
-    threads: int | None = None
-    devices: tuple[Device | Auto, ...] = ("cpu",)
-    torch_modes: tuple[TorchMode, ...] = (DEFAULT_MODE,)
-    baseline: str | None = None
+    threads: int | None = setting(None, "Threads of one operator; by default all available cores.")
+    devices: tuple[Device, ...] = setting(
+        ("cpu",),
+        "Execution providers; each model runs on each. auto: wherever it can run.",
+        flag="device",
+        choices=(*PROVIDERS, "auto"),
+    )
+    torch_modes: tuple[TorchMode, ...] = setting(
+        (DEFAULT_MODE,), "Modes of torch models; compiled is torch.compile.", flag="torch"
+    )
+    baseline: str | None = setting(None, "The variant that ratios refer to; by default the first.")
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise UsageError("no model to measure; expected at least one")
+            raise FieldError("models", self.models, "at least one model")
         for name in ("batch_sizes", "lengths"):
             values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise UsageError(f"{name}: {', '.join(map(str, values)) or 'none'}; expected some, each once")
-        least = {"rounds": 1, "min_iterations": 1, "warmup": 0}
-        numbers = [(name, getattr(self, name), bound) for name, bound in least.items()]
-        numbers += [("batch-size", value, 1) for value in self.batch_sizes]
-        numbers += [("length", value, 1) for value in self.lengths]
-        numbers += [("threads", self.threads, 1)] if self.threads is not None else []
-        for name, value, bound in numbers:
-            if value < bound:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: expected at least {bound}")
+            if not _are_distinct(values) or min(values) < 1:
+                raise FieldError(name, values, "numbers of 1 or more, each once")
+        least = {"rounds": 1, "min_iterations": 1, "warmup": 0, "threads": 1}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value is not None and value < bound:
+                raise FieldError(name, value, f"at least {bound}")
         for name in ("min_seconds", "max_seconds"):
-            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 or more")
-        if self.texts and len(self.texts) < max(self.batch_sizes):
-            raise UsageError(f"{len(self.texts)} texts; expected at least --batch-size {max(self.batch_sizes)}")
+            value = getattr(self, name)
+            if not (value >= 0 and math.isfinite(value)):
+                raise FieldError(name, value, "0 or more seconds")
+        if self.texts and len(self.texts) < (size := max(self.batch_sizes)):
+            raise FieldError("batch_sizes", size, f"at most {len(self.texts)}, the number of texts")
         self._require_choices()
 
     def _require_choices(self) -> None:
-        if not self.devices or len(set(self.devices)) != len(self.devices) or (self.is_auto and len(self.devices) > 1):
-            raise UsageError(
-                f"--device {', '.join(self.devices) or 'none'}: expected some, each once, or auto alone",
-            )
-        known = set(self.torch_modes) <= set(get_args(TorchMode))
-        if not self.torch_modes or len(set(self.torch_modes)) != len(self.torch_modes) or not known:
-            allowed = ", ".join(get_args(TorchMode))
-            raise UsageError(f"--torch {', '.join(self.torch_modes) or 'none'}: expected some of {allowed}, each once")
+        if not _are_distinct(self.devices) or (self.is_auto and len(self.devices) > 1):
+            raise FieldError("devices", self.devices, "devices, each once, or auto alone")
+        for device in self.devices:
+            if device != "auto":
+                provider_of(device)
+        modes = get_args(TorchMode)
+        if not _are_distinct(self.torch_modes) or not set(self.torch_modes) <= set(modes):
+            raise FieldError("torch_modes", self.torch_modes, f"some of {', '.join(modes)}, each once")
         names = [variant.name for variant in self.variants]
         if self.baseline is not None and self.baseline not in names:
-            raise UsageError(f"--baseline {self.baseline}: expected one of {', '.join(names)}")
+            raise FieldError("baseline", self.baseline, f"one of {', '.join(names)}")
 
     @property
     def is_auto(self) -> bool:
@@ -113,8 +117,8 @@ class BenchmarkConfig:
 
     @property
     def variants(self) -> list[Variant]:
-        """All that is measured side by side."""
-        devices = list(PROVIDERS) if self.is_auto else [device for device in self.devices if device != "auto"]
+        """All variants, in the order of the models."""
+        devices = list(PROVIDERS) if self.is_auto else self.devices
         found = []
         for short, model in zip(short_names(self.models), self.models, strict=True):
             is_onnx = (Path(model) / MODEL_FILES["onnx"]).exists()
@@ -127,23 +131,28 @@ class BenchmarkConfig:
         return found
 
     @property
-    def cells(self) -> list[Cell]:
-        """All pairs of batch size and length."""
+    def shapes(self) -> list[Shape]:
+        """All combinations of batch size and length."""
         lengths: tuple[int | None, ...] = (None,) if self.texts else self.lengths
-        return [(batch_size, length) for length in lengths for batch_size in self.batch_sizes]
+        return [Shape(batch_size, length) for length in lengths for batch_size in self.batch_sizes]
 
     @property
     def units(self) -> int:
-        """What the amounts that :func:`benchmark` gives to its ``progress`` add up to."""
-        return self.rounds * len(self.cells) * len(self.variants)
+        """The sum of the amounts that :func:`benchmark` reports to its ``progress``."""
+        return self.rounds * len(self.shapes) * len(self.variants)
 
 
 def short_names(models: tuple[str, ...]) -> list[str]:
-    """The folders' own names where they tell the models apart: paths mean nothing on another machine.
+    """The folders' own names if they tell the models apart, since paths mean nothing on another machine.
 
-    A model that is listed twice, to see how far equal things measure apart, is numbered.
+    A model that is listed more than once, to see how far apart equal models measure, is numbered.
     """
     short = [Path(model).resolve().name if Path(model).exists() else model for model in models]
     names = short if len(set(short)) == len(set(models)) else list(models)
     seen = [names[: index + 1].count(name) for index, name in enumerate(names)]
     return [name if number == 1 else f"{name} ({number})" for name, number in zip(names, seen, strict=True)]
+
+
+def _are_distinct(values: Sequence[object]) -> bool:
+    """Whether there are values, all different."""
+    return bool(values) and len(set(values)) == len(values)

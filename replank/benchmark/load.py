@@ -1,4 +1,4 @@
-"""How busy others kept our cores during a measurement: the kernel's own count, less what our processes used."""
+"""The load of other processes during a measurement: the kernel's count for our cores, less our own processes' use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _PROC = Path("/proc")
 
 
 class OtherLoad:
-    """Started when it is made.
+    """A meter of other processes' load, which starts when it is created.
 
-    :param ours: the processes whose use is not others'; this one is always ours.
-    :param cores: the cores that are looked at; those that this process may use where ``None``.
-    :param root: where the kernel shows its counts.
+    :param ours: ids of processes that are not others, besides this one.
+    :param cores: the cores to look at; ``None`` for those that this process may use.
+    :param root: the kernel's ``/proc``.
     """
 
     def __init__(self, ours: Iterable[int], cores: Iterable[int] | None = None, root: Path = _PROC) -> None:
@@ -24,7 +24,7 @@ class OtherLoad:
         self._start = self._read()
 
     def cores(self) -> float | None:
-        """How many cores others used on average since the start; ``None`` where the kernel does not tell."""
+        """The cores that others used on average since the start; ``None`` if the kernel does not report it."""
         now = self._read()
         if self._start is None or now is None:
             return None
@@ -32,7 +32,7 @@ class OtherLoad:
         return max(0.0, (busy - ours) / total * len(self._cores)) if total > 0 else None
 
     def _read(self) -> tuple[int, int, int] | None:
-        """Ticks that the cores were busy, that they had, and that our processes used."""
+        """Ticks of the cores: busy, in total, and used by our processes."""
         try:
             lines = [line.split() for line in (self._root / "stat").read_text(encoding="ascii").splitlines()]
             ticks = [[int(value) for value in line[1:9]] for line in lines if line and line[0] in self._cores]
@@ -43,7 +43,7 @@ class OtherLoad:
             return None
 
     def _used_by(self, process: int) -> int:
-        """User and system time; the name before them, in brackets, may hold anything."""
+        """User and system ticks, which follow the process's name in parentheses, itself any text."""
         fields = (self._root / str(process) / "stat").read_text(encoding="utf-8", errors="replace")
         after_name = fields.rpartition(")")[2].split()
         return int(after_name[11]) + int(after_name[12])

@@ -1,4 +1,4 @@
-"""The near end of a benchmark's worker process: starts it, asks it, and leaves no child behind."""
+"""The parent's side of a benchmark's worker process: starts it, sends requests, and leaves no child behind."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import replank.system.errors
 from replank.benchmark.config import Variant
+from replank.benchmark.messages import Failure, Load, Samples, Turn
+from replank.benchmark.result import ModelFacts
 from replank.system.child_process import ChildProcess
 from replank.system.errors import ReplankError
+from replank.system.typed_json import dataclass_from_json
 
+Answer = TypeVar("Answer")
 _STDERR_LINES = 5
 _STDERR_BYTES = 4000
 # -P: a module in the working directory must not be imported in place of a library.
@@ -22,21 +27,16 @@ _COMMAND = (sys.executable, "-P", "-c", "from replank.benchmark.worker import ma
 
 
 class WorkerProcess(ChildProcess):
-    """A process that holds one loaded model. Entering starts it and waits until the model is loaded.
+    """A process that holds one loaded model; entering it waits until the model is loaded.
 
-    :param texts: real texts, for cells without a length.
+    :param texts: real texts, for turns without a length.
     """
 
+    facts: ModelFacts
+
     def __init__(self, variant: Variant, threads: int | None, texts: tuple[tuple[str, ...], ...] = ()) -> None:
-        self.facts: dict[str, Any] = {}
         self.peak_memory_bytes = 0
-        self._settings = {
-            "model": variant.model,
-            "device": variant.device,
-            "mode": variant.mode,
-            "threads": threads,
-            "texts": texts,
-        }
+        self._load = Load(variant.model, variant.device, variant.mode, threads, texts)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
@@ -52,26 +52,25 @@ class WorkerProcess(ChildProcess):
 
     @property
     def process_id(self) -> int:
-        """The system's number of the process."""
+        """The process's id."""
         return self._process.pid
 
-    def measure(self, command: dict[str, Any]) -> tuple[list[float], float | None]:
-        """Milliseconds of each run; and the joules of all, where the machine tells.
+    def measure(self, turn: Turn) -> Samples:
+        """Take one turn.
 
-        :raises ReplankError: the worker's own error, or the last it said before it died.
+        :raises ReplankError: the worker's own error, or its last lines of stderr before it died.
         """
-        answer = self._ask(command)
-        self.peak_memory_bytes = answer["peak_memory_bytes"]
-        samples: list[float] = answer["samples"]
-        return samples, answer["joules"]
+        samples = self._ask(turn, Samples)
+        self.peak_memory_bytes = samples.peak_memory_bytes
+        return samples
 
     def _begin(self) -> None:
-        self.facts = self._ask(self._settings)
+        self.facts = self._ask(self._load, ModelFacts)
 
-    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, request: Load | Turn, kind: type[Answer]) -> Answer:
         assert self._process.stdin and self._process.stdout  # noqa: S101 - both were asked for
         try:
-            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.write(json.dumps(asdict(request)) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except BrokenPipeError:
@@ -80,8 +79,8 @@ class WorkerProcess(ChildProcess):
             raise self._death()
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise _same_error(answer)
-        return answer
+            raise _same_error(dataclass_from_json(Failure, answer))
+        return dataclass_from_json(kind, answer)
 
     def _death(self) -> ReplankError:
         code = self._process.wait()
@@ -91,8 +90,8 @@ class WorkerProcess(ChildProcess):
         said = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-_STDERR_LINES:]
         last = "\n".join(said) or "it said nothing"
         return ReplankError(
-            f"the process that measured {self._settings['model']} died ({how}):\n{last}",
-            hint="signal 9 without a word often means too little memory" if code == -9 else None,
+            f"the process that measured {self._load.model} died ({how}):\n{last}",
+            hint="signal 9 without a message often means too little memory" if code == -9 else None,
         )
 
     def _end(self) -> None:
@@ -102,12 +101,12 @@ class WorkerProcess(ChildProcess):
             try:
                 if stream:
                     stream.close()
-            except BrokenPipeError:  # a question that a dead worker never read
+            except BrokenPipeError:  # a request that a dead worker never read
                 pass
 
 
-def _same_error(answer: dict[str, Any]) -> ReplankError:
+def _same_error(failure: Failure) -> ReplankError:
     """The worker's error as one of the same class, with its exit code."""
-    kind = getattr(replank.system.errors, answer["error"], ReplankError)
-    error: ReplankError = kind(answer["message"], hint=answer["hint"])
+    kind = getattr(replank.system.errors, failure.error, ReplankError)
+    error: ReplankError = kind(failure.message, hint=failure.hint)
     return error

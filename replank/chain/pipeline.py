@@ -198,6 +198,7 @@ def _compare(sources: list[Source], data: Dataset) -> dict[str, Any]:
         lengths=(length,),
         rounds=10,
         min_seconds=2.0,
+        max_seconds=0.0,
     )
     with progress("compare", config.units) as advance:
         speed = benchmark(config, advance)
@@ -210,7 +211,7 @@ def _compare(sources: list[Source], data: Dataset) -> dict[str, Any]:
         "split": split,
         "rows": len(examples),
         "length": length,
-        "disturbed": speed["disturbed"],
+        "disturbed": speed.is_disturbed,
         "machine": machine(),
         "versions": versions(),
         "models": [
@@ -219,11 +220,11 @@ def _compare(sources: list[Source], data: Dataset) -> dict[str, Any]:
                 "folder": source.folder.name,
                 "metrics": _metrics(source, data),
                 "bytes": source.model_file.stat().st_size,
-                "p50_ms": cell["p50_ms"],
-                "speed_up": speed["cells"][0]["p50_ms"] / cell["p50_ms"],
+                "p50_ms": cell.p50_ms,
+                "speed_up": speed.cells[0].p50_ms / cell.p50_ms,
             }
             for name, source, cell in zip(
-                (*names, "successor, ONNX fp32", "successor, ONNX INT8"), sources, speed["cells"], strict=True
+                (*names, "successor, ONNX fp32", "successor, ONNX INT8"), sources, speed.cells, strict=True
             )
         ],
     }

@@ -66,7 +66,7 @@ def benchmark(
     The first one is the baseline of the ratios. With --texts or a task's data, real texts give the lengths. --json
     keeps every sample; replank report takes that.
     """
-    from replank.benchmark.run import INTERRUPTED, BenchmarkConfig
+    from replank.benchmark.run import BenchmarkConfig
     from replank.benchmark.run import benchmark as measure_speed
     from replank.benchmark.table import render
     from replank.system.progress import progress
@@ -77,13 +77,13 @@ def benchmark(
     with progress("benchmark", config.units) as advance:
         result = measure_speed(config, advance)
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
     else:
         console().print(render(result))
-    if stopped := result["stopped"]:
-        if stopped["error"] == INTERRUPTED:
+    if stopped := result.stopped:
+        if stopped.is_interrupt:
             raise KeyboardInterrupt
-        raise ReplankError(stopped["error"], hint=stopped["hint"])
+        raise ReplankError(stopped.error, hint=stopped.hint)
 
 
 COMMANDS = (benchmark,)

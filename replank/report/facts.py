@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from replank.benchmark.result import Benchmark
 from replank.models.artifact import MANIFEST, TRAINING, Artifact, Manifest
 from replank.system.errors import DataError, UsageError
 
@@ -45,7 +46,7 @@ class Facts:
     name: str
     stages: list[Stage]
     summary: dict[str, Any] | None
-    benchmark: dict[str, Any] | None
+    benchmark: Benchmark | None
 
 
 def read_facts(out: Path, benchmark: Path | None = None) -> Facts:
@@ -67,7 +68,7 @@ def read_facts(out: Path, benchmark: Path | None = None) -> Facts:
         out.resolve().name,
         stages,
         _read_result(out / SUMMARY, "models", "metrics") if (out / SUMMARY).is_file() else None,
-        _read_result(given, "cells", "samples_ms") if given else None,
+        _read_benchmark(given) if given else None,
     )
 
 
@@ -84,6 +85,15 @@ def _depth(stage: Stage) -> int:
     while parent:
         depth, parent = depth + 1, (parent["manifest"] or {}).get("parent")
     return depth
+
+
+def _read_benchmark(file: Path) -> Benchmark:
+    try:
+        return Benchmark.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file} is no result that can be shown: {type(error).__name__}: {error}") from None
+    except DataError as error:
+        raise DataError(f"{file} is no result that can be shown: {error.message}", hint=error.hint) from None
 
 
 def _read_result(file: Path, part: str, key: str) -> dict[str, Any]:

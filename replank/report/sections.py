@@ -155,8 +155,11 @@ def _providers(stages: Sequence[Stage]) -> list[Block]:
 
 def _machine(facts: Facts) -> list[Block]:
     """Where the speed was measured, or else the last artifact was made."""
-    source = facts.benchmark or facts.summary or facts.stages[-1].manifest.made_by
-    machine, versions = source["machine"], source["versions"]
+    if facts.benchmark:
+        machine, versions = facts.benchmark.machine, facts.benchmark.versions
+    else:
+        source = facts.summary or facts.stages[-1].manifest.made_by
+        machine, versions = source["machine"], source["versions"]
     rows = [
         ("CPU", f"{machine['cpu']}, {machine['cores']} cores, {machine['architecture']}"),
         ("instruction sets", ", ".join(machine["instruction_sets"])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from replank.benchmark.result import Benchmark, Cell
 from replank.charts.scatter import Point, pareto_front, scatter_chart
 from replank.report.document import Block, Figure, Grid, Heading, Paragraph
 from replank.report.facts import Facts, Stage
@@ -34,40 +35,39 @@ def _summary(summary: dict[str, Any]) -> Grid:
     return Grid(("model", "MB", "p50 ms", "texts/s", "speed-up"), rows, note=note)
 
 
-def _benchmark_models(result: dict[str, Any]) -> Grid:
+def _benchmark_models(result: Benchmark) -> Grid:
     rows = [
         (
-            model["name"],
-            f"{model['kind']} {model['precision']}",
-            model["provider"] or f"torch, {model['device']}",
-            str(model["layers"]),
-            f"{model['model_bytes'] / 1e6:.1f}",
-            f"{model['load_seconds']:.1f}",
-            f"{model['peak_memory_bytes'] / 1e6:.0f}",
-            str(model["threads"]),
+            model.name,
+            f"{model.kind} {model.precision}",
+            model.provider or f"torch, {model.device}",
+            str(model.layers),
+            f"{model.model_bytes / 1e6:.1f}",
+            f"{model.load_seconds:.1f}",
+            f"{model.peak_memory_bytes / 1e6:.0f}",
+            str(model.threads),
         )
-        for model in result["models"]
+        for model in result.models
     ]
-    left_out = " ".join(f"{name} is left out: {reason}." for name, reason in result["left_out"].items())
+    left_out = " ".join(f"{name} is left out: {reason}." for name, reason in result.left_out.items())
     columns = ("model", "kind", "runs on", "layers", "MB", "load s", "peak MB", "threads")
     return Grid(columns, rows, names=3, note=left_out)
 
 
-def _benchmark_cells(result: dict[str, Any]) -> list[Block]:
+def _benchmark_cells(result: Benchmark) -> list[Block]:
     """A table for each batch size and length, all with the same columns."""
-    baseline = result["baseline"]
-    has_energy = any(cell["joules_per_text"] is not None for cell in result["cells"])
+    has_energy = any(cell.joules_per_text is not None for cell in result.cells)
     columns = ["model", "p50 ms", "p50, 95 %", "p90 ms", "p95 ms", "p99 ms", "texts/s"]
-    columns += ["J/text"] * has_energy + [f"times as fast as {baseline}, 95 %"]
+    columns += ["J/text"] * has_energy + [f"times as fast as {result.baseline}, 95 %"]
     blocks: list[Block] = []
-    for batch_size, length in dict.fromkeys((cell["batch_size"], cell["length"]) for cell in result["cells"]):
-        cells = [cell for cell in result["cells"] if (cell["batch_size"], cell["length"]) == (batch_size, length)]
-        size = f"{batch_size} text{'s' * (batch_size > 1)} at a time"
-        blocks.append(Paragraph(f"{size}, " + (f"of {length} tokens each:" if length else "real texts, padded:")))
-        blocks.append(Grid(columns, [_cell_row(cell, baseline, has_energy) for cell in cells]))
-    used = result["other_load"]
-    if result["disturbed"]:
-        others = f" Others used {used:.1f} of {result['machine']['cores']} cores." if used else ""
+    for shape in result.shapes:
+        size = f"{shape.batch_size} text{'s' * (shape.batch_size > 1)} at a time"
+        lengths = f"of {shape.length} tokens each:" if shape.length else "real texts, padded:"
+        blocks.append(Paragraph(f"{size}, {lengths}"))
+        blocks.append(Grid(columns, [_cell_row(cell, result.baseline, has_energy) for cell in result.at(shape)]))
+    if result.is_disturbed:
+        used = result.other_load
+        others = f" Others used {used:.1f} of {result.machine['cores']} cores." if used else ""
         blocks.append(
             Paragraph(
                 f"The machine was busy while this was measured.{others} Latencies are longer than on a quiet one; "
@@ -77,26 +77,23 @@ def _benchmark_cells(result: dict[str, Any]) -> list[Block]:
     return blocks
 
 
-def _cell_row(cell: dict[str, Any], baseline: str, has_energy: bool) -> list[str]:
-    low, high = cell["intervals_ms"]["p50"]
-    ratio, joules = cell["ratio"], cell["joules_per_text"]
-    shown = "baseline"
-    if cell["model"] != baseline:
-        shown = f"{ratio['estimate']:.2f} ({ratio['interval'][0]:.2f}-{ratio['interval'][1]:.2f})"
+def _cell_row(cell: Cell, baseline: str, has_energy: bool) -> list[str]:
+    low, high = cell.intervals_ms["p50"]
+    joules = cell.joules_per_text
     return [
-        cell["model"],
-        f"{cell['p50_ms']:.2f}",
+        cell.model,
+        f"{cell.p50_ms:.2f}",
         f"{low:.2f}-{high:.2f}",
-        *(f"{cell[name]:.2f}" for name in ("p90_ms", "p95_ms", "p99_ms")),
-        f"{cell['texts_per_second']:.1f}",
+        *(f"{value:.2f}" for value in (cell.p90_ms, cell.p95_ms, cell.p99_ms)),
+        f"{cell.texts_per_second:.1f}",
         *([f"{joules:.3g}" if joules is not None else ""] if has_energy else []),
-        shown,
+        "baseline" if cell.model == baseline else str(cell.ratio),
     ]
 
 
 def _trade_off(facts: Facts) -> list[Block]:
     """Quality against latency, where both are known of at least two models and of the same rows."""
-    if facts.benchmark and not facts.benchmark["same_task"]:
+    if facts.benchmark and not facts.benchmark.is_same_task:
         text = "The models of the benchmark are of different tasks, or were scored on different rows: only their speed"
         return [Paragraph(f"{text} is compared.")]
     points, metric, shape = _points(facts)
@@ -112,18 +109,12 @@ def _trade_off(facts: Facts) -> list[Block]:
 
 def _points(facts: Facts) -> tuple[list[Point], str, str]:
     if facts.benchmark:
-        cells = facts.benchmark["cells"]
-        batch_size, length = cells[0]["batch_size"], cells[0]["length"]
-        p50 = {
-            cell["model"]: cell["p50_ms"]
-            for cell in cells
-            if (cell["batch_size"], cell["length"]) == (batch_size, length)
-        }
-        scored = [model for model in facts.benchmark["models"] if model["quality"]]
-        points = [Point(model["name"], p50[model["name"]], _first(model["quality"]["metrics"])) for model in scored]
-        metric = next(iter(scored[0]["quality"]["metrics"])) if scored else ""
-        shown = f"{length} tokens" if length else "real texts"
-        return points, metric, f"{batch_size} x {shown}"
+        shape = facts.benchmark.shapes[0]
+        p50 = {cell.model: cell.p50_ms for cell in facts.benchmark.at(shape)}
+        scored = [(model.name, *model.headline) for model in facts.benchmark.models if model.headline]
+        points = [Point(name, p50[name], value) for name, _, value in scored]
+        metric = scored[0][1] if scored else ""
+        return points, metric, f"{shape.batch_size} x " + (f"{shape.length} tokens" if shape.length else "real texts")
     if facts.summary:
         models = facts.summary["models"]
         points = [Point(model["name"], model["p50_ms"], _first(model["metrics"])) for model in models]

@@ -293,6 +293,6 @@ def require_onnxruntime() -> None:
 
 
 def installation() -> str:
-    """The commands that install ONNX Runtime."""
+    """The command that installs ONNX Runtime."""
     extras = (row.extra for row in PROVIDERS.values() if isinstance(row, BuiltIn))
-    return " or ".join(f'pip install "replank[{extra}]"' for extra in extras)
+    return "pip install " + " or ".join(f'"replank[{extra}]"' for extra in extras)

@@ -17,14 +17,16 @@ def setting(
     default_factory: Callable[[], Any] | Any = MISSING,
     variants: Mapping[str, type] | None = None,
     flag: str | None = None,
+    choices: tuple[str, ...] | None = None,
 ) -> Any:
     """A dataclass field with the metadata that a command line and the documentation are made from.
 
     :param help: one or two sentences; a choice of values comes from the field's ``Literal`` type.
     :param variants: of a field that is itself a configuration: its possible types by name.
+    :param choices: the possible values, or elements of a tuple, where no ``Literal`` lists them.
     :param flag: the name of the option where it is not the field's own, such as ``"batch-size"``.
     """
-    metadata = {"help": help, "variants": variants, "flag": flag}
+    metadata = {"help": help, "variants": variants, "flag": flag, "choices": choices}
     if default_factory is not MISSING:
         return field(default_factory=default_factory, metadata=metadata)
     return field(default=default, metadata=metadata)

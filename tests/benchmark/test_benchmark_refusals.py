@@ -14,19 +14,26 @@ import pytest
 from commands import Replank, error_lines
 from replank.benchmark import process as benchmark_process
 from replank.benchmark.config import short_names
+from replank.benchmark.messages import Turn
 from replank.benchmark.process import WorkerProcess
 from replank.benchmark.run import BenchmarkConfig, benchmark
 from replank.data.examples import DataConfig
-from replank.system.errors import ModelError, ReplankError, UsageError
+from replank.system.errors import FieldError, ModelError, ReplankError
 from variants import variant
 
-CELL = {"batch_size": 1, "length": 8, "seed": 0, "warmup": 1, "min_iterations": 3, "min_seconds": 0.0, "first": True}
+TURN = Turn(batch_size=1, length=8, seed=0, warmup=1, is_first=True, min_iterations=3, min_seconds=0.0)
 
 
 def test_what_was_measured_before_a_death_is_kept(onnx_artifact: Path) -> None:
     """The workers die in the second round: the first round is the result, and the error is told."""
     config = BenchmarkConfig(
-        (str(onnx_artifact), str(onnx_artifact)), batch_sizes=(1,), lengths=(8,), rounds=9, min_seconds=0.0, threads=1
+        (str(onnx_artifact), str(onnx_artifact)),
+        batch_sizes=(1,),
+        lengths=(8,),
+        rounds=9,
+        min_seconds=0.0,
+        max_seconds=0.0,
+        threads=1,
     )
     turns: list[str] = []
 
@@ -37,14 +44,15 @@ def test_what_was_measured_before_a_death_is_kept(onnx_artifact: Path) -> None:
                 os.kill(child, 9)
 
     result = benchmark(config, kill)
-    assert {len(cell["samples_ms"]) for cell in result["cells"]} == {1}
-    assert "died (signal 9)" in result["stopped"]["error"]
+    assert {len(cell.samples_ms) for cell in result.cells} == {1}
+    assert result.stopped is not None
+    assert "died (signal 9)" in result.stopped.error
 
 
 def test_a_length_beyond_a_model_is_refused_before_anything_is_measured(onnx_artifact: Path) -> None:
     turns: list[str] = []
     config = BenchmarkConfig((str(onnx_artifact),), lengths=(16, 65))
-    with pytest.raises(UsageError, match="--length 65: onnx takes at most 64 tokens"):
+    with pytest.raises(FieldError, match="`lengths` is 65; expected at most 64 tokens for onnx"):
         benchmark(config, lambda amount=1, note="": turns.append(note))
     assert turns == []
 
@@ -89,10 +97,10 @@ def test_a_worker_that_dies_is_quoted(
 
 def test_a_worker_that_dies_in_the_middle_is_noticed(onnx_artifact: Path) -> None:
     with WorkerProcess(variant(onnx_artifact), 1) as worker:
-        assert len(worker.measure(CELL)[0]) >= 3
+        assert len(worker.measure(TURN).milliseconds) >= 3
         worker._process.kill()
         with pytest.raises(ReplankError, match=r"died \(signal 9\)"):
-            worker.measure(CELL)
+            worker.measure(TURN)
 
 
 def test_an_interrupt_leaves_no_child(onnx_artifact: Path) -> None:
@@ -119,7 +127,7 @@ def test_a_folder_of_the_same_name_is_not_imported_in_its_place(
     (tmp_path / "serve.py").write_text("raise SystemExit('wrong serve')", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with WorkerProcess(variant(onnx_artifact), 1) as worker:
-        assert worker.facts["kind"] == "onnx"
+        assert worker.facts.kind == "onnx"
 
 
 def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -134,25 +142,26 @@ def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"models": ()}, "no model to measure"),
-        ({"lengths": (8, 8)}, "lengths: 8, 8; expected some, each once"),
-        ({"batch_sizes": ()}, "batch_sizes: none; expected some"),
-        ({"batch_sizes": (1, 0)}, "--batch-size 0: expected at least 1"),
-        ({"lengths": (-4,)}, "--length -4: expected at least 1"),
-        ({"rounds": 0}, "--rounds 0: expected at least 1"),
-        ({"min_iterations": 0}, "--min-iterations 0"),
-        ({"warmup": -1}, "--warmup -1: expected at least 0"),
-        ({"threads": 0}, "--threads 0"),
-        ({"max_seconds": -1.0}, "--max-seconds -1.0: expected 0 or more"),
-        ({"baseline": "b"}, "--baseline b: expected one of a"),
-        ({"torch_modes": ("int8",)}, "--torch int8: expected some of fp32, bf16"),
+        ({"models": ()}, "`models` is empty; expected at least one model"),
+        ({"lengths": (8, 8)}, "`lengths` is 8, 8; expected numbers of 1 or more, each once"),
+        ({"batch_sizes": ()}, "`batch_sizes` is empty; expected numbers of 1 or more"),
+        ({"batch_sizes": (1, 0)}, "`batch_sizes` is 1, 0; expected numbers of 1 or more"),
+        ({"lengths": (-4,)}, "`lengths` is -4; expected numbers of 1 or more"),
+        ({"rounds": 0}, "`rounds` is 0; expected at least 1"),
+        ({"min_iterations": 0}, "`min_iterations` is 0; expected at least 1"),
+        ({"warmup": -1}, "`warmup` is -1; expected at least 0"),
+        ({"threads": 0}, "`threads` is 0; expected at least 1"),
+        ({"max_seconds": -1.0}, "`max_seconds` is -1.0; expected 0 or more seconds"),
+        ({"baseline": "b"}, "`baseline` is b; expected one of a"),
+        ({"devices": ("cpu", "tpu")}, "`device` is tpu; expected one of cpu, cuda"),
+        ({"torch_modes": ("int8",)}, "`torch_modes` is int8; expected some of fp32, bf16"),
         ({"torch_modes": ("bf16", "bf16")}, "each once"),
-        ({"texts": (("a",),)}, "1 texts; expected at least --batch-size 8"),
-        ({"min_seconds": float("inf")}, "--min-seconds inf: expected 0 or more"),
+        ({"texts": (("a",),)}, "`batch_sizes` is 8; expected at most 1, the number of texts"),
+        ({"min_seconds": float("inf")}, "`min_seconds` is inf; expected 0 or more seconds"),
     ],
 )
 def test_settings_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(message)):
+    with pytest.raises(FieldError, match=re.escape(message)):
         BenchmarkConfig(**{"models": ("a",)} | values)
 
 

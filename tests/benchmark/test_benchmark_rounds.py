@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replank.benchmark.config import Cell
+from replank.benchmark.config import BenchmarkConfig
 from replank.benchmark.load import OtherLoad
-from replank.benchmark.run import BenchmarkConfig, _Run
+from replank.benchmark.messages import Samples, Turn
+from replank.benchmark.result import Shape
+from replank.benchmark.rounds import Rounds
 from replank.benchmark.statistics import latency, ratio
 
 
@@ -25,27 +27,27 @@ class Stub:
 
     def __init__(self, milliseconds: Iterator[float]) -> None:
         self._milliseconds = milliseconds
-        self.commands: list[dict[str, Any]] = []
+        self.turns: list[Turn] = []
 
-    def measure(self, command: dict[str, Any]) -> tuple[list[float], float | None]:
-        self.commands.append(command)
-        return [next(self._milliseconds)] * 3, None
+    def measure(self, turn: Turn) -> Samples:
+        self.turns.append(turn)
+        return Samples((next(self._milliseconds),) * 3, None, 0)
 
 
-def turns_of(config: BenchmarkConfig, stubs: list[Stub]) -> list[tuple[int, Cell, int]]:
+def turns_of(config: BenchmarkConfig, stubs: list[Stub]) -> list[tuple[int, Shape, int]]:
     """All turns, each taken."""
-    run, taken = _Run(config, stubs, 0), []  # type: ignore[arg-type]
-    for turn in run.turns():
-        run.take(*turn)
+    rounds, taken = Rounds(config, stubs, 0), []
+    for turn in rounds.turns():
+        rounds.take(*turn)
         taken.append(turn)
     return taken
 
 
 def test_turns_are_interleaved_and_who_begins_rotates() -> None:
-    config = BenchmarkConfig(("a", "b", "c"), batch_sizes=(1, 8), lengths=(16,), rounds=2)
+    config = BenchmarkConfig(("a", "b", "c"), batch_sizes=(1, 8), lengths=(16,), rounds=2, max_seconds=0)
     turns = turns_of(config, [Stub(repeat(1.0)) for _ in range(3)])
     assert len(turns) == config.units == 12
-    assert [(round_number, cell[0], index) for round_number, cell, index in turns] == [
+    assert [(round_number, shape.batch_size, index) for round_number, shape, index in turns] == [
         (0, 1, 0), (0, 1, 1), (0, 1, 2), (0, 8, 0), (0, 8, 1), (0, 8, 2),
         (1, 1, 1), (1, 1, 2), (1, 1, 0), (1, 8, 1), (1, 8, 2), (1, 8, 0),
     ]  # fmt: skip
@@ -65,11 +67,11 @@ def test_what_is_known_is_not_measured_on() -> None:
 
 
 def test_long_runs_are_not_warmed_up_again() -> None:
-    config = BenchmarkConfig(("a", "b"), batch_sizes=(1,), lengths=(16,), rounds=3, warmup=4)
+    config = BenchmarkConfig(("a", "b"), batch_sizes=(1,), lengths=(16,), rounds=3, warmup=4, max_seconds=0)
     long, short = Stub(repeat(300.0)), Stub(repeat(3.0))
     turns_of(config, [long, short])
-    assert [command["warmup"] for command in long.commands] == [4, 0, 0]
-    assert [command["warmup"] for command in short.commands] == [4, 1, 1]
+    assert [turn.warmup for turn in long.turns] == [4, 0, 0]
+    assert [turn.warmup for turn in short.turns] == [4, 1, 1]
 
 
 def test_ratios_are_taken_round_by_round() -> None:
@@ -77,17 +79,17 @@ def test_ratios_are_taken_round_by_round() -> None:
     baseline = [[40.0, 42.0, 44.0], [400.0, 420.0, 440.0], [40.0, 40.0, 40.0]]
     ours = [[20.0, 21.0, 22.0], [200.0, 210.0, 220.0], [5.0, 5.0, 5.0]]
     found = ratio(ours, baseline, 1)
-    assert found["rounds"] == [2.0, 2.0, 8.0]
-    assert (found["median"], found["min"], found["max"]) == (2.0, 2.0, 8.0)
-    assert found["estimate"] == pytest.approx(32 ** (1 / 3))
-    assert found["interval"] == pytest.approx([2.0, 8.0])
+    assert found.rounds == (2.0, 2.0, 8.0)
+    assert (found.median, found.min, found.max) == (2.0, 2.0, 8.0)
+    assert found.estimate == pytest.approx(32 ** (1 / 3))
+    assert found.interval == pytest.approx((2.0, 8.0))
 
 
 def test_a_stray_round_moves_no_ratio() -> None:
     baseline, ours = [[10.0]] * 20, [[5.0]] * 19 + [[500.0]]
     found = ratio(ours, baseline, 1)
-    assert found["estimate"] == pytest.approx(2.0)
-    assert found["min"] == 0.02
+    assert found.estimate == pytest.approx(2.0)
+    assert found.min == 0.02
 
 
 def test_intervals_hold_what_they_promise() -> None:
@@ -97,7 +99,7 @@ def test_intervals_hold_what_they_promise() -> None:
     for _ in range(200):
         machine = np.exp(generator.normal(0, 0.5, size=(30, 1)))
         ours, theirs = (machine * np.exp(generator.normal(0, 0.3, size=(30, 3))) for _ in range(2))
-        low, high = ratio(ours.tolist(), theirs.tolist(), 1)["interval"]
+        low, high = ratio(ours.tolist(), theirs.tolist(), 1).interval
         hits += low <= 1 <= high
     assert 182 <= hits <= 198
 
@@ -105,19 +107,19 @@ def test_intervals_hold_what_they_promise() -> None:
 def test_several_ratios_hold_together() -> None:
     generator = np.random.default_rng(2)
     ours, theirs = (np.exp(generator.normal(0, 0.3, size=(30, 3))).tolist() for _ in range(2))
-    one, eight = (ratio(ours, theirs, count)["interval"] for count in (1, 8))
+    one, eight = (ratio(ours, theirs, count).interval for count in (1, 8))
     assert eight[0] < one[0] < one[1] < eight[1]
 
 
 def test_percentiles_have_intervals_over_rounds() -> None:
     rounds = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]
     found = latency(rounds, batch_size=4)
-    assert (found["p50_ms"], found["mean_ms"]) == (4.5, 4.5)
-    assert found["p95_ms"] == pytest.approx(np.percentile(range(1, 9), 95))
-    assert found["texts_per_second"] == pytest.approx(4000 / 4.5)
+    assert (found.p50_ms, found.mean_ms) == (4.5, 4.5)
+    assert found.p95_ms == pytest.approx(np.percentile(range(1, 9), 95))
+    assert found.texts_per_second == pytest.approx(4000 / 4.5)
     # Drawn whole, either round may be all there is.
-    assert found["intervals_ms"]["p50"] == [2.5, 6.5]
-    assert set(found["intervals_ms"]) == {"p50", "p90", "p95", "p99"}
+    assert found.intervals_ms["p50"] == (2.5, 6.5)
+    assert set(found.intervals_ms) == {"p50", "p90", "p95", "p99"}
 
 
 def write_stat(root: Path, busy: int, idle: int, used: int) -> None:

@@ -192,7 +192,7 @@ def test_doctor(replank: Replank) -> None:
 
 
 def test_brackets_in_hints_are_no_markup(replank: Replank, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replank.runtime.doctor.installed_version", lambda package: None)
+    monkeypatch.setattr("replank.runtime.providers.installed_version", lambda package: None)
     done = replank("doctor")
     assert done.code == 1
     assert 'hint: pip install "replank[cpu]" or "replank[gpu]"' in done.out

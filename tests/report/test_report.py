@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -170,19 +171,22 @@ def test_a_benchmark_takes_the_place_of_the_comparison(folder: Path, onnx_artifa
     from replank.benchmark.run import BenchmarkConfig, benchmark
 
     models = (str(onnx_artifact), str(int8_artifact))
-    config = BenchmarkConfig(models, batch_sizes=(1, 2), lengths=(8,), rounds=2, min_seconds=0.0, threads=1)
+    config = BenchmarkConfig(
+        models, batch_sizes=(1, 2), lengths=(8,), rounds=2, min_seconds=0.0, max_seconds=0.0, threads=1
+    )
     result = benchmark(config)
-    (folder / "benchmark.json").write_text(json.dumps(result), encoding="utf-8")
+    (folder / "benchmark.json").write_text(json.dumps(result.to_json()), encoding="utf-8")
     text = to_markdown(document(read_facts(folder)))
     assert "1 text at a time, of 8 tokens each:" in text
     assert "2 texts at a time, of 8 tokens each:" in text
-    ratio = result["cells"][2]["ratio"]
-    low, high = ratio["interval"]
-    assert f"{ratio['estimate']:.2f} ({low:.2f}-{high:.2f}) |" in text
+    assert f"{result.cells[2].ratio} |" in text
     assert text.count("| baseline |") == 2
     assert "accuracy against the latency of 1 x 8 tokens" in text
     other = folder.parent / f"{folder.name}.json"
-    other.write_text(json.dumps(result | {"same_task": False}), encoding="utf-8")
+    other.write_text(
+        json.dumps(replace(result, models=(result.models[0], replace(result.models[1], task="other"))).to_json()),
+        encoding="utf-8",
+    )
     text = to_markdown(document(read_facts(folder, other)))
     assert "only their speed is compared" in text
     assert "Quality against speed" not in text

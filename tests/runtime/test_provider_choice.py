@@ -22,7 +22,7 @@ from replank.runtime.model import Logits, Model, load_model
 from replank.runtime.provider_choice import choose_device
 from replank.runtime.provider_measurement import Measurement, measure_providers
 from replank.runtime.providers import PROVIDERS, Device
-from replank.system.errors import ProviderError, UsageError
+from replank.system.errors import FieldError, ProviderError
 from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch
 
@@ -268,14 +268,15 @@ def test_a_benchmark_runs_wherever_it_can(int8_artifact: Path) -> None:
         lengths=(8,),
         rounds=1,
         min_seconds=0.0,
+        max_seconds=0.0,
         threads=1,
     )
     done: list[int] = []
     result = benchmark(config, lambda amount=1, note="": done.append(amount))
-    names = [model["name"] for model in result["models"]]
+    names = [model.name for model in result.models]
     assert names[0] == "int8 on cpu"
-    assert set(names) | set(result["left_out"]) == {f"int8 on {device}" for device in PROVIDERS}
-    assert result["left_out"]["int8 on cuda"] == "int8 is INT8, which CUDAExecutionProvider cannot run"
+    assert set(names) | set(result.left_out) == {f"int8 on {device}" for device in PROVIDERS}
+    assert result.left_out["int8 on cuda"] == "int8 is INT8, which CUDAExecutionProvider cannot run"
     assert sum(done) == config.units == len(PROVIDERS)
 
 
@@ -283,7 +284,7 @@ def test_a_benchmark_runs_wherever_it_can(int8_artifact: Path) -> None:
 def test_auto_stands_alone_and_each_device_once(devices: tuple[Any, ...], replank: Replank) -> None:
     from replank.benchmark.run import BenchmarkConfig
 
-    with pytest.raises(UsageError, match="expected some, each once, or auto alone"):
+    with pytest.raises(FieldError, match=r"`devices` is .*; expected devices, each once, or auto alone"):
         BenchmarkConfig(("a",), devices=devices)
     if devices:
         flags = [part for device in devices for part in ("--device", device)]

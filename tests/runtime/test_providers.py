@@ -238,7 +238,7 @@ def test_a_benchmark_has_each_provider_beside_the_others(onnx_artifact: Path, tm
     from replank.benchmark.run import BenchmarkConfig, benchmark
 
     shutil.copytree(onnx_artifact, tmp_path / "fp32")
-    shape = {"batch_sizes": (1,), "lengths": (8,), "rounds": 1, "min_seconds": 0.0, "threads": 1}
+    shape = {"batch_sizes": (1,), "lengths": (8,), "rounds": 1, "min_seconds": 0.0, "max_seconds": 0.0, "threads": 1}
     result = benchmark(BenchmarkConfig((str(tmp_path / "fp32"),), devices=("cpu", "openvino"), **shape))  # type: ignore[arg-type]
-    assert [model["name"] for model in result["models"]] == ["fp32 on cpu", "fp32 on openvino"]
-    assert [model["provider"] for model in result["models"]] == ["CPUExecutionProvider", "OpenVINOExecutionProvider"]
+    assert [model.name for model in result.models] == ["fp32 on cpu", "fp32 on openvino"]
+    assert [model.provider for model in result.models] == ["CPUExecutionProvider", "OpenVINOExecutionProvider"]

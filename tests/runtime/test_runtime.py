@@ -169,7 +169,7 @@ def test_a_missing_onnxruntime_says_both_ways(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("replank.runtime.providers.installed_version", lambda package: None)
     with pytest.raises(MissingExtraError, match="onnxruntime is not installed") as refusal:
         require_onnxruntime()
-    assert refusal.value.hint == 'pip install "replank[cpu]" or pip install "replank[gpu]"'
+    assert refusal.value.hint == 'pip install "replank[cpu]" or "replank[gpu]"'
 
 
 # Weights that are not those of the configuration
