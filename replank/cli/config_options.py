@@ -183,6 +183,8 @@ def _click_type(config: Config, entry: Field[Any]) -> tuple[Any, bool]:
         return click.Choice(list(variants)), False
     annotation = _without_none(_type_hints(config)[entry.name])
     origin = get_origin(annotation)
+    if choices := entry.metadata.get("choices"):
+        return click.Choice(list(choices)), origin is tuple
     if origin is Literal:
         return click.Choice([str(value) for value in get_args(annotation)]), False
     if origin is tuple:
