@@ -19,10 +19,10 @@ from commands import replank_process, run_replank
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
-from replank.system.errors import UsageError
+from replank.system.errors import FieldError, UsageError
 from replank_compress.finetune import FinetuneConfig, finetune
-from replank_compress.methods.replacing import TheseusConfig
 from replank_compress.methods.schedule import LinearSchedule
+from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_compress.training.checkpoints import newest
 from replank_compress.training.config import TrainingConfig
@@ -166,7 +166,7 @@ def test_activations_that_cannot_be_computed_again_are_refused(data: DataConfig,
     make_model("mpnet").save_pretrained(tmp_path / "mpnet")
     write_tokenizer(tmp_path / "mpnet")
     config = FinetuneConfig(**SHORT, checkpoint_activations=True)
-    with pytest.raises(UsageError, match="MPNetForSequenceClassification of transformers cannot do that"):
+    with pytest.raises(UsageError, match="not supported by MPNetForSequenceClassification of transformers"):
         finetune(open_source(tmp_path / "mpnet"), tmp_path / "out", config, data)
 
 
@@ -194,15 +194,13 @@ def test_replacing_is_not_stopped_in_its_first_phase(predecessor: Path, data: Da
 
 
 def test_a_batch_that_cannot_be_cut_is_refused() -> None:
-    with pytest.raises(
-        UsageError, match="--batch-size 32 cannot be cut into 1 processes times 3 micro-batches"
-    ) as error:
+    with pytest.raises(FieldError, match=r"a multiple of 3 \(1 processes times 3 micro-batches\)") as error:
         TrainingConfig(micro_batches=3).rows_at_once()
-    assert error.value.hint == "choose a multiple of 3"
+    assert (error.value.field, error.value.value) == ("batch_size", 32)
 
 
 def test_half_precision_needs_its_hardware(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    with pytest.raises(UsageError, match="--precision fp16 needs a CUDA device"):
+    with pytest.raises(UsageError, match="`precision` is fp16; expected bf16, fp32 or auto"):
         finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(precision="fp16"), data)

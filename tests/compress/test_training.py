@@ -22,8 +22,8 @@ from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import TrainingError, UsageError
 from replank_compress.finetune import FinetuneConfig, finetune
-from replank_compress.methods.replacing import Replacing, TheseusConfig
 from replank_compress.methods.schedule import LinearSchedule
+from replank_compress.methods.theseus import Replacing, TheseusConfig
 from replank_compress.successor import compress
 from replank_compress.training import trainer
 from replank_compress.training.batches import LengthGrouped
@@ -208,10 +208,18 @@ def test_every_epoch_has_its_own_order_and_every_example_once(encoder: Path, dat
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("epochs", 0), ("batch_size", -1), ("learning_rate", 0.0), ("warmup", 1.0), ("seed", -1)]
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", -1),
+        ("learning_rate", 0.0),
+        ("warmup", 1.0),
+        ("weight_decay", -0.1),
+        ("seed", -1),
+    ],
 )
 def test_settings_that_cannot_work_are_refused(field: str, value: Any) -> None:
-    with pytest.raises(UsageError, match=f"--{field.replace('_', '-')} is {value}"):
+    with pytest.raises(UsageError, match=f"`{field}` is {value}; expected"):
         TrainingConfig(**{field: value})
 
 
@@ -240,7 +248,7 @@ def test_files_of_others_are_not_deleted(encoder: Path, data: DataConfig, tmp_pa
     work = tmp_path / "out.work"
     work.mkdir()
     (work / "thesis.txt").write_text("years of work")
-    with pytest.raises(TrainingError, match=r"out\.work is wanted for checkpoints and holds other files"):
+    with pytest.raises(TrainingError, match=r"out\.work is needed for checkpoints and holds other files"):
         finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
     assert (work / "thesis.txt").read_text() == "years of work"
 
@@ -266,7 +274,7 @@ def test_weights_that_are_no_numbers_are_never_kept(
         return original(self, *args, **kwargs)
 
     monkeypatch.setattr(trainer.MethodTrainer, "evaluate", evaluate)
-    with pytest.raises(TrainingError, match=r"a weight is no number at step 12; the last good .*checkpoint-6$"):
+    with pytest.raises(TrainingError, match=r"a weight became NaN or infinite at step 12; .*checkpoint-6$"):
         finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
     assert [path.name for path in sorted((tmp_path / "out.work").iterdir())] == ["checkpoint-6", "run.json"]
 

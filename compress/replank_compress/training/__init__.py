@@ -1,1 +1,1 @@
-"""Training on transformers.Trainer."""
+"""Training with transformers.Trainer."""

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from replank.data.training_examples import EpochRow
 from replank.tasks.kinds.kind import IGNORED
 from replank.text.tokenization import TextEncoder, Tokens
+from replank_compress.training.internals import LengthGroupedSampler
 
 
 class Collator:

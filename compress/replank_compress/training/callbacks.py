@@ -1,4 +1,4 @@
-"""What a person sees of a training, and how a person stops it."""
+"""Callbacks of Trainer: progress, Ctrl-C, early stopping, time and energy, and the beginning of a step."""
 
 from __future__ import annotations
 
@@ -20,13 +20,27 @@ from replank_compress.training.processes import any_process
 _log = logging.getLogger(__name__)
 
 
+class StepBegin(TrainerCallback):
+    """A function that is called once at the beginning of each optimizer step, however many micro-batches it has.
+
+    :param call: takes the number of optimizer steps done before.
+    """
+
+    def __init__(self, call: Callable[[int], None]) -> None:
+        self._call = call
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Call the function."""
+        self._call(state.global_step)
+
+
 class Watcher(TrainerCallback):
-    """Progress for the person, and a clean end on Ctrl-C.
+    """A progress bar, and a clean end on Ctrl-C.
 
     As a context it takes over SIGINT and SIGTERM: the first ends the present step and writes a checkpoint, the second
     stops at once.
 
-    :param title: of the progress.
+    :param title: title of the progress bar.
     :raises KeyboardInterrupt: when the context ends, if it was asked to stop.
     """
 
@@ -59,7 +73,7 @@ class Watcher(TrainerCallback):
         _log.warning("stopping after this step, with a checkpoint; again to stop at once")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Trainer's call: show where it begins, which after a resume is not 0."""
+        """Show the progress from where it begins, which after a resume is not 0."""
         self.has_begun = True
         if not is_first_process():
             return
@@ -67,7 +81,7 @@ class Watcher(TrainerCallback):
         self._advance = self._context.__enter__()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Trainer's call: go on, or save and stop."""
+        """Go on, or save and stop."""
         if self._advance:
             self._advance(1, self._note)
         # A signal reaches several processes at different steps; they must stop at the same one.
@@ -78,7 +92,7 @@ class Watcher(TrainerCallback):
         return control
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Trainer's call: note loss, replacing rate and dev metric."""
+        """Show loss, replacing rate and dev metric."""
         logs: dict[str, float] = kwargs.get("logs") or {}
         shown = {"loss": "loss", "replacing_rate": "rate", "eval_headline": "dev"}
         self._known |= {short: logs[key] for key, short in shown.items() if key in logs}
@@ -86,42 +100,42 @@ class Watcher(TrainerCallback):
 
 
 class EarlyStopping(TrainerCallback):
-    """An end to a training that gets no better.
+    """Early stopping on the dev metric.
 
-    It counts in Trainer's own log, so that a resumed run stops where an undisturbed one does.
+    It reads Trainer's own log, so that a resumed run stops where an uninterrupted one does.
 
     :param patience: evaluations in a row without a better dev metric.
-    :param may_stop: whether the training may end after so many steps; evaluations before do not count.
+    :param may_stop: whether the training may end after so many steps; evaluations before that do not count.
     """
 
     def __init__(self, patience: int, may_stop: Callable[[int], bool]) -> None:
         self._patience, self._may_stop = patience, may_stop
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Trainer's call, after each evaluation too."""
+        """Stop if it is over; called after each evaluation too."""
         control.should_training_stop |= self.is_over(state.log_history)
         return control
 
     def is_over(self, history: list[dict[str, Any]]) -> bool:
-        """Whether a training with this log is to go no further."""
+        """Whether a training with this log has ended."""
         evaluated = [entry for entry in history if "eval_headline" in entry and self._may_stop(entry["step"])]
         metrics = [entry["eval_headline"] for entry in evaluated]
         return bool(metrics) and len(metrics) - 1 - metrics.index(max(metrics)) >= self._patience
 
 
 class Spending(TrainerCallback):
-    """Time and energy of a training, in all its runs together: Trainer's log remembers those before this one."""
+    """Time and energy of a training over all its runs: Trainer's log holds those of the runs before this one."""
 
     def __init__(self) -> None:
         self._before: dict[str, float] = {}
         self._stopwatch, self._meter = Stopwatch(), EnergyMeter()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Trainer's call: start, from where the log of a resumed run ends."""
+        """Start from where the log of a resumed run ends."""
         self._before = next((entry for entry in reversed(state.log_history) if "seconds" in entry), {})
         self._stopwatch, self._meter = Stopwatch(), EnergyMeter()
 
     def so_far(self) -> dict[str, float]:
-        """``seconds``, and ``joules`` where the machine tells."""
+        """``seconds``, and ``joules`` where the machine can measure them."""
         now = {"seconds": self._stopwatch.seconds, "joules": self._meter.joules()}
         return {name: round(self._before.get(name, 0.0) + value, 2) for name, value in now.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The folder of a training's checkpoints: whose it is, and which of them is whole."""
+"""The folder of a training's checkpoints: the run that they belong to, and which of them are complete."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from typing import Any
 from replank.system.errors import TrainingError
 from replank.system.files import replace_file, sweep_leftovers
 from replank.system.processes import process_count
+from replank_compress.training.internals import CHECKPOINT_FILES, RANDOM_STATES, STATE_FILE
 
 _RUN_FILE = "run.json"
-# What a checkpoint must hold to be resumed from exactly, beside a state of random numbers for each process.
-_PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
 
 
 def claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
-    """Make a folder the one of this run's checkpoints.
+    """Take a folder for this run's checkpoints.
 
-    :param fingerprint: what makes the run this run: source, configuration, data.
+    :param fingerprint: the identity of the run: source, configuration, data.
     :returns: the checkpoint to resume from, if there is one.
-    :raises TrainingError: the folder holds checkpoints of another run, or what is not a training's.
+    :raises TrainingError: the folder holds checkpoints of another run, or other files.
     """
     run = work / _RUN_FILE
     sweep_leftovers(run)
     if not run.exists() and work.exists() and any(work.iterdir()):
         raise TrainingError(
-            f"{work} is wanted for checkpoints and holds other files", hint="choose another OUT, or move them away"
+            f"{work} is needed for checkpoints and holds other files", hint="choose another `out`, or move them away"
         )
     checkpoint = sweep(work)
     if checkpoint and _read(run) != fingerprint:
@@ -41,14 +40,14 @@ def claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
 
 
 def newest(work: Path) -> Path | None:
-    """The newest whole checkpoint."""
+    """The newest complete checkpoint."""
     return next((path for path in reversed(_checkpoints(work)) if _is_whole(path)), None)
 
 
 def sweep(work: Path) -> Path | None:
-    """Delete what a kill or a full disk left half written, and everything if nothing whole remains.
+    """Delete checkpoints that a kill or a full disk left incomplete, and the folder's other files if none remains.
 
-    :returns: the newest whole checkpoint.
+    :returns: the newest complete checkpoint.
     """
     for path in _checkpoints(work):
         if not _is_whole(path):
@@ -60,7 +59,7 @@ def sweep(work: Path) -> Path | None:
 
 
 def clear(work: Path) -> None:
-    """Delete all that a training put there, and the folder, unless somebody else put something there too."""
+    """Delete everything that a training wrote there, and the folder if nothing else is in it."""
     for path in _checkpoints(work):
         shutil.rmtree(path)
     (work / _RUN_FILE).unlink(missing_ok=True)
@@ -75,9 +74,9 @@ def _checkpoints(work: Path) -> list[Path]:
 
 def _is_whole(checkpoint: Path) -> bool:
     """Trainer writes its state last; all else must be there too, or a resumed run would be another one."""
-    if len(list(checkpoint.glob("rng_state*.pth"))) < process_count():
+    if len(list(checkpoint.glob(RANDOM_STATES))) < process_count():
         return False
-    return all((checkpoint / part).exists() for part in _PARTS) and _read(checkpoint / _PARTS[-1]) is not None
+    return all((checkpoint / name).exists() for name in CHECKPOINT_FILES) and _read(checkpoint / STATE_FILE) is not None
 
 
 def _read(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""What training drives: a model, and how a step of it goes. Plain fine-tuning is the default of everything."""
+"""A training method: a model and its loss per step. The base class is plain fine-tuning."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from replank_compress.layers import layer_stack
 
 
 class Method:
-    """Plain training of every parameter that requires a gradient.
+    """Plain fine-tuning of every parameter that requires a gradient.
 
-    :param model: what Trainer trains and saves, a ``PreTrainedModel``. In evaluation mode it answers as the result
-        would.
+    :param model: the model that Trainer trains and saves, a ``PreTrainedModel``. In evaluation mode it computes what
+        the result of the training computes.
     """
 
     def __init__(self, model: Any) -> None:
@@ -21,16 +21,16 @@ class Method:
         self._depth = len(layer_stack(model))
 
     def before_step(self, step: int, total: int) -> bool:
-        """Called before the batch of each optimizer step.
+        """Called exactly once before each optimizer step, however many micro-batches it has.
 
         :param step: optimizer steps done before it.
         :param total: all optimizer steps of the training.
-        :returns: ``False`` if the step has nothing to learn from: it is then counted, but not computed.
+        :returns: ``False`` if the step has no gradient: it is then counted, but not computed.
         """
         return True
 
     def loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """The loss of a training batch, a scalar.
+        """The loss of a micro-batch, a scalar: the mean over its targets.
 
         :param model: ``self.model``, perhaps wrapped for several processes.
         """
@@ -38,11 +38,11 @@ class Method:
         return loss
 
     def replacing_rate(self, step: int, total: int) -> float | None:
-        """The replacing rate of a step, where there is such a thing."""
+        """The replacing rate of a step, 0 to 1; ``None`` for methods that do not replace."""
         return None
 
     def layers_run(self, step: int, total: int) -> int:
-        """Transformer layers through which the batch of a step goes forward: the measure of compute."""
+        """Transformer layers that the batch of a step passes forward: the measure of compute."""
         return self._depth
 
     def may_stop(self, step: int, total: int) -> bool:

@@ -1,4 +1,4 @@
-"""The processes that train together: one, or as many as ``torchrun`` started, on one machine or several."""
+"""Coordination of the processes of a training: one, or as many as ``torchrun`` started, on one machine or several."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from replank.system.processes import process_count
 
 
 def wait_for_all() -> None:
-    """Return once every process has come here."""
+    """A barrier: returns once every process has called it."""
     if process_count() > 1:
         distributed.barrier()
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is set in one process or more; the same answer in all."""
+    """Whether the flag is set in any process; the same result in all of them."""
     if process_count() == 1:
         return flag
     flags: list[bool | None] = [None] * process_count()

@@ -1,4 +1,4 @@
-"""The one place that drives transformers.Trainer: for fine-tuning and for every method of compression alike."""
+"""Training of any method: data, checkpoints, Trainer and its result put together."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import EvalPrediction, TrainerState
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers import EvalPrediction, PrinterCallback, ProgressCallback, TrainerState
 
 from replank.data.examples import Dataset
 from replank.data.training_examples import LabelledExamples
@@ -22,10 +21,12 @@ from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import score
 from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
+from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
 from replank_compress.training.callbacks import EarlyStopping, Spending, Watcher
 from replank_compress.training.checkpoints import claim, newest, sweep
-from replank_compress.training.config import TrainingConfig, training_arguments
+from replank_compress.training.config import TrainingConfig
+from replank_compress.training.internals import STATE_FILE, supports_activation_checkpointing
 from replank_compress.training.method import Method
 from replank_compress.training.processes import wait_for_all
 from replank_compress.training.trainer import MethodTrainer
@@ -35,14 +36,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """What training left behind, beside the weights in the model.
+    """The facts of a finished training; the weights are in the model.
 
-    :param curve: one entry a logged loss or an evaluation: step, loss, replacing rate, dev metrics.
-    :param steps: optimizer steps done in all runs together.
-    :param best: the best headline metric on the dev split, whose weights the model now has.
-    :param layer_steps: Transformer layers run forward, summed over steps: the compute spent.
-    :param seconds: of training and its evaluations, in all runs together.
-    :param joules: of the processor packages, in all runs together; ``None`` where the machine does not tell.
+    :param curve: an entry for each logged loss and each evaluation: step, loss, replacing rate, dev metrics.
+    :param steps: optimizer steps done over all runs.
+    :param best: the best headline metric on the dev split, that of the model's weights.
+    :param layer_steps: Transformer layers run forward, summed over the steps: the compute spent.
+    :param seconds: duration of training and its evaluations over all runs.
+    :param joules: energy of the processor packages over all runs; ``None`` where the machine cannot measure it.
     """
 
     curve: list[dict[str, Any]]
@@ -63,25 +64,27 @@ def train(
     fingerprint: dict[str, Any],
     title: str,
 ) -> Trained:
-    """Train a method's model in place and leave the weights that did best on the dev split in it.
+    """Train a method's model in place; it ends with the weights that did best on the dev split.
 
-    Checkpoints lie in ``work``, which a later call with the same fingerprint resumes from. Ctrl-C and SIGTERM
+    Checkpoints lie in ``work``, from which a later call with the same fingerprint resumes. Ctrl-C and SIGTERM
     end the step, write a checkpoint and raise ``KeyboardInterrupt``; a second Ctrl-C stops at once.
 
-    :param fingerprint: what makes the run this run: source, configuration, data.
-    :raises TrainingError: ``work`` holds checkpoints of another run, or the loss is not a number any more.
+    :param fingerprint: the identity of the run: source, configuration, data.
+    :param title: title of the progress bar.
+    :raises TrainingError: ``work`` holds checkpoints of another run, or the loss became NaN or infinite.
     :raises UsageError: the model or the hardware cannot be trained as asked.
     """
     train_set, dev_set = data.split("train"), data.split("dev")
     total = config.steps(len(train_set))
-    if config.checkpoint_activations and not method.model.supports_gradient_checkpointing:
-        raise UsageError(f"--checkpoint-activations: {type(method.model).__name__} of transformers cannot do that")
+    if config.checkpoint_activations and not supports_activation_checkpointing(method.model):
+        name = type(method.model).__name__
+        raise UsageError(f"`checkpoint_activations=True` is not supported by {name} of transformers")
     arguments = training_arguments(config, work, len(train_set))
     checkpoint = _claim(work, fingerprint | {"processes": process_count()})
     stopping = EarlyStopping(config.patience, lambda step: method.may_stop(step, total)) if config.patience else None
     if checkpoint and stopping:
-        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        # It had ended already when it was killed, and must not go on from there.
+        state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
+        # It may have ended already when it was killed, and must not go on from there.
         arguments.max_steps = state.global_step if stopping.is_over(state.log_history) else total
     watcher, spending = Watcher(title), Spending()
     trainer = MethodTrainer(
@@ -100,7 +103,7 @@ def train(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if checkpoint:
-        _log.warning("resuming from %s", checkpoint)
+        _log.info("resuming from %s", checkpoint)
     try:
         with quiet_transformers(), watcher:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -111,9 +114,9 @@ def train(
     finally:
         if is_first_process():
             sweep(work)
-    # The first process deletes the checkpoints soon, from which the others may still be loading the best.
+    # The first process will soon delete the checkpoints, from which the others may still be loading the best.
     wait_for_all()
-    # Mixed precision and several processes wrap the model; what leaves here computes in fp32 again, by itself.
+    # Mixed precision and several processes wrap the model; the result computes in fp32 again, without them.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     state = trainer.state
     return Trained(
@@ -126,7 +129,7 @@ def train(
 
 
 def _claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
-    """The checkpoint to resume from; the first process looks after the folder, the others see what it left."""
+    """The checkpoint to resume from. The first process prepares the folder; the others read it afterwards."""
     if is_first_process():
         claim(work, fingerprint)
     wait_for_all()
@@ -134,7 +137,7 @@ def _claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
 
 
 def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Trainer's log without what it says of its own speed."""
+    """Trainer's log without the entries on its own speed."""
     unwanted = ("runtime", "per_second")
     kept = [entry for entry in history if "loss" in entry or "eval_loss" in entry]
     return [{key: value for key, value in entry.items() if not key.endswith(unwanted)} for entry in kept]
@@ -158,5 +161,5 @@ def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
 
 
 def _argmax(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """What is kept of an evaluation: an answer for each token, not logits for each entry of the vocabulary."""
+    """The answer for each token: the logits of a whole evaluation, over the vocabulary, would not fit into memory."""
     return logits.argmax(dim=-1)

@@ -1,0 +1,79 @@
+"""A training's configuration as transformers takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from replank.system.environment import available_cores, has_fast_bf16
+from replank.system.errors import FieldError
+from replank.system.processes import local_process_count
+from replank_compress.training.config import Precision, TrainingConfig
+from replank_compress.training.internals import ACTIVATION_CHECKPOINTING, use_one_device
+
+# A checkpoint and an evaluation are due each epoch, or after so many steps of a longer one: what is lost, at most, when
+# a machine dies.
+_INTERVAL = 500
+_PATIENCE_SECONDS = 6 * 3600
+
+
+def training_arguments(config: TrainingConfig, work: Path, rows: int) -> TrainingArguments:
+    """The arguments of Trainer.
+
+    :param work: the folder of checkpoints.
+    :param rows: rows of the training split.
+    :raises FieldError: the batch cannot be split, or there is no hardware for the precision.
+    """
+    cuda = torch.cuda.is_available()
+    if config.precision == "fp16" and not cuda:
+        raise FieldError("precision", "fp16", "bf16, fp32 or auto, because there is no CUDA device here")
+    if not cuda:
+        torch.set_num_threads(max(1, available_cores() // local_process_count()))
+    total = config.steps(rows)
+    interval = max(1, min(config.steps_per_epoch(rows), _INTERVAL, total))
+    renamed: dict[str, Any] = {ACTIVATION_CHECKPOINTING: config.checkpoint_activations}
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        max_steps=total,
+        per_device_train_batch_size=config.rows_at_once(),
+        per_device_eval_batch_size=config.rows_at_once(),
+        gradient_accumulation_steps=config.micro_batches,
+        **renamed,
+        learning_rate=config.learning_rate,
+        warmup_steps=int(config.warmup * total),
+        weight_decay=config.weight_decay,
+        seed=config.seed,
+        bf16=_uses_bf16(config.precision, cuda),
+        fp16=config.precision == "fp16",
+        use_cpu=not cuda,
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="headline",
+        greater_is_better=True,
+        logging_steps=min(50, interval),
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        # Under module replacing, each step uses other parameters.
+        ddp_find_unused_parameters=True,
+        # The other processes wait while the first evaluates the result.
+        ddp_timeout=_PATIENCE_SECONDS,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    if cuda:
+        use_one_device(arguments)
+    return arguments
+
+
+def _uses_bf16(precision: Precision, cuda: bool) -> bool:
+    if precision != "auto":
+        return precision == "bf16"
+    return bool(torch.cuda.is_bf16_supported()) if cuda else has_fast_bf16()
