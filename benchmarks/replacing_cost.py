@@ -22,19 +22,14 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from replank.system.environment import available_cores, machine, versions
-from replank_compress.methods.distill import KdConfig, PkdConfig, TruncateConfig
-from replank_compress.methods.replacing import TheseusConfig
-from replank_compress.successor import SuccessorConfig, initial_layers
+from replank.tasks.kinds import KINDS
+from replank_compress.methods import METHODS
+from replank_compress.successor import Start, initial_layers
 from replank_compress.training.method import Method
 
 RESULT = Path(__file__).parent / "results" / "replacing_cost.json"
 SIZES = (2,) * 6
-CONFIGS: dict[str, SuccessorConfig] = {
-    "theseus": TheseusConfig(),
-    "truncate": TruncateConfig(),
-    "kd": KdConfig(),
-    "pkd": PkdConfig(),
-}
+CONFIGS = {name: config() for name, config in METHODS.items()}
 PREDECESSOR = "fine-tuning of the predecessor"
 _TOTAL = 1000
 
@@ -108,7 +103,7 @@ def make_method(name: str, predecessor: Any) -> Method:
     if name == PREDECESSOR:
         return Method(predecessor)
     layers = initial_layers(predecessor, SIZES, "first")
-    return CONFIGS[name].method(predecessor, predecessor, layers, SIZES)
+    return CONFIGS[name].method(Start(KINDS["classification"], predecessor, predecessor, layers, SIZES))
 
 
 def successor_bytes() -> int:

@@ -66,7 +66,7 @@ def predecessor(encoder: Path, data: DataConfig, tmp_path_factory: pytest.TempPa
 def successor(predecessor: Path, data: DataConfig) -> Path:
     """A torch artifact of 2 layers."""
     from replank.models.source import open_source
-    from replank_compress.methods.replacing import TheseusConfig
+    from replank_compress.methods.theseus import TheseusConfig
     from replank_compress.successor import compress
 
     out = predecessor.with_name("successor")

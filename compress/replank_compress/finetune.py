@@ -1,4 +1,4 @@
-"""The stage `finetune`: an encoder and a task to a predecessor."""
+"""The stage `finetune`: from an encoder and a task to a predecessor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from replank_compress.training.train import train
 
 @dataclass(frozen=True)
 class FinetuneConfig(TrainingConfig):
-    """How a predecessor is made; the fields are those of :class:`TrainingConfig`."""
+    """The settings of fine-tuning: those of :class:`TrainingConfig`."""
 
 
 def finetune(
@@ -28,8 +28,8 @@ def finetune(
 ) -> Artifact:
     """Fine-tune an encoder on a task.
 
-    :param source: an encoder, with or without a head; a head of another size gives way to a new one.
-    :raises ReplankError: whatever keeps it from being done; ``out`` is then as it was.
+    :param source: an encoder, with or without a head; a head of another size is replaced by a new one.
+    :raises ReplankError: the predecessor cannot be made; ``out`` is then as it was.
     """
     stopwatch = Stopwatch()
     require_kind(source, "torch", "finetune")

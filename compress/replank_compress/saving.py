@@ -1,4 +1,4 @@
-"""From a trained model to an artifact: saved, loaded again as a stranger would, measured, sealed."""
+"""From a trained model to an artifact: saved, loaded again from disk, evaluated, sealed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _EXTRACTION_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: what it starts from and how.
+    """A training run: its stage, source, data and settings.
 
-    :param init_from: the model whose layers it starts from, where that is another.
+    :param init_from: the model whose layers it starts from, if that is not ``source``.
     """
 
     stage: str
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What makes this run this run; checkpoints of another are not resumed from."""
+        """The identity of the run; checkpoints of another are not resumed from."""
         return {
             "stage": self.stage,
             "source": self.source.as_parent()["digest"],
@@ -66,13 +66,13 @@ class Run:
 
 
 def work_folder(out: Path) -> Path:
-    """Where checkpoints lie until the artifact is whole: beside it, in sight."""
+    """The folder of checkpoints until the artifact is complete, beside it."""
     out = out.resolve()
     return out.with_name(f"{out.name}.work")
 
 
 def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) -> Artifact:
-    """Save a model, load it again from the disk, measure that, and seal it. The checkpoints then go.
+    """Save a model, evaluate it as loaded from disk, seal the artifact and delete the checkpoints.
 
     Of several processes the first does it, and the others wait.
 
@@ -123,9 +123,9 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
 
 
 def require_equal_logits(mixed: Any, extracted: Any, text_encoder: TextEncoder, data: Dataset) -> None:
-    """Make sure that the extracted successor is what was trained and selected.
+    """Make sure that the extracted successor computes what was trained and selected.
 
-    :param mixed: the model under replacement, in evaluation mode.
+    :param mixed: the trained model, in evaluation mode.
     :raises QualityGateError: the logits differ by more than 1e-6.
     """
     examples = data.split("dev").head(8)

@@ -1,4 +1,4 @@
-"""The stage `compress`: a predecessor to a successor of fewer layers, by any of the methods."""
+"""The stage `compress`: from a predecessor to a successor of fewer layers, by any of the methods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 from transformers import set_seed
@@ -20,55 +20,82 @@ from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import require_same_task
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import ModelError, UsageError
+from replank.system.settings import setting
+from replank.tasks.kinds import Kind
 from replank_compress.layers import group_sizes, layer_stack
 from replank_compress.saving import Run, require_equal_logits, work_folder, write_artifact
-from replank_compress.training.config import TrainingConfig
+from replank_compress.training.config import EPOCHS_HELP, LEARNING_RATE_HELP, TrainingConfig
 from replank_compress.training.method import Method
 from replank_compress.training.train import train
 
 
 @dataclass(frozen=True)
+class Start:
+    """The models and layers that a method starts from.
+
+    :param kind: the kind of task.
+    :param predecessor: the fine-tuned model; the method may change it.
+    :param origin: the model that the layers come from: the predecessor, or the pretrained encoder with a new head.
+    :param layers: copies of the layers that the successor's start as, from the bottom.
+    :param sizes: how many of the predecessor's layers each of them replaces.
+    """
+
+    kind: Kind
+    predecessor: Any
+    origin: Any
+    layers: Sequence[nn.Module]
+    sizes: Sequence[int]
+
+
+# For methods with another default.
+INIT_LAYERS_HELP = "Which layers of that model: the first ones, or the first of each group (spread)."
+
+
+@dataclass(frozen=True)
 class SuccessorConfig(TrainingConfig):
-    """What all methods of making a successor share.
+    """The settings that all methods of compression share; a method is a subclass.
 
     The learning rate is higher than in fine-tuning, because a few layers must learn what many knew.
 
+    :cvar name: the method's name.
     :param layers: layers of the successor; must divide the predecessor's. ``None`` halves them.
     :param grouping: how many of the predecessor's layers each layer of the successor replaces, instead of ``layers``.
     :param init_from: the model whose layers the successor's start as: a hub name or a folder; ``None`` is the
         predecessor itself, as in the paper's code. Baselines take its embeddings too, and get a new head.
-    :param init_layers: which of its layers: the ``first``, or the first of each group (``spread``).
+    :param init_layers: which layers of that model: the ``first`` ones, or the first of each group (``spread``).
     """
 
-    epochs: float = 5.0
-    learning_rate: float = 1e-4
-    layers: int | None = None
-    grouping: tuple[int, ...] | None = None
-    init_from: str | Path | None = None
-    init_layers: Literal["first", "spread"] = "first"
+    name: ClassVar[str]
+    epochs: float = setting(5.0, EPOCHS_HELP)
+    learning_rate: float = setting(1e-4, LEARNING_RATE_HELP)
+    layers: int | None = setting(None, "Layers of the successor; half of the predecessor's if not given.")
+    grouping: tuple[int, ...] | None = setting(
+        None, "Number of the predecessor's layers that each layer of the successor replaces, such as 1,2,3,6."
+    )
+    init_from: str | Path | None = setting(
+        None, "Hub name or folder of the model whose layers the successor starts from; the predecessor if not given."
+    )
+    init_layers: Literal["first", "spread"] = setting("first", INIT_LAYERS_HELP)
 
     @abstractmethod
-    def method(self, predecessor: Any, origin: Any, layers: Sequence[nn.Module], sizes: Sequence[int]) -> Method:
-        """How the successor is trained.
-
-        :param predecessor: the fine-tuned model; the method may take it apart.
-        :param origin: the model that the layers come from: the predecessor, or the pretrained encoder with a new head.
-        :param layers: copies of the layers that the successor's start as.
-        :param sizes: how many of the predecessor's layers each of them replaces.
-        """
+    def method(self, start: Start) -> Method:
+        """The training method of these settings."""
 
     def require_sense(self, total: int) -> None:
-        """Refuse what does not fit a training of so many steps."""
+        """Refuse settings that do not fit a training of so many optimizer steps.
+
+        :raises UsageError: with the setting to change as hint.
+        """
 
 
 def compress(
     source: Source, out: Path, config: SuccessorConfig, data_config: DataConfig, *, force: bool = False
 ) -> Artifact:
-    """Make a successor.
+    """Compress a predecessor into a successor of fewer layers.
 
     :param source: a fine-tuned model, the predecessor.
     :param config: its type is the method.
-    :raises ReplankError: whatever keeps it from being done; ``out`` is then as it was.
+    :raises ReplankError: the successor cannot be made; ``out`` is then as it was.
     """
     stopwatch = Stopwatch()
     require_kind(source, "torch", "compress")
@@ -83,7 +110,8 @@ def compress(
     encoder = open_source(config.init_from) if config.init_from else None
     origin = _pretrained(encoder, source) if encoder else predecessor
     _require_fit(origin, predecessor)
-    method = config.method(predecessor, origin, initial_layers(origin, sizes, config.init_layers), sizes)
+    layers = initial_layers(origin, sizes, config.init_layers)
+    method = config.method(Start(data.task.kind, predecessor, origin, layers, sizes))
     run = Run("compress", source, data, config, stopwatch, encoder)
     text_encoder = source.text_encoder(data.task)
     trained = train(
@@ -95,7 +123,7 @@ def compress(
 
 
 def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Module]:
-    """Copies of the layers that a successor starts as.
+    """Copies of the layers that a successor's start as.
 
     :param choice: ``first``, or ``spread``: the first of each group.
     :raises UsageError: the model has too few layers.
@@ -105,20 +133,22 @@ def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Mo
     if choice == "spread":
         indices = [end - size for end, size in zip(accumulate(sizes), sizes, strict=True)]
     if indices[-1] >= len(stack):
-        raise UsageError(f"--init-from has {len(stack)} layers; layer {indices[-1] + 1} is wanted of it")
+        raise UsageError(
+            f"`init_from` has {len(stack)} layers; `init_layers={choice!r}` needs {indices[-1] + 1} of them or more"
+        )
     return [copy.deepcopy(stack[index]) for index in indices]
 
 
 def _pretrained(encoder: Source, predecessor: Source) -> Any:
-    require_kind(encoder, "torch", "compress --init-from")
+    require_kind(encoder, "torch", "`init_from` of compress")
     task = predecessor.task
     return load_torch_model(encoder, task.kind, new_head=True, **task.kind.head_settings(task))
 
 
 def _require_fit(origin: Any, predecessor: Any) -> None:
-    """Refuse a model whose layers cannot take the place of the predecessor's, or that reads other tokens.
+    """Refuse a model whose layers do not fit the predecessor's, or whose tokens are others.
 
-    :raises ModelError: it is of another architecture, width or vocabulary.
+    :raises ModelError: it has another architecture, hidden size or vocabulary.
     """
     ours, theirs = (
         [
@@ -130,6 +160,6 @@ def _require_fit(origin: Any, predecessor: Any) -> None:
     )
     if ours != theirs:
         raise ModelError(
-            "--init-from does not fit the predecessor: another architecture, hidden size or vocabulary",
-            hint="it takes the encoder that the predecessor was fine-tuned from",
+            "`init_from` does not fit the predecessor: another architecture, hidden size or vocabulary",
+            hint="name the encoder that the predecessor was fine-tuned from",
         )

@@ -28,7 +28,7 @@ from replank.system.progress import progress
 
 if TYPE_CHECKING:
     from replank_compress.finetune import FinetuneConfig
-    from replank_compress.methods.replacing import TheseusConfig
+    from replank_compress.methods.theseus import TheseusConfig
     from replank_export.convert import ExportConfig
     from replank_export.int8.config import DynamicInt8
 
@@ -51,7 +51,7 @@ class Plan:
     ) -> Plan:
         """A plan from the few values that most chains differ in."""
         from replank_compress.finetune import FinetuneConfig
-        from replank_compress.methods.replacing import TheseusConfig
+        from replank_compress.methods.theseus import TheseusConfig
         from replank_export.convert import ExportConfig
         from replank_export.int8.config import DynamicInt8
 

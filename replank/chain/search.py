@@ -39,7 +39,7 @@ from replank.system.processes import process_count
 from replank.system.progress import progress
 
 if TYPE_CHECKING:
-    from replank_compress.methods.replacing import TheseusConfig
+    from replank_compress.methods.theseus import TheseusConfig
 
 RESULT, WINNER = "search.json", "winner"
 _JOURNAL = "journal.json"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from replank.chain.search_choice import DYNAMIC, STATIC
 
 if TYPE_CHECKING:
-    from replank_compress.methods.replacing import TheseusConfig
+    from replank_compress.methods.theseus import TheseusConfig
     from replank_export.convert import ExportConfig
     from replank_export.int8.config import Int8Config
 
@@ -29,7 +29,7 @@ class SearchPlan:
     @classmethod
     def of(cls, *, epochs: float, seed: int, max_drop: float) -> SearchPlan:
         """A plan from the few values that most searches differ in."""
-        from replank_compress.methods.replacing import TheseusConfig
+        from replank_compress.methods.theseus import TheseusConfig
         from replank_export.convert import ExportConfig
         from replank_export.int8.config import DynamicInt8, StaticInt8
 

@@ -105,8 +105,7 @@ def config_of(method: str, **settings: Any) -> Any:
 
     :raises UsageError: an option of another method was given.
     """
-    from replank_compress.methods.distill import KdConfig, PkdConfig, TruncateConfig
-    from replank_compress.methods.replacing import TheseusConfig
+    from replank_compress.methods import METHODS
     from replank_compress.methods.schedule import SCHEDULES
 
     settings = {name: value for name, value in settings.items() if value is not None}
@@ -117,5 +116,4 @@ def config_of(method: str, **settings: Any) -> Any:
     if method == "theseus":
         schedule = {name: settings.pop(name) for name in _SCHEDULE if name in settings}
         settings["schedule"] = SCHEDULES[schedule.pop("schedule", "linear")](**schedule)
-    configs = {"theseus": TheseusConfig, "truncate": TruncateConfig, "kd": KdConfig, "pkd": PkdConfig}
-    return configs[method](**settings)
+    return METHODS[method](**settings)

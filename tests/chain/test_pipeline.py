@@ -18,7 +18,7 @@ from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.system.errors import UsageError
 from replank_compress.finetune import FinetuneConfig
-from replank_compress.methods.replacing import TheseusConfig
+from replank_compress.methods.theseus import TheseusConfig
 from replank_export.convert import ExportConfig
 from replank_export.int8.config import DynamicInt8
 
@@ -99,8 +99,8 @@ def test_a_depth_that_does_not_divide_is_refused_before_any_work(
         main(["run", str(encoder), str(tmp_path / "out"), "--layers", "3", "--data", str(data.data)])
     assert exit_.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: --layers 3 does not divide the predecessor's 4 layers into equal groups",
-        "hint: choose one of 2, 1, or name groups of your own: replank compress --grouping 1,1,2",
+        "error: --layers is 3; expected a divisor of 4, the predecessor's layers: 2, 1",
+        "hint: groups of unequal size work too: grouping=1,1,2",
     ]
     assert not (tmp_path / "out").exists()
 

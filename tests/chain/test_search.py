@@ -23,7 +23,7 @@ from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.model import load_model
 from replank.system.errors import QualityGateError, UsageError
-from replank_compress.methods.replacing import TheseusConfig
+from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_export.convert import ExportConfig, export
 from replank_export.int8.config import DynamicInt8, StaticInt8

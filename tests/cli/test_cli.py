@@ -16,9 +16,11 @@ from replank.cli.main import cli
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank_compress.finetune import FinetuneConfig
-from replank_compress.methods.distill import KdConfig, PkdConfig, TruncateConfig
-from replank_compress.methods.replacing import TheseusConfig
+from replank_compress.methods.kd import KdConfig
+from replank_compress.methods.pkd import PkdConfig
 from replank_compress.methods.schedule import ConstantSchedule, LinearSchedule
+from replank_compress.methods.theseus import TheseusConfig
+from replank_compress.methods.truncate import TruncateConfig
 from replank_export.convert import ExportConfig
 from replank_export.int8.config import DynamicInt8
 from replank_serve.app import ServeConfig
@@ -112,11 +114,11 @@ def test_the_help_tells_the_defaults_of_each_method(config: Any) -> None:
         ("--method kd --base-rate 0.3", "--base-rate is an option of --method theseus, not of kd", None),
         ("--temperature 3", "--temperature is an option of --method kd and pkd, not of theseus", None),
         ("--grouping 2,x", "'2,x' is no list of sizes", "replank compress --help"),
-        ("--grouping 2,3", "--grouping 2,3 adds up to 5; the predecessor has 4 layers", None),
+        ("--grouping 2,3", "--grouping is 2, 3; expected sizes of 1 or more that add up to 4", None),
         (
             "--layers 3",
-            "--layers 3 does not divide",
-            "or name groups of your own: replank compress --grouping 1,1,2",
+            "--layers is 3; expected a divisor of 4, the predecessor's layers: 2, 1",
+            "groups of unequal size work too: --grouping 1,1,2",
         ),
         ("--ramp 1000", "the replacing rate never reaches 1", "choose a shorter --ramp"),
         (

@@ -40,8 +40,8 @@ from replank.data.examples import DataConfig
         (["finetune", "ENCODER", "ENCODER", "DATA", "--force"], "ENCODER is the model itself", None),
         (
             ["compress", "PREDECESSOR", "OUT", "DATA", "--layers", "3"],
-            "--layers 3 does not divide",
-            "choose one of 2, 1",
+            "--layers is 3; expected a divisor of 4, the predecessor's layers: 2, 1",
+            "groups of unequal size work too: --grouping 1,1,2",
         ),
         (["export", "PREDECESSOR", "OUT", "--opset", "11"], "--opset is 11; expected 17 to 20", None),
         (["quantize", "ONNX", "OUT", "--max-drop", "nan"], "--max-drop is nan; expected a fraction", None),

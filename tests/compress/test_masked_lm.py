@@ -20,10 +20,10 @@ from replank.runtime.model import load_model
 from replank.system.errors import ModelError
 from replank.tasks.kinds.kind import IGNORED
 from replank_compress.finetune import FinetuneConfig, finetune
-from replank_compress.methods.replacing import TheseusConfig
+from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_compress.training.trainer import MethodTrainer
-from small_models import make_model, make_theseus
+from small_models import make_model, make_replacement
 from tiny import SPECIAL, curve_of, sentences, tiny_settings, write_tokenizer
 
 SHORT: dict[str, Any] = {"epochs": 12.0, "batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
@@ -194,10 +194,10 @@ def test_the_tied_matrix_is_the_embeddings(model_type: str) -> None:
     """Whichever of its two names a model lists first."""
     made = make_model(model_type)
     model = AutoModelForMaskedLM.from_config(made.config)  # type: ignore[no-untyped-call]
-    theseus = make_theseus(model)
-    theseus.train_shared(("head",))
+    replacement = make_replacement(model)
+    replacement.train_shared(("head",))
     assert not model.get_input_embeddings().weight.requires_grad
-    assert any(parameter.requires_grad for parameter, is_head in theseus._shared if is_head)
+    assert any(parameter.requires_grad for parameter, is_head in replacement._shared if is_head)
 
 
 def test_predict_does_not_guess_masked_tokens(masked_predecessor: Path, replank: Replank) -> None:
@@ -205,4 +205,4 @@ def test_predict_does_not_guess_masked_tokens(masked_predecessor: Path, replank:
     assert done.code == 1
     lines = error_lines(done)
     assert "answers each token (masked-lm)" in lines[0]
-    assert "replank finetune ENCODER OUT" in lines[1]
+    assert "replank finetune" in lines[1]

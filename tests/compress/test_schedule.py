@@ -7,8 +7,8 @@ import math
 import pytest
 
 from replank.system.errors import UsageError
-from replank_compress.methods.replacing import TheseusConfig
 from replank_compress.methods.schedule import SCHEDULES, AntiCurriculumSchedule, ConstantSchedule, LinearSchedule
+from replank_compress.methods.theseus import TheseusConfig
 
 
 @pytest.mark.parametrize("ramp", [0.5, 500])
@@ -46,13 +46,13 @@ def test_anti_curriculum_is_one_minus_linear_until_the_second_phase() -> None:
 @pytest.mark.parametrize(
     ("base_rate", "ramp", "message"),
     [
-        (0.0, 0.5, "--base-rate is 0.0"),
-        (1.0, 0.5, "--base-rate is 1.0"),
-        (math.nan, 0.5, "--base-rate is nan"),
-        (0.3, 0.0, "without a first phase"),
-        (0.3, -5, "without a first phase"),
-        (0.3, 10.5, "a whole number of steps"),
-        (0.3, math.inf, "without a first phase"),
+        (0.0, 0.5, "`base_rate` is 0.0; expected more than 0"),
+        (1.0, 0.5, "`base_rate` is 1.0"),
+        (math.nan, 0.5, "`base_rate` is nan"),
+        (0.3, 0.0, "`ramp` is 0.0; expected a fraction of all steps"),
+        (0.3, -5, "`ramp` is -5"),
+        (0.3, 10.5, r"or a whole number of them \(1000\)"),
+        (0.3, math.inf, "`ramp` is inf"),
     ],
 )
 def test_rates_and_ramps_that_make_no_sense(name: str, base_rate: float, ramp: float, message: str) -> None:
@@ -66,10 +66,10 @@ def test_a_rate_that_never_reaches_one_must_be_asked_for(ramp: float) -> None:
     config = TheseusConfig(schedule=ConstantSchedule(0.5, ramp))
     with pytest.raises(UsageError, match="the replacing rate never reaches 1") as refusal:
         config.require_sense(1725)
-    assert "--second-phase none" in str(refusal.value.hint)
+    assert "`second_phase='none'`" in str(refusal.value.hint)
     TheseusConfig(schedule=ConstantSchedule(0.5, ramp), second_phase="none").require_sense(1725)
 
 
 def test_a_second_phase_must_not_be_denied() -> None:
-    with pytest.raises(UsageError, match="--second-phase none, but the replacing rate reaches 1 after 500"):
+    with pytest.raises(UsageError, match="`second_phase='none'`, but the replacing rate reaches 1 after 500"):
         TheseusConfig(schedule=LinearSchedule(0.3, 0.5), second_phase="none").require_sense(1000)

@@ -1,183 +1,175 @@
-"""Module replacing, bit for bit: what runs, what learns, what comes out."""
+"""The method `theseus`: draws, schedules and what a step of it costs."""
 
 from __future__ import annotations
 
-import copy
-import itertools
+import hashlib
+import signal
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from safetensors.torch import load_file
 
-from replank.models.encoders import ENCODERS
-from replank.system.errors import UsageError
-from replank_compress.layers import assemble, group_sizes, layer_stack
-from replank_compress.successor import initial_layers
-from small_models import INPUTS, make_model, make_theseus
+from replank.data.examples import DataConfig
+from replank.models.artifact import Artifact
+from replank.models.source import open_source
+from replank.system.errors import ModelError, UsageError
+from replank_compress.methods.schedule import ConstantSchedule, LinearSchedule
+from replank_compress.methods.theseus import Replacing, TheseusConfig
+from replank_compress.successor import compress
+from small_models import make_model, make_replacement
+from tiny import curve_of
 
-
-def logits(model: Any) -> torch.Tensor:
-    with torch.inference_mode():
-        result: torch.Tensor = model(**INPUTS).logits
-    return result
-
-
-@pytest.mark.parametrize("gates", list(itertools.product([False, True], repeat=6)))
-def test_every_pattern_of_gates_equals_a_stack_assembled_by_hand(gates: tuple[bool, ...]) -> None:
-    model = make_model(num_hidden_layers=12)
-    theseus = make_theseus(copy.deepcopy(model), *[2] * 6)
-    for module in theseus.modules:
-        for parameter in module.successor.parameters():
-            parameter.data += 0.1 * torch.randn_like(parameter)
-    parts = [
-        [module.successor] if gate else list(module.predecessor)
-        for module, gate in zip(theseus.modules, gates, strict=True)
-    ]
-    by_hand = copy.deepcopy(model)
-    by_hand.bert.encoder.layer = nn.ModuleList(copy.deepcopy(layer) for part in parts for layer in part)
-    theseus.replace(gates)
-    assert torch.equal(logits(theseus.model.train()), logits(by_hand.train()))
-    if all(gates):
-        assert torch.equal(logits(theseus.model.train()), logits(theseus.extract()))
-    if not any(gates):
-        assert torch.equal(logits(theseus.model.train()), logits(model))
+SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32", "layers": 2}
 
 
-@pytest.mark.parametrize("model_type", list(ENCODERS))
-@pytest.mark.parametrize("sizes", [(2, 2), (1, 3)])
-def test_unreplaced_is_the_predecessor_and_extracted_is_the_successor(model_type: str, sizes: tuple[int, ...]) -> None:
-    model = make_model(model_type)
-    theseus = make_theseus(copy.deepcopy(model), *sizes)
-    theseus.replace((False, False))
-    assert torch.equal(logits(theseus.model.train()), logits(model))
-    successor = theseus.extract()
-    assert successor.config.num_hidden_layers == len(layer_stack(successor)) == 2
-    assert torch.equal(logits(theseus.model.eval()), logits(successor))
-    assert not torch.equal(logits(successor), logits(model))
+def make_method(config: TheseusConfig, *sizes: int) -> Replacing:
+    return Replacing(make_replacement(make_model(num_hidden_layers=sum(sizes)), *sizes), config)
 
 
-def test_only_the_drawn_branch_runs() -> None:
-    theseus = make_theseus(make_model())
-    ran: list[nn.Module] = []
-    for module in theseus.modules:
-        for layer in (*module.predecessor, module.successor):
-            layer.register_forward_hook(lambda layer, *_: ran.append(layer))
-    theseus.replace((True, False))
-    logits(theseus.model.train())
-    first, second = theseus.modules
-    assert ran == [first.successor, *second.predecessor]
+def test_draws_are_independent_coins_of_the_rate() -> None:
+    method = make_method(TheseusConfig(schedule=ConstantSchedule(0.3, 1.0)), *[2] * 6)
+    draws = np.array([method.gates(step, 10_000) for step in range(10_000)])
+    sigma = (0.3 * 0.7 / 10_000) ** 0.5
+    assert draws.mean(axis=0) == pytest.approx([0.3] * 6, abs=3.5 * sigma)
+    assert draws.mean() == pytest.approx(0.3, abs=3 * sigma / 6**0.5)
+    correlations = np.corrcoef(draws.T) - np.eye(6)
+    assert np.abs(correlations).max() < 0.04
+    assert abs(np.corrcoef(draws[:-1, 0], draws[1:, 0])[0, 1]) < 0.04
 
 
-def test_evaluation_ignores_the_gates() -> None:
-    theseus = make_theseus(make_model())
-    theseus.replace((True, True))
-    expected = logits(theseus.model.eval())
-    theseus.replace((False, False))
-    assert torch.equal(logits(theseus.model.eval()), expected)
+def test_draws_depend_on_seed_and_step_alone() -> None:
+    """So they are the same after a resume, in every process, and in each micro-batch of a step."""
+    config = TheseusConfig(schedule=ConstantSchedule(0.5, 1.0))
+    one, other = make_method(config, *[2] * 6), make_method(config, *[2] * 6)
+    order = np.random.default_rng(0).permutation(50)
+    expected = [one.gates(step, 100).tolist() for step in range(50)]
+    assert [other.gates(int(step), 100).tolist() for step in order] == [expected[step] for step in order]
+    reseeded = make_method(replace(config, seed=7), *[2] * 6)
+    assert [reseeded.gates(step, 100).tolist() for step in range(50)] != expected
 
 
-def test_only_drawn_successors_learn_and_gradients_pass_through_frozen_layers() -> None:
-    theseus = make_theseus(make_model(num_hidden_layers=12), *[2] * 6)
-    theseus.replace((True, False, False, False, False, False))
-    theseus.model.train()(**INPUTS, labels=torch.tensor([0, 1])).loss.backward()
-    first, *others = theseus.modules
-    assert all(parameter.grad is not None for parameter in first.successor.parameters())
-    assert sum(float(p.grad.abs().sum()) for p in first.successor.parameters() if p.grad is not None) > 0
-    learnt = {id(parameter) for parameter in first.successor.parameters()}
-    assert all(p.grad is None for p in theseus.model.parameters() if id(p) not in learnt)
-    assert all(parameter.requires_grad for module in others for parameter in module.successor.parameters())
+@pytest.mark.parametrize("micro_batches", [1, 4])
+def test_gates_are_set_once_for_each_step_even_after_a_resume(
+    predecessor: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, micro_batches: int
+) -> None:
+    steps: list[int] = []
+    original = Replacing.before_step
+
+    def noted(self: Replacing, step: int, total: int) -> bool:
+        steps.append(step)
+        if step == 8 and steps.count(8) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, step, total)
+
+    monkeypatch.setattr(Replacing, "before_step", noted)
+    config = TheseusConfig(**SHORT, micro_batches=micro_batches)
+    with pytest.raises(KeyboardInterrupt):
+        compress(open_source(predecessor), tmp_path / "out", config, data)
+    assert steps == list(range(9))
+    compress(open_source(predecessor), tmp_path / "out", config, data)
+    assert steps == list(range(12))
 
 
-def test_neither_momentum_nor_weight_decay_moves_an_undrawn_layer() -> None:
-    """Nor anything of the predecessor, whatever is drawn."""
-    theseus = make_theseus(make_model())
-    first, second = theseus.modules
-    frozen = {name: p.clone() for name, p in theseus.model.named_parameters() if not p.requires_grad}
-    learning = [p for p in theseus.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=0.1, weight_decay=0.1)
-
-    def step(*gates: bool) -> None:
-        theseus.replace(gates)
-        optimizer.zero_grad()
-        theseus.model.train()(**INPUTS, labels=torch.tensor([0, 1])).loss.backward()
-        optimizer.step()
-
-    step(True, True)  # both have momentum now
-    before = [copy.deepcopy(module.successor.state_dict()) for module in (first, second)]
-    step(True, False)
-    after = [module.successor.state_dict() for module in (first, second)]
-    assert any(not torch.equal(before[0][name], after[0][name]) for name in before[0])
-    assert all(torch.equal(before[1][name], after[1][name]) for name in before[1])
-    now = dict(theseus.model.named_parameters())
-    assert {name.split(".")[1] for name in frozen} == {"embeddings", "encoder", "pooler", "weight", "bias"}
-    assert all(torch.equal(value, now[name]) for name, value in frozen.items())
+def test_a_step_without_a_replaced_module_is_skipped() -> None:
+    """(1 - b)^n of them: 34 % with b = 0.3 and three modules."""
+    method = make_method(TheseusConfig(schedule=ConstantSchedule(0.3, 1.0)), 2, 2, 2)
+    computed = [method.before_step(step, 3000) for step in range(3000)]
+    assert 1 - np.mean(computed) == pytest.approx(0.7**3, abs=0.03)
+    assert computed == [bool(method.gates(step, 3000).any()) for step in range(3000)]
+    assert all((method.layers_run(step, 3000) > 0) is computed[step] for step in range(3000))
 
 
-@pytest.mark.parametrize(
-    ("parts", "head", "embeddings"),
-    [((), False, False), (("head",), True, False), (("embeddings", "head"), True, True)],
-)
-def test_what_is_shared_learns_only_when_told(parts: tuple[str, ...], head: bool, embeddings: bool) -> None:
-    theseus = make_theseus(make_model())
-    theseus.train_shared(parts)
-    model = theseus.model
-    assert model.classifier.weight.requires_grad is model.bert.pooler.dense.weight.requires_grad is head
-    assert model.bert.embeddings.word_embeddings.weight.requires_grad is embeddings
-    assert model.bert.embeddings.LayerNorm.weight.requires_grad is embeddings
-    assert not any(p.requires_grad for module in theseus.modules for p in module.predecessor.parameters())
+def test_layers_run_are_one_for_a_replaced_module_and_c_for_another() -> None:
+    method = make_method(TheseusConfig(schedule=ConstantSchedule(0.5, 1.0)), 1, 2, 3, 6)
+    for step in range(200):
+        gates = method.gates(step, 200)
+        expected = sum(1 if gate else size for gate, size in zip(gates, (1, 2, 3, 6), strict=True))
+        assert method.layers_run(step, 200) == (expected if gates.any() else 0)
+    equal = make_method(TheseusConfig(schedule=ConstantSchedule(0.5, 1.0)), *[2] * 6)
+    layers = [equal.layers_run(step, 4000) for step in range(4000)]
+    # n (p + (1 - p) c), less the steps that are skipped and would have cost all 12.
+    assert np.mean(layers) == pytest.approx(6 * (0.5 + 0.5 * 2) - 0.5**6 * 12, abs=0.1)
 
 
-def test_the_successor_of_bert_base_has_the_papers_size() -> None:
-    """66,955,008 parameters of six layers, without the classifier; counted without memory for them."""
-    with torch.device("meta"):
-        config = AutoConfig.for_model("bert", num_hidden_layers=12)
-        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
-        successor = assemble(model, list(layer_stack(model))[:6])
-    counts = [sum(p.numel() for p in m.base_model.parameters()) for m in (model, successor)]
-    assert counts == [109_482_240, 66_955_008]
+def test_what_learns_follows_the_phase() -> None:
+    method = make_method(TheseusConfig(schedule=LinearSchedule(0.3, 0.5), second_phase="head"), 2, 2)
+    classifier, embeddings = method.model.classifier.weight, method.model.bert.embeddings.word_embeddings.weight
+    # The optimizer is made before the first step, of what requires a gradient then.
+    assert classifier.requires_grad
+    states = []
+    for step in (0, 49, 50, 99):
+        method.before_step(step, 100)
+        states.append((classifier.requires_grad, embeddings.requires_grad))
+    assert states == [(False, False), (False, False), (True, False), (True, False)]
+    assert [method.may_stop(step, 100) for step in (0, 49, 50)] == [False, False, True]
 
 
-def test_layers_start_as_the_first_or_as_those_of_each_group() -> None:
-    model = make_model(num_hidden_layers=6)
-    stack = layer_stack(model)
-
-    def sources(sizes: tuple[int, ...], choice: str) -> list[int]:
-        weights = [layer.output.dense.weight for layer in initial_layers(model, sizes, choice)]  # type: ignore[union-attr]
-        return [next(i for i, own in enumerate(stack) if torch.equal(own.output.dense.weight, w)) for w in weights]  # type: ignore[union-attr,arg-type]
-
-    assert sources((2, 2, 2), "first") == [0, 1, 2]
-    assert sources((2, 2, 2), "spread") == [0, 2, 4]
-    assert sources((1, 2, 3), "spread") == [0, 1, 3]
-
-
-@pytest.mark.parametrize(
-    ("layers", "grouping", "expected"),
-    [(None, None, (2,) * 6), (4, None, (3,) * 4), (None, (1, 2, 3, 6), (1, 2, 3, 6)), (2, (1, 11), (1, 11))],
-)
-def test_groups(layers: int | None, grouping: tuple[int, ...] | None, expected: tuple[int, ...]) -> None:
-    assert group_sizes(12, layers, grouping) == expected
+def test_the_training_tells_rates_and_compute(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = TheseusConfig(**SHORT, schedule=LinearSchedule(0.3, 0.5))
+    artifact = compress(open_source(predecessor), tmp_path / "out", config, data)
+    made_by = artifact.manifest.made_by
+    assert made_by["steps"] == 12
+    logged = {entry["step"]: entry["replacing_rate"] for entry in curve_of(artifact.path) if "loss" in entry}
+    assert logged == {6: pytest.approx(0.3 + 0.7 * 5 / 6), 12: 1.0}
+    method = make_method(config, 2, 2)
+    assert made_by["layer_steps"] == sum(method.layers_run(step, 12) for step in range(12))
+    assert made_by["config"]["schedule"] == {"type": "LinearSchedule", "base_rate": 0.3, "ramp": 0.5}
+    assert made_by["config"]["type"] == "TheseusConfig"
 
 
-@pytest.mark.parametrize("layers", [3, 4, 5, 0])
-def test_layers_that_do_not_divide_are_refused(layers: int) -> None:
-    with pytest.raises(UsageError, match="does not divide the predecessor's 4 layers") as refusal:
-        group_sizes(4, layers, None)
-    assert str(refusal.value.hint).startswith("choose one of 2, 1")
-    assert ("--grouping 1,1,2" in str(refusal.value.hint)) is (layers == 3)
+def test_groups_of_any_size_are_trained(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = TheseusConfig(**SHORT | {"layers": None}, grouping=(1, 3))
+    artifact = compress(open_source(predecessor), tmp_path / "out", config, data)
+    assert open_source(artifact.path).layers == 2
 
 
-@pytest.mark.parametrize(
-    ("layers", "grouping", "message"),
-    [
-        (None, (1, 2), "adds up to 3; the predecessor has 4 layers"),
-        (None, (0, 4), "each group needs 1 or more"),
-        (None, (), "adds up to 0"),
-        (None, (1, 1, 1, 1), "nothing to compress"),
-        (3, (2, 2), "contradicts --grouping, which has 2 groups"),
-    ],
-)
-def test_groups_that_do_not_fit_are_refused(layers: int | None, grouping: tuple[int, ...], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        group_sizes(4, layers, grouping)
+def test_a_successor_can_start_from_the_pretrained_encoder(
+    encoder: Path, predecessor: Path, data: DataConfig, tmp_path: Path
+) -> None:
+    """One step with a vanishing learning rate: what comes out is what it started from."""
+    still = SHORT | {"epochs": 1 / 3, "learning_rate": 1e-30}
+    config = TheseusConfig(**still, init_from=encoder, init_layers="spread")
+    out = compress(open_source(predecessor), tmp_path / "out", config, data).path
+    ours, pretrained, fine_tuned = (load_file(path / "model.safetensors") for path in (out, encoder, predecessor))
+    for index, source in enumerate((0, 2)):
+        name = "encoder.layer.{}.output.dense.weight"
+        assert torch.equal(ours["bert." + name.format(index)], pretrained[name.format(source)])
+    shell = "bert.embeddings.word_embeddings.weight"
+    assert torch.equal(ours[shell], fine_tuned[shell])
+    assert torch.equal(ours["classifier.weight"], fine_tuned["classifier.weight"])
+    made_by = Artifact.open(out).manifest.made_by
+    digest = hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
+    assert made_by["init_from"] == {"name": encoder.name, "digest": digest}
+
+
+def test_layers_of_another_size_do_not_fit(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    make_model(hidden_size=64).save_pretrained(other)
+    config = TheseusConfig(**SHORT, init_from=other)
+    with pytest.raises(ModelError, match="`init_from` does not fit the predecessor: another architecture"):
+        compress(open_source(predecessor), tmp_path / "out", config, data)
+
+
+def test_a_schedule_that_never_reaches_one_is_refused_before_anything_is_done(
+    predecessor: Path, data: DataConfig, tmp_path: Path
+) -> None:
+    config = TheseusConfig(**SHORT, schedule=LinearSchedule(0.3, 500))
+    with pytest.raises(UsageError, match="ends after 500 of 12 steps"):
+        compress(open_source(predecessor), tmp_path / "out", config, data)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_its_second_phase_the_successor_is_worse(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    """With equal steps: its layers have hardly met each other."""
+    shared: dict[str, Any] = SHORT | {"epochs": 4.0, "batch_size": 16, "learning_rate": 2e-3}
+    schedules = {"all": ConstantSchedule(0.3, 0.5), "none": ConstantSchedule(0.3, 1.0)}
+    losses = []
+    for phase, schedule in schedules.items():
+        config = TheseusConfig(**shared, schedule=schedule, second_phase=phase)  # type: ignore[arg-type]
+        curve = curve_of(compress(open_source(predecessor), tmp_path / phase, config, data).path)
+        losses.append(min(entry["eval_loss"] for entry in curve if "eval_loss" in entry))
+    assert losses[0] < 0.9 * losses[1]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from replank_compress.methods.theseus import Theseus
+from replank_compress.methods.module_replacing import ModuleReplacement
 from replank_compress.successor import initial_layers
 from tiny import tiny_settings, write_tokenizer
 
@@ -38,10 +38,10 @@ def make_model(model_type: str = "bert", **changes: Any) -> Any:
     return model.eval()
 
 
-def make_theseus(model: Any, *sizes: int) -> Theseus:
-    """A predecessor under replacement, its successor's layers the predecessor's first."""
+def make_replacement(model: Any, *sizes: int) -> ModuleReplacement:
+    """A predecessor of replaceable modules, its successor's layers the predecessor's first."""
     sizes = sizes or (2, 2)
-    return Theseus(model, initial_layers(model, sizes, "first"), sizes)
+    return ModuleReplacement(model, initial_layers(model, sizes, "first"), sizes)
 
 
 def save_model(model_type: str, folder: Path) -> Path:

@@ -21,8 +21,8 @@ from replank.runtime.model import load_model
 from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED
 from replank_compress.finetune import FinetuneConfig, finetune
-from replank_compress.methods.distill import KdConfig
-from replank_compress.methods.replacing import TheseusConfig
+from replank_compress.methods.kd import KdConfig
+from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from tiny import BAD, FILLER, GOOD
 

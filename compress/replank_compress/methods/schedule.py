@@ -1,47 +1,51 @@
-"""Replacement schedules: the replacing rate as a pure function of the step.
+"""Replacement schedules: the replacing rate as a pure function of the optimizer step.
 
 Source: Xu et al., "BERT-of-Theseus: Compressing BERT by Progressive Module Replacing", EMNLP 2020, section 3.3.
+A schedule is a class here and a line in :data:`SCHEDULES`.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from replank.system.errors import UsageError
+from replank.system.errors import FieldError
+from replank.system.settings import setting
+
+_BASE_RATE = "Replacing rate at the start of the first phase, between 0 and 1."
 
 
 @dataclass(frozen=True)
 class Schedule(ABC):
     """The replacing rate over the first phase; in the second, every module is replaced.
 
-    :param base_rate: b, the rate that the first phase starts from, 0 < b < 1. (At 0 nothing would ever learn, and at
-        1 it would be the fine-tuning of a truncated model.)
-    :param ramp: length of the first phase: up to 1 a part of all optimizer steps, above 1 a number of steps.
+    :param base_rate: b, the parameter of the schedule's formula, 0 < b < 1. (At 0 nothing would ever learn, and at 1 it
+        would be the fine-tuning of a truncated model.)
+    :param ramp: length of the first phase: up to 1 a fraction of all optimizer steps, above 1 a number of steps.
     """
 
-    base_rate: float = 0.3
-    ramp: float = 0.5
+    name: ClassVar[str]
+    base_rate: float = setting(0.3, _BASE_RATE)
+    ramp: float = setting(0.5, "Length of the first phase: a fraction of all steps (0.5), or a number of them (1000).")
 
     def __post_init__(self) -> None:
         if not 0 < self.base_rate < 1:
-            raise UsageError(
-                f"--base-rate is {self.base_rate}; expected more than 0 and less than 1",
-                hint="the truncated model alone is trained by --method truncate" if self.base_rate == 1 else None,
+            raise FieldError(
+                "base_rate",
+                self.base_rate,
+                "more than 0 and less than 1",
+                hint="`method='truncate'` trains the truncated model alone" if self.base_rate == 1 else None,
             )
-        if not 0 < self.ramp < math.inf:
-            raise UsageError(
-                f"--ramp is {self.ramp}; without a first phase nothing is replaced progressively",
-                hint="a part of the training (0.5), or a number of steps (1000)",
-            )
-        if self.ramp > 1 and self.ramp != int(self.ramp):
-            raise UsageError(f"--ramp is {self.ramp}; expected at most 1 (a part) or a whole number of steps")
+        if not 0 < self.ramp < math.inf or (self.ramp > 1 and self.ramp != int(self.ramp)):
+            raise FieldError("ramp", self.ramp, "a fraction of all steps (0.5), or a whole number of them (1000)")
 
     def rate(self, step: int, total: int) -> float:
-        """The replacing rate of a batch.
+        """The replacing rate of an optimizer step.
 
-        :param step: optimizer steps done before it; 0 for the first batch.
+        :param step: optimizer steps done before it; 0 for the first.
         :param total: all optimizer steps of the training.
         :returns: the probability with which each module is replaced, 0 to 1.
         """
@@ -49,20 +53,22 @@ class Schedule(ABC):
         return 1.0 if progress >= 1 else self.first_phase(progress)
 
     def ramp_steps(self, total: int) -> float:
-        """Steps of the first phase."""
+        """Optimizer steps of the first phase."""
         return self.ramp * total if self.ramp <= 1 else self.ramp
 
     @abstractmethod
     def first_phase(self, progress: float) -> float:
-        """The rate within the first phase.
+        """The replacing rate within the first phase.
 
-        :param progress: the part of it that is done, 0 to less than 1.
+        :param progress: the fraction of the phase that is done, 0 to less than 1.
         """
 
 
 @dataclass(frozen=True)
 class LinearSchedule(Schedule):
     """The paper's curriculum: p(t) = min(1, k·t + b), with k such that p reaches 1 when the first phase ends."""
+
+    name: ClassVar[str] = "linear"
 
     def first_phase(self, progress: float) -> float:
         """From b up to 1."""
@@ -73,7 +79,8 @@ class LinearSchedule(Schedule):
 class ConstantSchedule(Schedule):
     """The paper's ablation: p(t) = b until the second phase."""
 
-    base_rate: float = 0.5
+    name: ClassVar[str] = "constant"
+    base_rate: float = setting(0.5, _BASE_RATE)
 
     def first_phase(self, progress: float) -> float:
         """Always b."""
@@ -84,13 +91,18 @@ class ConstantSchedule(Schedule):
 class AntiCurriculumSchedule(Schedule):
     """The paper's ablation: p(t) = 1 - (k·t + b), ever fewer modules replaced, until the second phase."""
 
+    name: ClassVar[str] = "anti-curriculum"
+
     def first_phase(self, progress: float) -> float:
         """From 1 - b down to 0."""
         return max(0.0, 1 - self.base_rate - (1 - self.base_rate) * progress)
 
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    "linear": LinearSchedule,
-    "constant": ConstantSchedule,
-    "anti-curriculum": AntiCurriculumSchedule,
-}
+_SCHEDULES: tuple[type[Schedule], ...] = (
+    LinearSchedule,
+    ConstantSchedule,
+    AntiCurriculumSchedule,
+)
+
+SCHEDULES: Mapping[str, type[Schedule]] = {schedule.name: schedule for schedule in _SCHEDULES}
+"""The schedules by name."""

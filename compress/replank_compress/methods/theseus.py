@@ -1,89 +1,118 @@
-"""Module replacing: a predecessor's layers and the successor layer that takes their place, in one stack.
-
-Source: Xu et al., "BERT-of-Theseus", EMNLP 2020, section 3.2. A module is c consecutive layers of the predecessor
-and one layer of the successor. For each batch each module runs the one or the other, never both, so compute really
-is saved; transformers' own forward drives the stack and notices nothing.
-"""
+"""The method `theseus`: BERT-of-Theseus, progressive module replacing (Xu et al., EMNLP 2020)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
-import torch
-from torch import nn
+import numpy as np
+from numpy.typing import NDArray
 
-from replank_compress.layers import assemble, layer_stack, set_layer_stack
+from replank.system.errors import UsageError
+from replank.system.settings import setting
+from replank_compress.methods.gates import draw_gates
+from replank_compress.methods.module_replacing import ModuleReplacement
+from replank_compress.methods.schedule import SCHEDULES, LinearSchedule, Schedule
+from replank_compress.successor import INIT_LAYERS_HELP, Start, SuccessorConfig
+from replank_compress.training.config import LEARNING_RATE_HELP
+from replank_compress.training.method import Method
+
+SecondPhase = Literal["all", "head", "layers", "none"]
+# The shared parts that are trained in the second phase.
+_TRAINED: dict[SecondPhase, tuple[str, ...]] = {
+    "all": ("embeddings", "head"),
+    "head": ("head",),
+    "layers": (),
+    "none": (),
+}
 
 
-class ReplaceableModule(nn.Module):
-    """c predecessor layers and the successor layer that replaces them.
+@dataclass(frozen=True)
+class TheseusConfig(SuccessorConfig):
+    """Progressive module replacing: the successor's layers are trained in the predecessor's place.
 
-    :param replaced: which of the two the next training batch runs. Evaluation runs the successor, always.
+    The learning rate is higher than that of the other methods, because at first each layer learns only from the steps
+    in which it is drawn. Its layers start as the first of their groups (``spread``): the remaining layers of the
+    predecessor then receive nearly the hidden states that they know. benchmarks/log.md says how the defaults were
+    chosen.
+
+    :param schedule: the replacing rate over the training.
+    :param second_phase: what is trained once every module is replaced: ``layers``, the successor's alone, as in the
+        paper's code; ``head``, pooler and head too; ``all``, the embeddings too. ``none`` asks for a training that ends
+        before that.
     """
 
-    def __init__(self, predecessor: Sequence[nn.Module], successor: nn.Module) -> None:
-        super().__init__()
-        self.predecessor = nn.ModuleList(predecessor)
-        self.successor = successor
-        self.replaced = True
+    name: ClassVar[str] = "theseus"
+    learning_rate: float = setting(2e-4, LEARNING_RATE_HELP)
+    init_layers: Literal["first", "spread"] = setting("spread", INIT_LAYERS_HELP)
+    schedule: Schedule = setting(
+        default_factory=LinearSchedule, help="Replacing rate over the first phase.", variants=SCHEDULES
+    )
+    second_phase: SecondPhase = setting(
+        "all",
+        "What is trained once every module is replaced: the successor's layers, its pooler and head too, or all of it; "
+        "none ends the training before.",
+    )
 
-    def forward(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Hidden states in, hidden states out, shape ``(batch, length, hidden)``.
+    def method(self, start: Start) -> Method:
+        """Module replacing within the predecessor."""
+        return Replacing(ModuleReplacement(start.predecessor, start.layers, start.sizes), self)
 
-        What a layer returns beside them is its last layer's.
+    def require_sense(self, total: int) -> None:
+        """Refuse a schedule that leaves the successor half replaced, unless that is asked for.
+
+        :raises UsageError: the replacing rate never reaches 1 although it should, or does although it should not.
         """
-        if self.replaced or not self.training:
-            return self.successor(hidden_states, *args, **kwargs)
-        output: Any = None
-        for layer in self.predecessor:
-            output = layer(hidden_states, *args, **kwargs)
-            hidden_states = output[0] if isinstance(output, tuple) else output
-        return output
+        ramp = self.schedule.ramp_steps(total)
+        if self.second_phase != "none" and ramp >= total:
+            raise UsageError(
+                f"`ramp={self.schedule.ramp:g}` ends after {ramp:g} of {total} steps: the replacing rate never reaches "
+                "1, and the successor's layers never learn to work without the predecessor's",
+                hint="choose a shorter `ramp` or more `epochs`; `second_phase='none'` if that is what you want",
+            )
+        if self.second_phase == "none" and ramp < total:
+            raise UsageError(
+                f"`second_phase='none'`, but the replacing rate reaches 1 after {ramp:g} of {total} steps",
+                hint="`ramp=1` makes the first phase last; or say what is trained in the second: all, head or layers",
+            )
 
 
-class Theseus:
-    """A predecessor under replacement.
+class Replacing(Method):
+    """Module replacing: in each optimizer step every module is drawn or not, and the drawn ones learn."""
 
-    The successor's layers learn; the predecessor's never do, and what both share (embeddings, pooler and head) only
-    when told. An undrawn layer has no gradient, not one of zeros, so that the optimizer passes it over: neither
-    momentum nor weight decay moves it in that step. (The paper's code ran on a torch whose ``zero_grad`` left
-    zeros, and AdamW moved undrawn layers too.)
+    def __init__(self, replacement: ModuleReplacement, config: TheseusConfig) -> None:
+        super().__init__(replacement.model)
+        self._replacement, self._config = replacement, config
+        self._sizes = np.array([len(module.predecessor) for module in replacement.modules])
+        # The optimizer takes the parameters that are trainable when training begins; those that are frozen during the
+        # first phase have no gradient in it.
+        replacement.train_shared(_TRAINED[config.second_phase])
 
-    :param model: the fine-tuned predecessor, a ``PreTrainedModel``; it is changed in place.
-    :param successors: the successor's layers, from below.
-    :param sizes: how many of the predecessor's layers each of them replaces.
-    """
+    def gates(self, step: int, total: int) -> NDArray[np.bool_]:
+        """Which modules run replaced in an optimizer step, shape ``(modules,)``."""
+        return draw_gates(self._config.seed, step, len(self._sizes), self.replacing_rate(step, total))
 
-    def __init__(self, model: Any, successors: Sequence[nn.Module], sizes: Sequence[int]) -> None:
-        stack = layer_stack(model).requires_grad_(False)
-        rest = iter(stack)
-        self.model = model
-        self.modules = [
-            ReplaceableModule([next(rest) for _ in range(size)], successor.requires_grad_(True))
-            for size, successor in zip(sizes, successors, strict=True)
-        ]
-        set_layer_stack(model, [])
-        head = {id(parameter) for parameter in model.parameters()}
-        head -= {id(parameter) for name, parameter in model.base_model.named_parameters() if "pooler." not in name}
-        self._shared = [(parameter, id(parameter) in head) for parameter in model.parameters()]
-        set_layer_stack(model, self.modules)
-        self.train_shared(())
+    def before_step(self, step: int, total: int) -> bool:
+        """Set the gates. A step with no module replaced has no gradient at all and is skipped."""
+        gates = self.gates(step, total)
+        self._replacement.replace(gates.tolist())
+        in_second_phase = self.replacing_rate(step, total) >= 1
+        self._replacement.train_shared(_TRAINED[self._config.second_phase] if in_second_phase else ())
+        return bool(gates.any())
 
-    def replace(self, gates: Sequence[bool]) -> None:
-        """Say which modules the next training batch runs replaced."""
-        for module, gate in zip(self.modules, gates, strict=True):
-            module.replaced = bool(gate)
+    def replacing_rate(self, step: int, total: int) -> float:
+        """The schedule's rate, 0 to 1."""
+        return self._config.schedule.rate(step, total)
 
-    def train_shared(self, parts: Sequence[str]) -> None:
-        """Let parts of what predecessor and successor share learn, and freeze the rest.
+    def layers_run(self, step: int, total: int) -> int:
+        """One layer for a replaced module, c for another; none in a skipped step."""
+        gates = self.gates(step, total)
+        return int(np.where(gates, 1, self._sizes).sum()) if gates.any() else 0
 
-        :param parts: of ``embeddings`` (and whatever else the encoder has beside its layers) and ``head`` (pooler and
-            head, but for a matrix that the embeddings share with it).
-        """
-        for parameter, is_head in self._shared:
-            parameter.requires_grad_(("head" if is_head else "embeddings") in parts)
+    def may_stop(self, step: int, total: int) -> bool:
+        """In the second phase only: before it, the successor is not yet what it will be."""
+        return self._config.second_phase == "none" or self.replacing_rate(step, total) >= 1
 
     def extract(self) -> Any:
-        """The successor as a plain model of fewer layers, which needs nothing of replank to be loaded."""
-        return assemble(self.model, [module.successor for module in self.modules])
+        """The successor's layers with the predecessor's embeddings and head."""
+        return self._replacement.extract()

@@ -14,9 +14,12 @@ from torch.nn import functional
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.system.errors import UsageError
+from replank.tasks.kinds import KINDS
 from replank_compress.layers import layer_stack
-from replank_compress.methods.distill import Distillation, KdConfig, PkdConfig, TruncateConfig, soft_loss
-from replank_compress.successor import SuccessorConfig, compress, initial_layers
+from replank_compress.methods.kd import Distillation, KdConfig
+from replank_compress.methods.pkd import PkdConfig
+from replank_compress.methods.truncate import TruncateConfig
+from replank_compress.successor import Start, SuccessorConfig, compress, initial_layers
 from small_models import INPUTS, make_model
 from tiny import curve_of
 
@@ -25,8 +28,12 @@ BATCH = INPUTS | {"labels": LABELS}
 SHORT: dict[str, Any] = {"epochs": 2.0, "learning_rate": 1e-3, "precision": "fp32", "layers": 2}
 
 
+soft_loss = KINDS["classification"].distillation_loss
+
+
 def build(config: SuccessorConfig, model: Any) -> Any:
-    return config.method(model, model, initial_layers(model, (2, 2), "first"), (2, 2))
+    layers = initial_layers(model, (2, 2), "first")
+    return config.method(Start(KINDS["classification"], model, model, layers, (2, 2)))
 
 
 def test_the_soft_loss_is_a_scaled_divergence() -> None:
@@ -48,7 +55,8 @@ def test_tokens_without_a_label_do_not_count() -> None:
 
 
 def test_numbers_are_distilled_by_their_squared_difference() -> None:
-    difference = soft_loss(torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [4.0]]), LABELS.float(), 5.0)
+    loss = KINDS["regression"].distillation_loss
+    difference = loss(torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [4.0]]), LABELS.float(), 5.0)
     assert float(difference) == pytest.approx((1 + 4) / 2)
 
 
@@ -124,10 +132,10 @@ def test_truncation_of_the_pretrained_encoder_has_a_new_head(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: KdConfig(temperature=0.0), "--temperature is 0.0"),
-        (lambda: KdConfig(soft_weight=1.5), "--soft-weight is 1.5"),
-        (lambda: PkdConfig(patient_weight=-1.0), "--patient-weight is -1.0"),
-        (lambda: PkdConfig().method(None, None, [], (4,)), "two layers or more"),
+        (lambda: KdConfig(temperature=0.0), "`temperature` is 0.0; expected more than 0"),
+        (lambda: KdConfig(soft_weight=1.5), "`soft_weight` is 1.5; expected 0 to 1"),
+        (lambda: PkdConfig(patient_weight=-1.0), "`patient_weight` is -1.0; expected 0 or more"),
+        (lambda: PkdConfig().method(Start(KINDS["classification"], None, None, [], (4,))), "two layers or more"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(make: Any, message: str) -> None:

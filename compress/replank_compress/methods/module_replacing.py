@@ -1,0 +1,89 @@
+"""Module replacing: a predecessor's layers and the successor layers that take their place, in one stack.
+
+Source: Xu et al., "BERT-of-Theseus", EMNLP 2020, section 3.2. A module is c consecutive layers of the predecessor
+and one layer of the successor. In each step each module runs the one or the other, never both, so that compute really
+is saved; transformers' own forward drives the stack unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from replank_compress.layers import assemble, layer_stack, set_layer_stack
+
+
+class ReplaceableModule(nn.Module):
+    """c predecessor layers and the successor layer that replaces them.
+
+    :ivar replaced: which of the two runs in training. Evaluation always runs the successor.
+    """
+
+    def __init__(self, predecessor: Sequence[nn.Module], successor: nn.Module) -> None:
+        super().__init__()
+        self.predecessor = nn.ModuleList(predecessor)
+        self.successor = successor
+        self.replaced = True
+
+    def forward(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Hidden states in, hidden states out, shape ``(batch, length, hidden)``.
+
+        Further outputs of a layer, such as attentions, are those of the last layer that ran.
+        """
+        if self.replaced or not self.training:
+            return self.successor(hidden_states, *args, **kwargs)
+        output: Any = None
+        for layer in self.predecessor:
+            output = layer(hidden_states, *args, **kwargs)
+            hidden_states = output[0] if isinstance(output, tuple) else output
+        return output
+
+
+class ModuleReplacement:
+    """A predecessor whose stack is made of replaceable modules.
+
+    The successor's layers are trainable; the predecessor's are frozen, and what both share (embeddings, pooler and
+    head) is trainable only when told. A layer that is not drawn has no gradient, rather than one of zeros, so that the
+    optimizer passes it over: neither momentum nor weight decay moves it in that step. (The paper's code ran on a torch
+    whose ``zero_grad`` left zeros, and AdamW moved undrawn layers too.)
+
+    :param model: the fine-tuned predecessor, a ``PreTrainedModel``; it is changed in place.
+    :param successors: the successor's layers, from the bottom.
+    :param sizes: how many of the predecessor's layers each of them replaces.
+    """
+
+    def __init__(self, model: Any, successors: Sequence[nn.Module], sizes: Sequence[int]) -> None:
+        stack = layer_stack(model).requires_grad_(False)
+        rest = iter(stack)
+        self.model = model
+        self.modules = [
+            ReplaceableModule([next(rest) for _ in range(size)], successor.requires_grad_(True))
+            for size, successor in zip(sizes, successors, strict=True)
+        ]
+        set_layer_stack(model, [])
+        head = {id(parameter) for parameter in model.parameters()}
+        head -= {id(parameter) for name, parameter in model.base_model.named_parameters() if "pooler." not in name}
+        self._shared = [(parameter, id(parameter) in head) for parameter in model.parameters()]
+        set_layer_stack(model, self.modules)
+        self.train_shared(())
+
+    def replace(self, gates: Sequence[bool]) -> None:
+        """Set which modules run replaced in training, one gate a module."""
+        for module, gate in zip(self.modules, gates, strict=True):
+            module.replaced = bool(gate)
+
+    def train_shared(self, parts: Sequence[str]) -> None:
+        """Make parts of what predecessor and successor share trainable, and freeze the rest.
+
+        :param parts: of ``embeddings`` (and whatever else the encoder has beside its layers) and ``head`` (pooler and
+            head, except for a matrix that is tied to the embeddings).
+        """
+        for parameter, is_head in self._shared:
+            parameter.requires_grad_(("head" if is_head else "embeddings") in parts)
+
+    def extract(self) -> Any:
+        """The successor as a plain model of fewer layers, which loads without replank."""
+        return assemble(self.model, [module.successor for module in self.modules])
