@@ -2,10 +2,9 @@
 
     python benchmarks/compression.py --data DATA --encoder e5=ENCODER --suite main --seed 1 --task sst2_sent --task mrpc
 
-DATA holds a folder of train.tsv and dev.tsv for each task. Every choice (the best checkpoint) is made on a tenth of the
-training split; what is reported is the official dev split, which nothing has seen. Cells that are done are not done
-again: each is a JSON in benchmarks/results/compression, with its curve, seed, versions and machine. Stopped, the same
-command goes on where it was.
+DATA holds a folder of train.tsv and dev.tsv for each task. The best checkpoint is chosen on a tenth of the training
+split; reported is the official dev split, which no training has seen. A cell that is done is not done again: each is a
+JSON in benchmarks/results/compression, with its curve, seed, versions and machine. Stopped, the same command resumes.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ import click
 from replank.data.tables import read_table
 from replank.models.artifact import MANIFEST, TRAINING, Artifact
 from replank.system.environment import available_cores
+from replank_compress.methods import METHODS
 
 RESULTS = Path(__file__).parent / "results" / "compression"
 _HELD_BACK = 10
@@ -36,9 +36,9 @@ class Cell:
     """One model of the table.
 
     :param encoder: short name of the encoder.
-    :param task: folder of the data.
+    :param task: name of the data's folder.
     :param method: ``predecessor``, or a key of a suite.
-    :param seed: of everything random.
+    :param seed: seed of the training.
     """
 
     encoder: str
@@ -48,7 +48,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of the result's file."""
+        """The name of the result's file, without its suffix."""
         return f"{self.encoder}-{self.task}-{self.method}-{self.seed}"
 
 
@@ -57,13 +57,10 @@ Chain = tuple[tuple[str, str], int, str]
 PREDECESSOR = "predecessor"
 # Subsets of GLUE's tasks that have their metrics and lengths. (`qqp_10k` is not here: the defaults were chosen on it.)
 GLUE_NAMES = {"qnli_10k": "qnli", "mnli_10k": "mnli"}
-# What each suite asks of `replank compress`; ENCODER stands for the pretrained encoder.
+# The options of `replank compress` for each row of a suite; ENCODER stands for the pretrained encoder.
 SUITES: dict[str, dict[str, tuple[str, ...]]] = {
     "main": {
-        "theseus": (),
-        "truncate": ("--method", "truncate"),
-        "kd": ("--method", "kd"),
-        "pkd": ("--method", "pkd"),
+        **{method: ("--method", method) for method in METHODS},
         "truncate-pretrained": ("--method", "truncate", "--init-from", "ENCODER"),
     },
     "schedule": {
@@ -75,10 +72,14 @@ SUITES: dict[str, dict[str, tuple[str, ...]]] = {
         "second-phase-layers": ("--second-phase", "layers"),
         "second-phase-head": ("--second-phase", "head"),
     },
-    # What of the difference is the start, and what the method.
+    # How much of the difference comes from the start, and how much from the method.
     "start": {
         "theseus-first": ("--init-layers", "first"),
-        **{f"{method}-spread": ("--method", method, "--init-layers", "spread") for method in ("truncate", "kd", "pkd")},
+        **{
+            f"{method}-spread": ("--method", method, "--init-layers", "spread")
+            for method in METHODS
+            if method != "theseus"
+        },
     },
     # Fine-tuning a predecessor and replacing its layers run about as many layers as 12 epochs of the small model alone.
     "compute": {
@@ -102,14 +103,14 @@ SUITES: dict[str, dict[str, tuple[str, ...]]] = {
 def main(
     data: Path, encoders: Iterable[str], tasks: Iterable[str], seeds: Iterable[int], suite: str, work: Path, jobs: int
 ) -> None:
-    """Do what is not done yet of a suite."""
+    """Train the models of a suite that are not done yet."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     folders = dict(item.split("=", 1) for item in encoders)
     tasks = list(tasks)
     for task in tasks:
         write_splits(data / task, work / "data" / task)
     threads = str(max(1, available_cores() // jobs))
-    # Method by method, so that what is there of an unfinished table can be compared.
+    # Method by method, so that an unfinished table can be compared.
     chains = list(product(folders.items(), seeds, tasks))
     running: dict[tuple[str, Chain], Future[None]] = {}
     with ThreadPoolExecutor(jobs) as pool:
@@ -124,9 +125,9 @@ def main(
 def run_cell(
     chain: Chain, method: str, flags: tuple[str, ...], work: Path, threads: str, before: Future[None] | None
 ) -> None:
-    """Make one model, unless it is there, and keep its result.
+    """Train one model, unless it is done, and keep its result.
 
-    :param before: its predecessor's making.
+    :param before: the training of its predecessor.
     """
     if before is not None:
         before.result()
@@ -155,7 +156,7 @@ def write_splits(source: Path, target: Path) -> None:
 
 
 def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
-    """What is kept of a cell: the parts of its manifest that tell of quality and cost."""
+    """The result of a cell: the parts of its manifest on quality and cost."""
     made_by, quality = artifact.manifest.made_by, artifact.manifest.quality or {}
     wanted = ("config", "steps", "layer_steps", "best_dev", "versions", "machine", "finished_at")
     training = json.loads((artifact.path / TRAINING).read_text(encoding="utf-8"))
@@ -172,7 +173,7 @@ def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
 
 
 def _do(cell: Cell, command: tuple[str, ...], out: Path, work: Path, threads: str) -> None:
-    """Make a cell, unless it is there."""
+    """Train a cell, unless it is done."""
     result = RESULTS / f"{cell.name}.json"
     is_needed = not result.exists() or (cell.method == PREDECESSOR and not (out / MANIFEST).exists())
     if not is_needed:
@@ -180,7 +181,7 @@ def _do(cell: Cell, command: tuple[str, ...], out: Path, work: Path, threads: st
     if not (out / MANIFEST).exists():
         click.echo(f"{cell.name}: begins", err=True)
         data = (
-            "--task",
+            "--dataset",
             GLUE_NAMES.get(cell.task, cell.task),
             "--data",
             str(work / "data" / cell.task),

@@ -1,9 +1,9 @@
-"""What a training step of each method costs, in time and in memory, on a model of BERT-base's shape.
+"""The cost of a training step of each method, in time and in memory, on a model of BERT-base's shape.
 
     python benchmarks/replacing_cost.py
 
-Time: optimizer steps of the methods in turn, on the same batch, in one process; replacing at rates spread over its
-whole schedule. Memory: the peak of a process of its own for each method, above what it held before the model was made.
+Time: optimizer steps of the methods in turn, on the same batch, in one process; module replacing at rates spread over
+its whole schedule. Memory: the peak of a process per method, above what it held before the model was made.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(batch_size: int, length: int, rounds: int) -> None:
 
 
 def measure_time(batch_size: int, length: int, rounds: int) -> dict[str, Any]:
-    """Seconds of each method's steps, and the ratios to KD's of the same round."""
+    """Seconds of each method's steps, and the ratios to those of KD."""
     steps = {name: stepper(name, batch_size, length) for name in CONFIGS}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(-1, rounds):
@@ -107,7 +107,7 @@ def make_method(name: str, predecessor: Any) -> Method:
 
 
 def successor_bytes() -> int:
-    """Weights and optimizer state of the successor's layers: what the bound allows on top of fine-tuning."""
+    """Bytes of weights and optimizer state of the successor's layers: what the bound allows on top of fine-tuning."""
     layers = BertForSequenceClassification(BertConfig(num_hidden_layers=len(SIZES))).bert.encoder.layer
     numbers = sum(parameter.numel() for parameter in layers.parameters())
     return numbers * 4 * 3
@@ -119,7 +119,7 @@ def _in_a_process(name: str, batch_size: int, length: int) -> int:
 
 
 def peak_bytes(name: str, batch_size: int, length: int) -> int:
-    """How far a method's steps, over its whole schedule, raise the peak of this process."""
+    """Bytes by which a method's steps, over its whole schedule, raise the peak memory of this process."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step = stepper(name, batch_size, length)
     for part in range(8):

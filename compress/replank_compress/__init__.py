@@ -1,9 +1,9 @@
-"""Making models: fine-tuning a predecessor, and replacing its layers by fewer.
+"""Training: fine-tuning a predecessor, and compressing it into a successor of fewer layers.
 
-Importing it imports torch, with OpenMP threads that sleep while they wait. They spin otherwise, which on a machine with
-other work on it makes training three to ten times slower (two cores, one of them busy: 0.3 steps a second against 3).
-OpenMP reads the variable once, when torch is loaded; it is then removed, so that processes started from here, such as a
-benchmark's, run as anybody's would.
+Importing the package imports torch, with OpenMP threads that sleep while they wait. By default they spin, which makes
+training three to ten times slower on a machine with other work (two cores, one of them busy: 0.3 steps a second against
+3). OpenMP reads the variable once, when torch is loaded; it is then removed, so that child processes, such as those of
+a benchmark, run with the default.
 """
 
 import os

@@ -28,7 +28,7 @@ def test_an_interrupted_training_resumes_and_finishes(
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines()[0] == "stopping after this step, with a checkpoint; again to stop at once"
+    assert err.splitlines()[0] == "stopping after this step, with a checkpoint; press Ctrl-C again to stop at once"
     assert err.splitlines()[-1] == "interrupted; the same command goes on where it can"
     assert [path.name for path in tmp_path.iterdir()] == ["out.work"]
     newest = max(tmp_path.glob("out.work/checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))

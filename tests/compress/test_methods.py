@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from replank.data.examples import DataConfig
 from replank.models.provenance import config_json
+from replank.models.source import open_source
 from replank.system.settings import settings_of
 from replank_compress.finetune import FinetuneConfig
+from replank_compress.layers import assemble, layer_stack
 from replank_compress.methods import METHODS
 from replank_compress.methods.schedule import SCHEDULES, Schedule
-from replank_compress.successor import SuccessorConfig
+from replank_compress.successor import Start, SuccessorConfig, compress
 from replank_compress.training.config import TrainingConfig
+from replank_compress.training.method import Method
 
 CONFIGS: list[type[TrainingConfig] | type[Schedule]] = [FinetuneConfig, *METHODS.values(), *SCHEDULES.values()]
 
@@ -22,6 +30,27 @@ def test_the_methods_by_name() -> None:
     assert list(SCHEDULES) == ["linear", "constant", "anti-curriculum"]
     assert all(METHODS[name].name == name and issubclass(METHODS[name], SuccessorConfig) for name in METHODS)
     assert all(SCHEDULES[name].name == name for name in SCHEDULES)
+
+
+@dataclass(frozen=True)
+class Uppermost(SuccessorConfig):
+    """Fine-tuning of the uppermost layers: a method that nothing else knows of."""
+
+    name: ClassVar[str] = "uppermost"
+
+    def method(self, start: Start) -> Method:
+        layers = list(layer_stack(start.origin))[-len(start.sizes) :]
+        return Method(assemble(start.origin, layers))
+
+
+def test_a_method_is_its_configuration_alone(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    config = Uppermost(epochs=1.0, precision="fp32", layers=1, learning_rate=1e-30)
+    artifact = compress(open_source(predecessor), tmp_path / "out", config, data)
+    assert artifact.manifest.made_by["config"]["type"] == "Uppermost"
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (artifact.path, predecessor))
+    weight = "bert.encoder.layer.{}.output.dense.weight"
+    assert torch.equal(ours[weight.format(0)], theirs[weight.format(3)])
+    assert weight.format(1) not in ours
 
 
 @pytest.mark.parametrize("config", CONFIGS)

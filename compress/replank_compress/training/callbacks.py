@@ -70,7 +70,7 @@ class Watcher(TrainerCallback):
         if self._stop:
             raise KeyboardInterrupt
         self._stop = True
-        _log.warning("stopping after this step, with a checkpoint; again to stop at once")
+        _log.warning("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show the progress from where it begins, which after a resume is not 0."""

@@ -45,7 +45,7 @@ def newest(work: Path) -> Path | None:
 
 
 def sweep(work: Path) -> Path | None:
-    """Delete checkpoints that a kill or a full disk left incomplete, and the folder's other files if none remains.
+    """Delete checkpoints that a kill or a full disk left incomplete, and the training's other files if none remains.
 
     :returns: the newest complete checkpoint.
     """
