@@ -55,7 +55,7 @@ def main(
 ) -> None:
     """Search, try everything, compare and keep."""
     about = ("--task", task, "--data", data)
-    budget = Budget(max_bytes=size_in_bytes(max_bytes, "--max-bytes"), min_retention=min_retention)
+    budget = Budget(max_bytes=size_in_bytes(max_bytes, "max_bytes"), min_retention=min_retention)
     limits = ("--max-bytes", max_bytes, "--min-retention", str(min_retention))
 
     def search() -> dict[str, Any]:

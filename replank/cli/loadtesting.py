@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from replank.cli.options import (
     print_json,
 )
 from replank.cli.rendering import Command
-from replank.system.errors import DataError, UsageError
+from replank.data.text_lines import read_texts
+from replank.system.errors import UsageError
 from replank.system.extras import require
 from replank.system.files import replace_file
 from replank.system.json_files import write_json
@@ -57,7 +57,7 @@ def loadtest(
     SingleStream, Offline, and Server: requests arrive at random, at the highest rate at which 99 of 100 are answered
     within --limit. OUT gets loadtest.json, after each run, and loadtest.svg. Exit code 3 if no rate holds the limit.
     """
-    limit_ms = milliseconds(limit, "--limit")
+    limit_ms = milliseconds(limit, "limit")
     if (out / _RESULT).exists() and not force:
         raise UsageError(f"{out} holds a result", hint="choose another OUT, or replace it with --force")
     require("mlcommons-loadgen")
@@ -65,7 +65,7 @@ def loadtest(
     from replank_serve.loadtest.run import loadtest as put_load
     from replank_serve.loadtest.table import chart, render
 
-    config = LoadtestConfig(model_or_url, limit_ms, texts=_read_texts(texts) if texts else None, **settings)
+    config = LoadtestConfig(model_or_url, limit_ms, texts=tuple(read_texts(texts)) if texts else None, **settings)
 
     def keep(result: dict[str, Any]) -> None:
         out.mkdir(parents=True, exist_ok=True)
@@ -79,23 +79,3 @@ def loadtest(
     else:
         console().print(render(result))
         click.echo(f"{out / _RESULT}, {out / _CHART}")
-
-
-def _read_texts(path: Path) -> tuple[tuple[str, ...], ...]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read --texts {path}: {error}", hint="expected a text file in UTF-8") from None
-    return tuple(_row(line) for line in lines if line.strip())
-
-
-def _row(line: str) -> tuple[str, ...]:
-    if line[:1] in ('"', "["):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            value = None
-        row = tuple(value) if isinstance(value, list) else (value,)
-        if all(isinstance(text, str) for text in row):
-            return row
-    return tuple(line.split("\t", 1))

@@ -22,8 +22,9 @@ from replank.cli.options import (
 )
 from replank.cli.rendering import Command
 from replank.data.examples import DataConfig
+from replank.data.text_lines import read_texts
 from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode
-from replank.system.errors import DataError, ReplankError, UsageError
+from replank.system.errors import ReplankError, UsageError
 
 Texts = tuple[tuple[str, ...], ...]
 
@@ -94,21 +95,12 @@ def _texts(file: Path | None, data: DataConfig | None) -> Texts:
     if file and data:
         raise UsageError("--texts and a task's data exclude each other")
     if file:
-        found: list[tuple[str, ...]] = [(line,) for line in _lines(file) if line.strip()]
+        found = read_texts(file)
     elif data:
         dataset = data.load()
         split = dataset.split(dataset.held_out)
         found = list(zip(split.first, split.second, strict=True)) if split.second else [(text,) for text in split.first]
     else:
         return ()
-    if not found:
-        raise DataError(f"{file} holds no text")
     random.Random(0).shuffle(found)  # noqa: S311 - an order, no secret
     return tuple(found)
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {file}: {error}") from None

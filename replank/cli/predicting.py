@@ -15,6 +15,7 @@ from replank.cli.options import FOLDER, data_options, device_options, example, j
 from replank.cli.rendering import Command
 from replank.cli.stages import required_data
 from replank.data.examples import DataConfig
+from replank.data.text_lines import parse_text_line
 from replank.models.source import Source, open_source
 from replank.system.errors import DataError, UsageError
 from replank.text.unicode import without_lone_surrogates
@@ -147,22 +148,10 @@ def _arguments(texts: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
 def _lines(width: int) -> Iterator[tuple[str, ...]]:
     for number, raw in enumerate(sys.stdin.buffer, 1):
         line = raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").rstrip("\r\n")
-        row = _json_row(line) or tuple(line.split("\t", width - 1))
+        row = parse_text_line(line, width)
         if len(row) != width:
             raise DataError(
                 f"line {number} of stdin holds {len(row)} of the {width} texts that the task takes",
                 hint='a pair is two texts with a tab between, or ["first", "second"]' if width == 2 else None,
             )
-        yield tuple(map(without_lone_surrogates, row))
-
-
-def _json_row(line: str) -> tuple[str, ...] | None:
-    """The texts of a line that is JSON of the right kind; any other line is a text itself."""
-    if line[:1] not in ('"', "["):
-        return None
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    row = tuple(value) if isinstance(value, list) else (value,)
-    return row if all(isinstance(item, str) for item in row) else None
+        yield row

@@ -62,9 +62,9 @@ def search(
     winner. Run again, also with another budget, it does nothing twice. Exit code 3 if nothing keeps to the budget.
     """
     budget = Budget(
-        max_latency_ms=milliseconds(max_latency, "--max-latency") if max_latency is not None else None,
-        max_bytes=size_in_bytes(max_bytes, "--max-bytes") if max_bytes is not None else None,
-        min_throughput=per_second(min_throughput, "--min-throughput") if min_throughput is not None else None,
+        max_latency_ms=milliseconds(max_latency, "max_latency") if max_latency is not None else None,
+        max_bytes=size_in_bytes(max_bytes, "max_bytes") if max_bytes is not None else None,
+        min_throughput=per_second(min_throughput, "min_throughput") if min_throughput is not None else None,
         min_retention=min_retention,
         batch_size=shape[0],
         length=shape[1],

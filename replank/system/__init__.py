@@ -1,1 +1,1 @@
-"""The machine, files, processes, errors and progress: what knows nothing of models."""
+"""The machine, files, processes, errors and progress: nothing here knows of models."""

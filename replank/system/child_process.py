@@ -1,4 +1,4 @@
-"""A process for as long as a block needs it."""
+"""A child process that ends with its block."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class ChildProcess(ABC):
-    """Entering begins it, and leaving ends it, whatever happens in either."""
+    """A context that starts a process and ends it, whatever happens in between."""
 
     def __enter__(self) -> Self:
         try:
@@ -25,8 +25,8 @@ class ChildProcess(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Wait until it is ready."""
+        """Start the process and wait until it is ready."""
 
     @abstractmethod
     def _end(self) -> None:
-        """At once: there is nothing to save."""
+        """End the process at once: it has nothing to save."""

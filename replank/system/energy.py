@@ -1,4 +1,4 @@
-"""Energy, where the machine tells it: Intel's and AMD's RAPL counters of whole processor packages."""
+"""Measured energy: the RAPL counters of whole processor packages, of Intel and AMD."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ _POWERCAP = Path("/sys/class/powercap")
 
 
 class EnergyMeter:
-    """Started when it is made; a counter that overflows once between two readings is followed.
+    """A meter that starts when it is made; a counter may overflow once between two readings.
 
-    :param root: where the kernel shows the counters.
+    :param root: the kernel's folder of counters.
     """
 
     def __init__(self, root: Path = _POWERCAP) -> None:
-        # intel-rapl:0 is a package; what has a second colon is a part of one.
+        # intel-rapl:0 is a package; a second colon is a part of one.
         self._zones = [zone for zone in sorted(root.glob("intel-rapl:*")) if zone.name.count(":") == 1]
         self._joules = 0.0
         self._last = self._read()
 
     def joules(self) -> float | None:
-        """Joules of all packages since the start, of everything that ran on them; ``None`` if they cannot be read."""
+        """Joules of all packages since the start, whatever ran on them; ``None`` if the counters cannot be read."""
         now = self._read()
         if self._last is None or now is None:
             return None
@@ -33,7 +33,7 @@ class EnergyMeter:
         return round(self._joules, 3)
 
     def _read(self) -> list[int] | None:
-        """Microjoules of each package; the counters are often for root alone."""
+        """Microjoules of each package; often only root may read them."""
         try:
             return [int((zone / "energy_uj").read_text()) for zone in self._zones] or None
         except OSError:

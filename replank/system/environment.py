@@ -1,11 +1,11 @@
-"""Facts of the machine and its libraries, for manifests, for thread counts and for `replank doctor`."""
+"""Facts of the machine and its libraries: for manifests, thread counts and ``replank doctor``."""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from replank.system.extras import installed_version
@@ -21,13 +21,13 @@ _INSTRUCTION_SETS = (
     "asimd",
     "asimddp",
 )
-# vnni: four products of 8 bits are added up in 32 bits. avx2: in 16 bits, which two products of 8 bits can exceed.
+# vnni adds up four 8-bit products in 32 bits; avx2 adds up two in 16 bits, which saturates.
 Int8Target = Literal["vnni", "avx2", "arm64"]
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers", "numpy")
 
 
 def available_cores() -> int:
-    """How many cores this process may use: its affinity, within the cgroup's quota and OMP_NUM_THREADS."""
+    """The number of cores this process may use: its affinity, within the cgroups' quota and OMP_NUM_THREADS."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if quota := cgroup_quota():
         cores = min(cores, math.ceil(quota))
@@ -35,34 +35,70 @@ def available_cores() -> int:
     return max(1, min(cores, int(asked)) if asked.isdigit() else cores)
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """The cgroup's CPU quota in cores (version 2, then version 1), or ``None`` where there is no limit."""
+def cgroup_quota(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
+    """The CPU quota in cores, or ``None`` where there is no limit: the least of this process's cgroup and those above.
+
+    Read here because psutil knows no quotas, and loky reads the root's only and so misses that of a nested cgroup,
+    such as a systemd service's with CPUQuota.
+
+    :param root: where cgroups of version 2 are mounted, and in ``cpu`` those of version 1.
+    :param membership: the file that names this process's cgroups.
+    """
+    quotas = [
+        quota
+        for version, path in _cgroups(membership)
+        for folder in (path, *path.parents)
+        if (quota := _quota_2(root / folder) if version == 2 else _quota_1(root / "cpu" / folder)) is not None
+    ]
+    return min(quotas, default=None)
+
+
+def _cgroups(membership: Path) -> list[tuple[int, PurePosixPath]]:
+    """Versions and paths, relative to the root, of the cgroups that may limit this process's CPU time."""
     try:
-        quota, period = (root / "cpu.max").read_text(encoding="ascii").split()
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    found = [(2, PurePosixPath()), (1, PurePosixPath())]
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        # Version 2 lists no controllers. A path through .. is that of a process outside the mounted tree.
+        if (not controllers or "cpu" in controllers.split(",")) and ".." not in path:
+            found.append((1 if controllers else 2, PurePosixPath(path.lstrip("/"))))
+    return found
+
+
+def _quota_2(folder: Path) -> float | None:
+    try:
+        quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
         return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
-        pass
+        return None
+
+
+def _quota_1(folder: Path) -> float | None:
     try:
-        quota_v1 = int((root / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii"))
-        period_v1 = int((root / "cpu/cpu.cfs_period_us").read_text(encoding="ascii"))
+        quota = int((folder / "cpu.cfs_quota_us").read_text(encoding="ascii"))
+        period = int((folder / "cpu.cfs_period_us").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-    return quota_v1 / period_v1 if quota_v1 > 0 else None
+    return quota / period if quota > 0 else None
 
 
 def instruction_sets() -> list[str]:
-    """The vector and matrix instruction sets of this CPU that decide how fast INT8 and bf16 are."""
+    """The instruction sets of this CPU that decide the speed of INT8 and bf16."""
     flags = _cpuinfo("flags") or _cpuinfo("Features")
     return [name for name in _INSTRUCTION_SETS if name in flags.split()]
 
 
 def has_fast_int8() -> bool:
-    """Whether the CPU multiplies INT8 without the saturation and the detours of plain AVX2."""
+    """Whether the CPU has INT8 dot products, without the saturation and the detours of plain AVX2."""
     return bool({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp"} & set(instruction_sets()))
 
 
 def int8_target() -> Int8Target:
-    """The instructions that INT8 graphs have to be made for here."""
+    """The instructions for which INT8 graphs have to be made on this machine."""
     if {"avx_vnni", "avx512_vnni", "amx_int8"} & set(instruction_sets()):
         return "vnni"
     return "arm64" if platform.machine() in ("aarch64", "arm64") else "avx2"
@@ -74,7 +110,7 @@ def has_fast_bf16() -> bool:
 
 
 def machine() -> dict[str, Any]:
-    """What a number must be read with: CPU, cores, memory, system."""
+    """The machine that a measurement was made on: CPU, cores, memory in GiB, system."""
     return {
         "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
@@ -86,7 +122,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of replank, Python and the libraries that make the numbers."""
+    """Versions of replank, Python and the libraries that compute."""
     found = {name: installed_version(name) for name in ("replank", *_LIBRARIES)}
     return {"python": platform.python_version()} | {name: value for name, value in found.items() if value}
 

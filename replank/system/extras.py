@@ -1,17 +1,14 @@
-"""Optional packages are met at the door: if one is missing, the error says how to install it."""
+"""Packages of optional extras, and the error that says how to install a missing one."""
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import PackageNotFoundError, metadata, version
 
 from replank.system.errors import MissingExtraError
 
 
 def require(*packages: str) -> None:
-    """Make sure that packages of replank's extras are installed.
-
-    The install line is read from replank's own metadata, so that it cannot go out of date.
+    """Refuse to go on without packages of replank's extras.
 
     :param packages: distribution names, such as ``"onnxruntime"``.
     :raises MissingExtraError: one is not installed.
@@ -22,7 +19,7 @@ def require(*packages: str) -> None:
 
 
 def missing_extra(*packages: str) -> MissingExtraError:
-    """The error that says how to install packages."""
+    """The error that says how to install packages; the extras are read from replank's own metadata."""
     extras = {extra for extra in map(_extra_of, packages) if extra}
     hint = f'pip install "replank[{",".join(sorted(extras))}]"' if extras else None
     return MissingExtraError(f"not installed: {', '.join(packages)}", hint=hint)
@@ -38,8 +35,14 @@ def installed_version(package: str) -> str | None:
 
 def _extra_of(package: str) -> str | None:
     """The first extra of replank that brings a distribution."""
-    for requirement in metadata("replank").get_all("Requires-Dist") or []:
-        match = re.match(r"([A-Za-z0-9._-]+).*extra == ['\"](\w+)['\"]", requirement)
-        if match and match[1] == package:
-            return match[2]
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    replank = metadata("replank")
+    for requirement in map(Requirement, replank.get_all("Requires-Dist") or []):
+        if requirement.marker is None or canonicalize_name(requirement.name) != canonicalize_name(package):
+            continue
+        for extra in replank.get_all("Provides-Extra") or []:
+            if requirement.marker.evaluate({"extra": extra}):
+                return str(extra)
     return None

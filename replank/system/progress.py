@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, a plain line now and then otherwise."""
+"""Progress of long work on stderr: a bar on a terminal, else a plain line every 15 seconds."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class Advance(Protocol):
-    """Called as the work goes on."""
+    """A callback that reports progress."""
 
     def __call__(self, amount: int = 1, note: str = "") -> None:
-        """Say that more is done, with a note such as the present loss."""
+        """Report that more is done.
+
+        :param amount: units of work.
+        :param note: shown beside the bar, such as the current loss.
+        """
         ...
 
 
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
-    """Show how far a piece of work is.
+    """Show the progress of a piece of work.
 
     :param total: units of the whole work.
-    :param done: units that an earlier run had done.
+    :param done: units that an earlier run did.
     """
     if sys.stderr.isatty():
         with _bar(title, total, done) as advance:

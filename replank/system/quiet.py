@@ -1,4 +1,4 @@
-"""Keeps other libraries' bars and notes from burying ours; what they warn of is checked by replank itself."""
+"""Contexts that silence other libraries' progress bars and logs; replank checks itself what they warn of."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Only errors are logged and no bars are drawn inside; afterwards all is as before."""
+    """Within the block transformers logs errors only and draws no progress bars."""
     from transformers.utils import logging as untyped
 
     transformers_logging: Any = untyped
@@ -28,7 +28,7 @@ def quiet_transformers() -> Iterator[None]:
 
 @contextmanager
 def quiet_logging() -> Iterator[None]:
-    """No library's log line of less than an error comes through inside."""
+    """Within the block only errors are logged, whoever logs them."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -196,10 +196,19 @@ def test_another_predecessor_or_other_settings_are_not_mixed_in(
     ("flags", "message"),
     [
         ((), "error: no budget given"),
-        (("--max-latency", "5"), "error: --max-latency 5 has no unit; expected a number and one of us, ms, s"),
-        (("--max-bytes", "50furlongs"), "error: --max-bytes 50furlongs: unknown unit 'furlongs'; expected a number"),
-        (("--min-throughput", "200"), "error: --min-throughput 200 has no unit; expected a number and one of /s, /min"),
-        (("--max-latency", "0ms"), "error: --max-latency 0ms: no amount above 0"),
+        (
+            ("--max-latency", "5"),
+            "error: --max-latency is 5; expected a number above 0 with one of the units us",
+        ),
+        (
+            ("--max-bytes", "50furlongs"),
+            "error: --max-bytes is 50furlongs; expected a number above 0 with one of",
+        ),
+        (
+            ("--min-throughput", "200"),
+            "error: --min-throughput is 200; expected a number above 0 with one of",
+        ),
+        (("--max-latency", "0ms"), "error: --max-latency is 0ms; expected a number above 0"),
         (("--max-latency", "5ms", "--at", "128"), "error: Invalid value for '--at': '128' is no shape"),
         (("--max-latency", "5ms", "--min-retention", "98"), "error: --min-retention 98: expected a part"),
         (("--max-latency", "5ms"), "error: no data given"),

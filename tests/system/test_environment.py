@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from replank.runtime import doctor as doctor_checks
+from replank.runtime import providers
 from replank.runtime.doctor import doctor
+from replank.runtime.providers import Library
 from replank.system import environment
 from replank.system.environment import available_cores, cgroup_quota, instruction_sets, machine, versions
 from replank.system.errors import MissingExtraError
@@ -31,6 +33,37 @@ def test_the_quota_of_cgroup_1(tmp_path: Path, content: str, quota: float | None
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(content, encoding="ascii")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n", encoding="ascii")
     assert cgroup_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(
+    ("membership", "quotas", "quota"),
+    [
+        ("0::/service/worker\n", {"service": "150000 100000"}, 1.5),  # the service's limit holds for what is in it
+        ("0::/service/worker\n", {"service": "max 100000", "service/worker": "50000 100000"}, 0.5),
+        ("0::/service/worker\n", {"": "100000 100000", "service/worker": "300000 100000"}, 1.0),
+        ("0::/service\n", {"other": "50000 100000", "service/worker": "50000 100000"}, None),
+        ("0::/../elsewhere\n", {"": "200000 100000"}, 2.0),  # of a process outside the mounted tree
+        ("0::/docker/abc\n", {"": "200000 100000"}, 2.0),  # the host's path, where the container has the root only
+        ("not a line\n", {"": "200000 100000"}, 2.0),
+    ],
+)
+def test_the_quota_of_nested_cgroups_2(
+    tmp_path: Path, membership: str, quotas: dict[str, str], quota: float | None
+) -> None:
+    (tmp_path / "self").write_text(membership, encoding="utf-8")
+    for folder, content in quotas.items():
+        (tmp_path / "cgroup" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cgroup" / folder / "cpu.max").write_text(content + "\n", encoding="ascii")
+    assert cgroup_quota(tmp_path / "cgroup", tmp_path / "self") == quota
+
+
+def test_the_quota_of_nested_cgroups_1(tmp_path: Path) -> None:
+    (tmp_path / "self").write_text("4:memory:/other\n3:cpu,cpuacct:/service/worker\n0::/\n", encoding="utf-8")
+    for folder, quota in {"": -1, "service": 250_000, "service/worker": -1, "other": 10_000}.items():
+        (tmp_path / "cpu" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cpu" / folder / "cpu.cfs_quota_us").write_text(f"{quota}\n", encoding="ascii")
+        (tmp_path / "cpu" / folder / "cpu.cfs_period_us").write_text("100000\n", encoding="ascii")
+    assert cgroup_quota(tmp_path, tmp_path / "self") == 2.5
 
 
 @pytest.mark.parametrize("content", ["", "100000\n", "one two\n", "1 2 3\n"])
@@ -128,18 +161,19 @@ def test_two_wheels_of_onnxruntime_are_an_error(tmp_path: Path, monkeypatch: pyt
 
 
 def test_no_wheel_of_onnxruntime_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_checks, "installed_version", lambda package: None)
+    for module in (doctor_checks, providers):
+        monkeypatch.setattr(module, "installed_version", lambda package: None)
     checks = {check.name: check for check in doctor()}
     assert (checks["onnxruntime"].status, checks["onnxruntime"].detail) == ("error", "not installed")
     assert checks["onnxruntime"].hint == 'pip install "replank[cpu]" or "replank[gpu]"'
-    assert checks["torch"].detail.startswith("not installed: fine for serving")
+    assert checks["torch"].detail.startswith("not installed: only finetune, compress and export need it")
 
 
 def test_a_missing_library_names_what_brings_it() -> None:
-    check = doctor_checks._check_library("cuBLAS", "libreplank-has-no-such.so.13", "pip install it")
+    check = doctor_checks._check_library(Library("cuBLAS", "libreplank-has-no-such.so.13", "pip install it"))
     assert (check.name, check.status, check.hint) == ("cuBLAS", "error", "pip install it")
     assert "libreplank-has-no-such.so.13" in check.detail
-    assert doctor_checks._check_library("C", "libc.so.6", "").status == "ok"
+    assert doctor_checks._check_library(Library("C", "libc.so.6", "")).status == "ok"
 
 
 def test_a_missing_package_says_which_extra_brings_it() -> None:
