@@ -1,4 +1,4 @@
-"""What a batch run writes: a part for each window, which a kill cannot half write, then all of them as one file."""
+"""The output of a batch run: one file per window, written atomically, and all of them merged into one."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ Answer = tuple[str | int | float, ...]
 
 
 def require_suffix(out: Path) -> None:
-    """Refuse an output of an unknown kind.
+    """Refuse an output of an unknown format.
 
-    :raises UsageError: the suffix is another than :data:`SUFFIXES`.
+    :raises UsageError: the suffix is not one of :data:`SUFFIXES`.
     """
     if out.suffix not in SUFFIXES:
         raise UsageError(f"cannot write {out}: the suffix must be one of {', '.join(SUFFIXES)}")
 
 
 def part_path(folder: Path, index: int, suffix: str) -> Path:
-    """Where the part of a window lies."""
+    """The file of a window's answers."""
     return folder / f"{index:08d}{suffix}"
 
 
 def write_part(path: Path, names: Sequence[str], rows: Sequence[Answer]) -> None:
-    """Write the answers of one window; the file is there whole, or not at all.
+    """Write the answers of one window atomically.
 
-    :param names: the columns, the same of every part.
+    :param names: the columns, the same in every part.
     """
     content = _parquet(names, rows) if path.suffix == ".parquet" else _text(path.suffix, names, rows)
     replace_file(path, content)
 
 
 def merge(parts: Sequence[Path], names: Sequence[str], out: Path) -> None:
-    """All parts, in order, as one file, which replaces ``out`` when it is whole."""
+    """Merge parts, in order, into one file, which atomically replaces ``out``."""
     with replacing_file(out) as file:
         if out.suffix == ".parquet":
             _merge_parquet(parts, names, file)

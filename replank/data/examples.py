@@ -120,7 +120,7 @@ class DataConfig:
     :raises UsageError: settings that exclude each other, or none.
     """
 
-    dataset: str | None = setting(None, "A GLUE data set by name (from the hub, or from --data), or a name for yours.")
+    dataset: str | None = setting(None, "A GLUE data set by name (from the hub, or from `data`), or a name for yours.")
     data: Path | None = setting(None, "Folder with train/dev/test as .tsv, .csv, .jsonl or .parquet.")
     train: Path | None = setting(None, "File of the training split (.tsv, .csv, .jsonl, .parquet).")
     dev: Path | None = setting(None, "File of the dev (validation) split.")
