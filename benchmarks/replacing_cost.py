@@ -24,7 +24,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from replank.system.environment import available_cores, machine, versions
 from replank.tasks.kinds import KINDS
 from replank_compress.methods import METHODS
-from replank_compress.successor import Start, initial_layers
+from replank_compress.methods.config import Start
+from replank_compress.successor import initial_layers
 from replank_compress.training.method import Method
 
 RESULT = Path(__file__).parent / "results" / "replacing_cost.json"

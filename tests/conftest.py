@@ -55,7 +55,8 @@ def pair_data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
 def predecessor(encoder: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A torch artifact: the encoder, fine-tuned on the sentences."""
     from replank.models.source import open_source
-    from replank_compress.finetune import FinetuneConfig, finetune
+    from replank_compress.finetune import finetune
+    from replank_compress.training.config import FinetuneConfig
 
     out = tmp_path_factory.mktemp("artifacts") / "predecessor"
     config = FinetuneConfig(epochs=8, learning_rate=2e-3, batch_size=16, precision="fp32")
@@ -98,7 +99,8 @@ def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
 def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fused ONNX artifact of a pair task."""
     from replank.models.source import open_source
-    from replank_compress.finetune import FinetuneConfig, finetune
+    from replank_compress.finetune import finetune
+    from replank_compress.training.config import FinetuneConfig
     from replank_export.convert import ExportConfig, export
 
     folder = tmp_path_factory.mktemp("pair")

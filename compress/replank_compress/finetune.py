@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import set_seed
@@ -13,14 +12,9 @@ from replank.models.provenance import Stopwatch
 from replank.models.source import Source, require_kind
 from replank.runtime.torch_model import load_torch_model
 from replank_compress.saving import Run, work_folder, write_artifact
-from replank_compress.training.config import TrainingConfig
+from replank_compress.training.config import FinetuneConfig
 from replank_compress.training.method import Method
 from replank_compress.training.train import train
-
-
-@dataclass(frozen=True)
-class FinetuneConfig(TrainingConfig):
-    """The settings of fine-tuning: those of :class:`TrainingConfig`."""
 
 
 def finetune(

@@ -27,8 +27,8 @@ from replank.system.processes import process_count
 from replank.system.progress import progress
 
 if TYPE_CHECKING:
-    from replank_compress.finetune import FinetuneConfig
     from replank_compress.methods.theseus import TheseusConfig
+    from replank_compress.training.config import FinetuneConfig
     from replank_export.convert import ExportConfig
     from replank_export.int8.config import DynamicInt8
 
@@ -50,8 +50,8 @@ class Plan:
         cls, *, layers: int | None, finetune_epochs: float, compress_epochs: float, seed: int, max_drop: float
     ) -> Plan:
         """A plan from the few values that most chains differ in."""
-        from replank_compress.finetune import FinetuneConfig
         from replank_compress.methods.theseus import TheseusConfig
+        from replank_compress.training.config import FinetuneConfig
         from replank_export.convert import ExportConfig
         from replank_export.int8.config import DynamicInt8
 

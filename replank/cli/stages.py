@@ -40,8 +40,8 @@ def finetune(encoder: str, out: Path, data: DataConfig | None, force: bool, as_j
     Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.
     """
     source, known_data = source_for(out, encoder, force), required_data(data)
-    from replank_compress.finetune import FinetuneConfig
     from replank_compress.finetune import finetune as stage
+    from replank_compress.training.config import FinetuneConfig
 
     show(stage(source, out, FinetuneConfig(**training), known_data, force=force), as_json)
 

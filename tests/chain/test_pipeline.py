@@ -17,8 +17,8 @@ from replank.data.tables import read_table
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.system.errors import UsageError
-from replank_compress.finetune import FinetuneConfig
 from replank_compress.methods.theseus import TheseusConfig
+from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
 from replank_export.int8.config import DynamicInt8
 

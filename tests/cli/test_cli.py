@@ -15,12 +15,12 @@ from replank.benchmark.run import BenchmarkConfig
 from replank.cli.main import cli
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
-from replank_compress.finetune import FinetuneConfig
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.pkd import PkdConfig
 from replank_compress.methods.schedule import ConstantSchedule, LinearSchedule
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
+from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
 from replank_export.int8.config import DynamicInt8
 from replank_serve.app import ServeConfig

@@ -16,10 +16,11 @@ from replank.models.source import open_source
 from replank.system.errors import UsageError
 from replank.tasks.kinds import KINDS
 from replank_compress.layers import layer_stack
+from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.methods.kd import Distillation, KdConfig
 from replank_compress.methods.pkd import PkdConfig
 from replank_compress.methods.truncate import TruncateConfig
-from replank_compress.successor import Start, SuccessorConfig, compress, initial_layers
+from replank_compress.successor import compress, initial_layers
 from small_models import INPUTS, make_model
 from tiny import curve_of
 

@@ -19,9 +19,10 @@ from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import ModelError
 from replank.tasks.kinds.kind import IGNORED
-from replank_compress.finetune import FinetuneConfig, finetune
+from replank_compress.finetune import finetune
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
+from replank_compress.training.config import FinetuneConfig
 from replank_compress.training.trainer import MethodTrainer
 from small_models import make_model, make_replacement
 from tiny import SPECIAL, curve_of, sentences, tiny_settings, write_tokenizer

@@ -14,12 +14,12 @@ from replank.data.examples import DataConfig
 from replank.models.provenance import config_json
 from replank.models.source import open_source
 from replank.system.settings import settings_of
-from replank_compress.finetune import FinetuneConfig
 from replank_compress.layers import assemble, layer_stack
 from replank_compress.methods import METHODS
+from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.methods.schedule import SCHEDULES, Schedule
-from replank_compress.successor import Start, SuccessorConfig, compress
-from replank_compress.training.config import TrainingConfig
+from replank_compress.successor import compress
+from replank_compress.training.config import FinetuneConfig, TrainingConfig
 from replank_compress.training.method import Method
 
 CONFIGS: list[type[TrainingConfig] | type[Schedule]] = [FinetuneConfig, *METHODS.values(), *SCHEDULES.values()]

@@ -20,12 +20,12 @@ from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.system.errors import FieldError, UsageError
-from replank_compress.finetune import FinetuneConfig, finetune
+from replank_compress.finetune import finetune
 from replank_compress.methods.schedule import LinearSchedule
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_compress.training.checkpoints import newest
-from replank_compress.training.config import TrainingConfig
+from replank_compress.training.config import FinetuneConfig, TrainingConfig
 from small_models import make_model
 from tiny import curve_of, write_tokenizer
 

@@ -21,13 +21,13 @@ from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import TrainingError, UsageError
-from replank_compress.finetune import FinetuneConfig, finetune
+from replank_compress.finetune import finetune
 from replank_compress.methods.schedule import LinearSchedule
 from replank_compress.methods.theseus import Replacing, TheseusConfig
 from replank_compress.successor import compress
 from replank_compress.training import trainer
 from replank_compress.training.batches import LengthGrouped
-from replank_compress.training.config import TrainingConfig
+from replank_compress.training.config import FinetuneConfig, TrainingConfig
 
 SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
 

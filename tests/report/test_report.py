@@ -25,12 +25,12 @@ from replank.report.page import to_page
 from replank.report.sections import document
 from replank.report.write import write_report
 from replank.tasks.task import Task
-from replank_compress.finetune import FinetuneConfig
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.pkd import PkdConfig
 from replank_compress.methods.schedule import ConstantSchedule
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
+from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
 from replank_export.int8.config import DynamicInt8, StaticInt8
 

@@ -137,7 +137,8 @@ def test_mnlis_files_are_read_by_glues_own_names(tmp_path: Path) -> None:
 
 
 def test_mnli_is_measured_on_both_halves(encoder: Path, tmp_path: Path) -> None:
-    from replank_compress.finetune import FinetuneConfig, finetune
+    from replank_compress.finetune import finetune
+    from replank_compress.training.config import FinetuneConfig
 
     write_mnli(tmp_path)
     config = FinetuneConfig(epochs=1, precision="fp32")

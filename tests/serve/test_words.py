@@ -18,7 +18,8 @@ from replank.models.source import open_source
 from replank.runtime.model import Model, load_model
 from replank.runtime.postprocess import word_scores
 from replank.text.tokenization import Tokens
-from replank_compress.finetune import FinetuneConfig, finetune
+from replank_compress.finetune import finetune
+from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig, export
 from replank_serve.engine.engine import Engine
 from replank_serve.routes.tagging import tag

@@ -20,10 +20,11 @@ from replank.runtime.evaluate import evaluate
 from replank.runtime.model import load_model
 from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED
-from replank_compress.finetune import FinetuneConfig, finetune
+from replank_compress.finetune import finetune
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
+from replank_compress.training.config import FinetuneConfig
 from tiny import BAD, FILLER, GOOD
 
 SHORT: dict[str, Any] = {"epochs": 12.0, "batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from replank_compress.methods.config import SuccessorConfig
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.pkd import PkdConfig
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
-from replank_compress.successor import SuccessorConfig
 
 _CONFIGS: tuple[type[SuccessorConfig], ...] = (
     TheseusConfig,

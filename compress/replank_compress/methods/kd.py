@@ -13,7 +13,7 @@ import torch
 from replank.system.errors import FieldError
 from replank.system.settings import setting
 from replank_compress.layers import assemble, layer_stack
-from replank_compress.successor import Start, SuccessorConfig
+from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.training.method import Method
 
 

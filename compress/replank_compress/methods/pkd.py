@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
+from replank_compress.methods.config import Start
 from replank_compress.methods.kd import Distillation, KdConfig
-from replank_compress.successor import Start
 from replank_compress.training.method import Method
 
 

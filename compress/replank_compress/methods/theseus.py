@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from replank.system.errors import UsageError
 from replank.system.settings import setting
+from replank_compress.methods.config import INIT_LAYERS_HELP, Start, SuccessorConfig
 from replank_compress.methods.gates import draw_gates
 from replank_compress.methods.module_replacing import ModuleReplacement
 from replank_compress.methods.schedule import SCHEDULES, LinearSchedule, Schedule
-from replank_compress.successor import INIT_LAYERS_HELP, Start, SuccessorConfig
 from replank_compress.training.config import LEARNING_RATE_HELP
 from replank_compress.training.method import Method
 

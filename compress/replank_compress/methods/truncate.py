@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from replank_compress.layers import assemble
-from replank_compress.successor import Start, SuccessorConfig
+from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.training.method import Method
 
 

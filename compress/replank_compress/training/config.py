@@ -79,3 +79,8 @@ class TrainingConfig:
             expected = f"a multiple of {parts} ({process_count()} processes times {self.micro_batches} micro-batches)"
             raise FieldError("batch_size", self.batch_size, expected)
         return self.batch_size // parts
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(TrainingConfig):
+    """The settings of fine-tuning: those that all training shares."""
