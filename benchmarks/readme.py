@@ -27,7 +27,8 @@ from compression_table import (
     read_cells,
     shown_tasks,
 )
-from replank.chain.pipeline import comparison_table
+from replank.benchmark.summary import Summary
+from replank.chain.comparison import comparison_table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -54,7 +55,7 @@ def chain_block(name: str) -> str:
     """The table that a chain ends with, as the terminal shows it, and the machine."""
     summary = read_result(name)
     console = Console(file=io.StringIO(), width=110)
-    console.print(comparison_table(summary))
+    console.print(comparison_table(Summary.from_json(summary)))
     text = console.file.getvalue().rstrip()  # type: ignore[attr-defined]
     return f"```text\n{text}\n```\n\n{machine_line(summary)}"
 

@@ -16,16 +16,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from replank.chain.budget import Budget, Cost
-from replank.chain.result_cache import Journal
+from replank.chain.budget import Budget
+from replank.chain.costs import measure_costs
+from replank.chain.result_cache import ResultCache
 from replank.chain.search_choice import DYNAMIC, FP32, STATIC, Candidate, best_of, depths_of
-from replank.chain.search_probes import measure_costs
 from replank.models.source import open_source
 from replank.system.environment import machine, versions
 from replank.system.units import size_in_bytes
@@ -95,10 +95,10 @@ def try_everything(
         for name, scheme in ((DYNAMIC, "dynamic"), (STATIC, "static")):
             replank("quantize", folder / FP32, folder / name, "--scheme", scheme, "--allow-slower", *about, gate=True)
         made = [path for path in (folder / name for name in (FP32, DYNAMIC, STATIC)) if path.exists()]
-        costs = measure_costs(made, budget, Journal(work / "journal.json"))
+        costs = measure_costs(made, budget, ResultCache(work / "journal.json"))
         for path in made:
-            score, cost = dev(path, about), costs[path.name]
-            measured = Cost(cost["p50_ms"], int(cost["model_bytes"]), score / reference)
+            score = dev(path, about)
+            measured = replace(costs[path.name], retention=score / reference)
             candidates.append(Candidate(depth, path.name, measured=measured, dev=score))
     return candidates
 

@@ -18,7 +18,7 @@ from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import require_same_task
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import ModelError, UsageError
-from replank_compress.layers import group_sizes, layer_stack
+from replank_compress.layers import layer_stack
 from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.saving import Run, require_equal_logits, work_folder, write_artifact
 from replank_compress.training.train import train
@@ -36,7 +36,7 @@ def compress(
     stopwatch = Stopwatch()
     require_kind(source, "torch", "compress")
     require_free(out, force=force, source=source.folder)
-    sizes = group_sizes(source.layers, config.layers, config.grouping)
+    sizes = config.group_sizes(source.layers)
     data = data_config.load(source.task)
     require_head(source, data.task.kind)
     require_same_task(source.name, source.task, data)

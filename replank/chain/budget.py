@@ -1,20 +1,21 @@
-"""What a model may cost, and how far a model is from that."""
+"""The budget of a search: bounds on latency, size, throughput and quality, and by how much a model exceeds them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from replank.system.errors import UsageError
+from replank.system.errors import FieldError, UsageError
+from replank.system.settings import setting
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What is known of a model; ``None`` where nothing is.
+    """The cost and quality of a model, each ``None`` while it is not known.
 
-    :param p50_ms: median time of one batch of the budget's shape.
-    :param model_bytes: of its graph or weights.
-    :param retention: its headline metric as a part of the predecessor's, both on dev.
+    :param p50_ms: median latency of one batch of the budget's shape.
+    :param model_bytes: bytes of its graph or weights.
+    :param retention: its headline metric as a fraction of the predecessor's, both on dev.
     """
 
     p50_ms: float | None = None
@@ -24,47 +25,44 @@ class Cost:
 
 @dataclass(frozen=True)
 class Budget:
-    """Bounds that a model must keep; at least one on its cost.
+    """Bounds that a model must meet, at least one of them on its cost.
 
-    :param max_latency_ms: of one batch, at the median.
-    :param max_bytes: of the graph.
-    :param min_throughput: texts a second, in batches one after another.
-    :param min_retention: of the headline metric, as a part of the predecessor's.
-    :param batch_size: texts of a batch, and
-    :param length: tokens of each, that time is measured at.
+    :param batch_size: texts of a batch, for latency and throughput.
+    :param length: tokens of each text.
     :raises UsageError: no bound on the cost, or a value out of range.
     """
 
-    max_latency_ms: float | None = None
-    max_bytes: int | None = None
-    min_throughput: float | None = None
-    min_retention: float | None = None
+    max_latency_ms: float | None = setting(None, "Median latency of one batch.", flag="max-latency")
+    max_bytes: int | None = setting(None, "Size of the graph with its weights.")
+    min_throughput: float | None = setting(None, "Texts per second, in batches one after another.")
+    min_retention: float | None = setting(None, "Fraction of the predecessor's headline metric to keep, such as 0.98.")
     batch_size: int = 1
     length: int = 128
 
     def __post_init__(self) -> None:
         if self.max_latency_ms is None and self.max_bytes is None and self.min_throughput is None:
             raise UsageError(
-                "no budget given", hint="--max-latency 5ms, --max-bytes 50MB or --min-throughput 200/s, or several"
+                "no budget given", hint="expected one or more of `max_latency_ms`, `max_bytes`, `min_throughput`"
             )
         for name in ("max_latency_ms", "max_bytes", "min_throughput", "batch_size", "length"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{name} is {value}; expected more than 0")
+                raise FieldError(name, value, "more than 0")
         if self.min_retention is not None and not 0 < self.min_retention <= 1:
-            raise UsageError(
-                f"--min-retention {self.min_retention:g}: expected a part of the predecessor's quality, more than 0, "
-                "to 1",
-                hint="such as --min-retention 0.98",
+            raise FieldError(
+                "min_retention",
+                self.min_retention,
+                "a fraction of the predecessor's quality, above 0 and up to 1",
+                hint="such as `min_retention=0.98`",
             )
 
     @property
     def shape(self) -> str:
-        """The shape of a batch, as it is typed."""
+        """The shape of a batch, such as ``1x128``."""
         return f"{self.batch_size}x{self.length}"
 
     def excesses(self, cost: Cost) -> list[tuple[float, str]]:
-        """Each bound that a cost breaks, by what is known: how many times too much it is, and that in words."""
+        """Each bound that a cost exceeds, as far as it is known: the factor, and the value in words."""
         found = []
         if self.max_latency_ms is not None and cost.p50_ms is not None:
             found.append((cost.p50_ms / self.max_latency_ms, f"{cost.p50_ms:.3g} ms at {self.shape}"))

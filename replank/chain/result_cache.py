@@ -1,4 +1,4 @@
-"""A file of what was found out already, so that a search that is started again asks nothing twice."""
+"""A cache of results in a JSON file, so that a search that is started again computes nothing twice."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from replank.system.json_files import write_json
 Value = TypeVar("Value")
 
 
-class Journal:
-    """Answers by question, in a JSON file that is written after each.
+class ResultCache:
+    """JSON values by key, in a file that is written after each new one.
 
     :raises ArtifactError: the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._found: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
         if path.exists():
             try:
-                self._found = dict(json.loads(path.read_text(encoding="utf-8")))
+                self._values = dict(json.loads(path.read_text(encoding="utf-8")))
             except (ValueError, TypeError):
                 raise ArtifactError(f"{path} is damaged", hint="delete it; finished stages are kept") from None
 
-    def once(self, question: str, answer: Callable[[], Value]) -> Value:
-        """The answer that is known, or a new one, which is written down.
+    def get(self, key: str, compute: Callable[[], Value]) -> Value:
+        """The cached value, or else a computed one, which is then cached.
 
-        :param answer: gives JSON values.
+        :param compute: returns JSON values.
         """
-        if question not in self._found:
-            self._found[question] = answer()
-            write_json(self._path, self._found)
-        known: Value = self._found[question]
-        return known
+        if key not in self._values:
+            self._values[key] = compute()
+            write_json(self._path, self._values)
+        value: Value = self._values[key]
+        return value

@@ -1,16 +1,16 @@
-"""The best model under a budget: cheap estimates of every depth and precision first, training only for what can win."""
+"""The search for the best model under a budget: estimates of all candidates first, training only for those that can win."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from replank.chain.budget import Budget, Cost
-from replank.chain.pipeline import Chain
-from replank.chain.result_cache import Journal
+from replank.chain.budget import Budget
+from replank.chain.costs import measure_costs
+from replank.chain.result_cache import ResultCache
 from replank.chain.search_choice import (
     FP32,
     PRECISIONS,
@@ -18,12 +18,13 @@ from replank.chain.search_choice import (
     best_of,
     depths_of,
     explain_losses,
-    front,
     hopes,
     nearest,
 )
 from replank.chain.search_plan import SearchPlan
-from replank.chain.search_probes import Probes, measure_costs
+from replank.chain.search_probes import Probes
+from replank.chain.search_result import SearchResult
+from replank.chain.stage_folders import StageFolders
 from replank.data.examples import DataConfig, Dataset
 from replank.models.artifact import MANIFEST, Artifact
 from replank.models.provenance import config_json
@@ -42,51 +43,48 @@ if TYPE_CHECKING:
     from replank_compress.methods.theseus import TheseusConfig
 
 RESULT, WINNER = "search.json", "winner"
-_JOURNAL = "journal.json"
-RESULT_SCHEMA = 1
-# A tenth of the training: three depths tried so cost less than a third of one that is trained in vain.
+_CACHE = "journal.json"
+# The share of a short run in the full training: three of them cost less than a third of a full run in vain.
 _SHORT = 0.1
 _log = logging.getLogger(__name__)
 
 
-def search(predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, data_config: DataConfig) -> dict[str, Any]:
-    """Find the model of the best quality within a budget.
+def search(predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, data_config: DataConfig) -> SearchResult:
+    """Find the model with the best quality within a budget.
 
-    Candidates are the predecessor's depth and the largest three that divide it, each in fp32 and in INT8 with dynamic
-    and with static scales. Quality is the headline metric on dev, as the choice is made on it; what is reported comes
-    from the held-out split. Started again, also with another budget, it does nothing twice.
+    Candidates are the predecessor's depth and its three largest proper divisors, each in fp32 and in INT8 with dynamic
+    and with static scales. The choice is made by the headline metric on dev; reported metrics come from the held-out
+    split. A repeated search, also with another budget, computes nothing twice.
 
     :param predecessor: a fine-tuned torch model.
-    :param out: gets a folder for each depth, ``journal.json``, ``search.json`` and the artifact ``winner``.
-    :returns: JSON values: ``candidates`` with what is known of each and why it has not won; ``front``, the names of the
-        finished ones that no other beats in both quality and time; ``winner``.
-    :raises QualityGateError: nothing keeps to the budget; with the nearest misses.
-    :raises UsageError: ``out`` holds the search of another predecessor or of other settings.
+    :param out: the folder of the depths, ``journal.json``, ``search.json`` and the artifact ``winner``.
+    :raises QualityGateError: no candidate meets the budget; the message has the closest ones.
+    :raises UsageError: ``out`` holds the search of another predecessor or with other settings.
     """
-    data = _require_sense(predecessor, budget, data_config)
-    known = Journal(out / _JOURNAL)
+    data = _require_sense(predecessor, data_config)
+    cache = ResultCache(out / _CACHE)
     digest = predecessor.as_parent()["digest"]
-    if known.once("predecessor", lambda: digest) != digest:
-        raise UsageError(f"{out} holds the search of another predecessor", hint="choose another OUT")
-    found = _Search(predecessor, out, plan, budget, data_config, data, known)
+    if cache.get("predecessor", lambda: digest) != digest:
+        raise UsageError(f"{out} holds the search of another predecessor", hint="choose another `out`")
+    found = _Search(predecessor, out, plan, budget, data_config, data, cache)
     try:
         found.estimate()
         found.train()
     finally:
         result = found.result()
-        write_json(out / RESULT, result)
+        write_json(out / RESULT, result.to_json())
     if found.winner is None:
         misses = "; ".join(f"{entry.name}: {words}" for entry, words in nearest(found.candidates, budget))
         raise QualityGateError(
-            f"nothing keeps to {budget}; the nearest: {misses or 'none was finished'}",
-            hint=f"{out / RESULT} says why each is out; allow more, or start from a smaller encoder",
+            f"no candidate meets the budget of {budget}; closest: {misses or 'none was finished'}",
+            hint=f"{out / RESULT} says why each is out; raise the budget, or start from a smaller encoder",
         )
     _publish(found.folder(found.winner), out / WINNER)
     return result
 
 
 class _Search:
-    """One search, on its way."""
+    """A search in progress."""
 
     def __init__(
         self,
@@ -96,11 +94,11 @@ class _Search:
         budget: Budget,
         data_config: DataConfig,
         data: Dataset,
-        known: Journal,
+        cache: ResultCache,
     ) -> None:
         self._predecessor, self._out, self._plan, self._budget = predecessor, out, plan, budget
-        self._data_config, self._data, self._known = data_config, data, known
-        self._chain = Chain(out, data)
+        self._data_config, self._data, self._cache = data_config, data, cache
+        self._folders = StageFolders(out, data)
         self._reference: float | None = None
         self._shorts: dict[int, float] = {}
         self._fulls: dict[int, float] = {}
@@ -109,15 +107,17 @@ class _Search:
         self.winner: Candidate | None = None
 
     def estimate(self) -> None:
-        """What each will cost; what is far beyond the budget is out."""
+        """Estimate all candidates; those far outside the budget are out."""
         probes = Probes(
-            self._predecessor, self._out / "probes", self._known, self._budget, self._plan.export, self._plan.int8
+            self._predecessor, self._out / "probes", self._cache, self._budget, self._plan.export, self._plan.int8
         )
         probes.estimate(self.candidates)
-        _log.warning("%d of %d candidates may keep to %s", len(self._open()), len(self.candidates), self._budget)
+        _log.info(
+            "%d of %d candidates may meet the budget of %s", len(self._open()), len(self.candidates), self._budget
+        )
 
     def train(self) -> None:
-        """The predecessor's own depth, which takes no training; then depths as long as one may win."""
+        """Finish the predecessor's own depth, which takes no training; then train depths while one may win."""
         if not self._open():
             return
         self._reference = self._dev(self._predecessor)
@@ -125,7 +125,7 @@ class _Search:
         if self._open(own):
             self._finish(own, self._predecessor)
         while depth := self._next_depth():
-            successor = self._chain.stage(
+            successor = self._folders.stage(
                 f"{depth}/successor", self._stage(), self._predecessor, self._config(depth), self._data_config
             )
             self._fulls[depth] = _best_dev(successor)
@@ -133,27 +133,25 @@ class _Search:
         explain_losses(self.candidates, self.winner, self._budget)
 
     def folder(self, entry: Candidate) -> Path:
-        """Where a candidate's artifact lies."""
+        """The folder of a candidate's artifact."""
         return self._out / str(entry.layers) / entry.precision
 
-    def result(self) -> dict[str, Any]:
-        """What is known by now, as JSON values."""
-        return {
-            "schema": RESULT_SCHEMA,
-            "predecessor": self._predecessor.as_parent()["name"],
-            "task": self._data.task.to_json(),
-            "budget": config_json(self._budget),
-            "reference": self._reference,
-            "short_runs": {str(depth): value for depth, value in self._shorts.items()},
-            "machine": machine(),
-            "versions": versions(),
-            "candidates": [{"name": entry.name} | asdict(entry) for entry in self.candidates],
-            "front": [entry.name for entry in front(self.candidates)],
-            "winner": self.winner.name if self.winner else None,
-        }
+    def result(self) -> SearchResult:
+        """The state of the search."""
+        return SearchResult(
+            predecessor=self._predecessor.as_parent()["name"],
+            task=self._data.task,
+            budget=self._budget,
+            reference=self._reference,
+            short_runs=dict(self._shorts),
+            machine=machine(),
+            versions=versions(),
+            candidates=tuple(self.candidates),
+            winner=self.winner,
+        )
 
     def _open(self, depth: int | None = None) -> list[Candidate]:
-        """Candidates that may still win and are not finished, of one depth or of all."""
+        """The unfinished candidates that may still win, of one depth or of all."""
         return [
             entry
             for entry in self.candidates
@@ -161,7 +159,7 @@ class _Search:
         ]
 
     def _next_depth(self) -> int | None:
-        """The depth to train next: the most promising, if it can win; the others are out with it."""
+        """The depth to train next: the most promising one; ``None`` if it cannot win, and all others are out with it."""
         depths = sorted({entry.layers for entry in self._open()} - self._fulls.keys(), reverse=True)
         if not depths:
             return None
@@ -179,7 +177,7 @@ class _Search:
             return best
         for entry in self._open():
             entry.why = (
-                f"not trained: a short run reached {self._shorts[entry.layers]:.4f} on dev, a full one may reach "
+                f"not trained: a short run reached {self._shorts[entry.layers]:.4f} on dev, a full run may reach "
                 f"{hoped[entry.layers]:.4f}, and {needed:.4f} is needed"
             )
         return None
@@ -189,13 +187,13 @@ class _Search:
         config = self._config(depth)
         short = replace(config, epochs=_SHORT * config.epochs)
         name = f"{depth}/short"
-        return _best_dev(self._chain.stage(name, self._stage(), self._predecessor, short, self._data_config))
+        return _best_dev(self._folders.stage(name, self._stage(), self._predecessor, short, self._data_config))
 
     def _finish(self, depth: int, model: Source) -> None:
-        """Export a model of one depth, quantize it as far as the budget admits, and measure it."""
+        """Export a model of one depth, quantize it in the precisions that may still win, and measure it."""
         from replank_export.convert import export
 
-        onnx = self._chain.stage(f"{depth}/{FP32}", export, model, self._plan.export, self._data_config)
+        onnx = self._folders.stage(f"{depth}/{FP32}", export, model, self._plan.export, self._data_config)
         sources = {}
         for entry in self._open(depth):
             source = onnx if entry.precision == FP32 else self._quantized(entry, onnx)
@@ -203,18 +201,17 @@ class _Search:
                 sources[entry.name] = source
         if not sources:
             return
-        costs = measure_costs([source.folder for source in sources.values()], self._budget, self._known)
+        costs = measure_costs([source.folder for source in sources.values()], self._budget, self._cache)
         for entry in self.candidates:
             if source := sources.get(entry.name):
                 entry.dev = self._dev(source)
                 entry.quality = _held_out(source)
                 retention = entry.dev / self._reference if self._reference else None
-                cost = costs[source.folder.name]
-                entry.measured = Cost(cost["p50_ms"], cost["model_bytes"], retention)
+                entry.measured = replace(costs[source.folder.name], retention=retention)
         self.winner = best_of(self.candidates, self._budget)
 
     def _quantized(self, entry: Candidate, onnx: Source) -> Source | None:
-        """The model in INT8; ``None`` where no choice of nodes keeps its quality, which is remembered."""
+        """The model in INT8; ``None``, which is cached, if no choice of nodes keeps its quality."""
         from replank_export.quantize import quantize
 
         config = self._plan.int8[entry.precision]
@@ -222,14 +219,14 @@ class _Search:
 
         def refusal() -> str | None:
             try:
-                self._chain.stage(name, quantize, onnx, config, self._data_config)
+                self._folders.stage(name, quantize, onnx, config, self._data_config)
             except QualityGateError as error:
                 return error.message
             return None
 
         digest = onnx.as_parent()["digest"]
-        entry.why = self._known.once(f"refusal of {name} of {digest}, {config_json(config)}", refusal)
-        return None if entry.why else self._chain.stage(name, quantize, onnx, config, self._data_config)
+        entry.why = self._cache.get(f"refusal of {name} of {digest}, {config_json(config)}", refusal)
+        return None if entry.why else self._folders.stage(name, quantize, onnx, config, self._data_config)
 
     def _dev(self, source: Source) -> float:
         """The headline metric on dev."""
@@ -239,7 +236,7 @@ class _Search:
                 quality = evaluate(load_model(source, task=self._data.task), self._data, "dev", progress=advance)
             return float(quality["metrics"][self._data.task.headline])
 
-        return self._known.once(f"dev of {source.as_parent()['digest']}", measured)
+        return self._cache.get(f"dev of {source.as_parent()['digest']}", measured)
 
     def _config(self, depth: int) -> TheseusConfig:
         return replace(self._plan.compress, layers=depth)
@@ -250,14 +247,17 @@ class _Search:
         return compress
 
 
-def _require_sense(predecessor: Source, budget: Budget, data_config: DataConfig) -> Dataset:
-    """The data, if a search can be made of it all."""
+def _require_sense(predecessor: Source, data_config: DataConfig) -> Dataset:
+    """Refuse what cannot be searched.
+
+    :returns: the data.
+    """
     require_kind(predecessor, "torch", "search")
     require_head(predecessor)
     if process_count() > 1:
         raise UsageError("search works in one process")
     if predecessor.layers == 1:
-        raise ModelError(f"{predecessor.name} has one layer; there is nothing to search for")
+        raise ModelError(f"{predecessor.name} has one layer; there is no smaller depth to search")
     data = data_config.load(predecessor.task)
     if data.task.is_per_token:
         raise UsageError(f"search is for whole texts, and the task is {data.task.kind}")
@@ -265,7 +265,7 @@ def _require_sense(predecessor: Source, budget: Budget, data_config: DataConfig)
 
 
 def _best_dev(source: Source) -> float:
-    """The headline metric on dev of the checkpoint that training chose."""
+    """The headline metric on dev of the best checkpoint."""
     artifact = source.artifact
     assert artifact is not None  # noqa: S101 - a stage made it
     return float(next(iter(artifact.manifest.made_by["best_dev"].values())))
@@ -277,7 +277,7 @@ def _held_out(source: Source) -> dict[str, float] | None:
 
 
 def _publish(folder: Path, target: Path) -> None:
-    """Copy an artifact to where the winner lies; an earlier winner goes once the copy is whole."""
+    """Copy an artifact to the winner's folder; an earlier winner is replaced once the copy is complete."""
     if (target / MANIFEST).exists() and Artifact.open(target).manifest.digest == Artifact.open(folder).manifest.digest:
         return
     with replace_folder(target) as copy:

@@ -1,4 +1,4 @@
-"""The decisions of a search, apart from its work: which depths exist, which may still win, and who has won."""
+"""The decisions of a search: which candidates exist, which may still win, and which one wins."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _DEPTHS = 3
 
 @dataclass
 class Candidate:
-    """A depth in a precision, and what is known of it.
+    """A depth in a precision.
 
-    :param estimate: what it will cost; ``retention`` is not known then.
-    :param measured: of the finished model; ``None`` while there is none.
-    :param dev: its headline metric on dev.
-    :param quality: its metrics on the held-out split.
+    :param estimate: the estimated cost, without ``retention``.
+    :param measured: the cost of the finished model; ``None`` while there is none.
+    :param dev: the finished model's headline metric on dev.
+    :param quality: the finished model's metrics on the held-out split.
     :param why: in words, why it has not won.
     """
 
@@ -38,20 +38,20 @@ class Candidate:
 
 
 def depths_of(layers: int) -> list[int]:
-    """The predecessor's own depth, and the largest three that divide it: of 12, 12, 6, 4 and 3."""
+    """The predecessor's own depth and its three largest proper divisors: for 12 layers 12, 6, 4 and 3."""
     return [layers, *[depth for depth in range(layers - 1, 0, -1) if layers % depth == 0][:_DEPTHS]]
 
 
 def hopes(shorts: Mapping[int, float], fulls: Mapping[int, float], reference: float) -> dict[int, float]:
     """The quality that each depth may reach in a full run.
 
-    A full run makes good a part of what its short run lacks of the predecessor. Other depths are taken to make good no
-    more than the most that any has, and all of it before any has shown that; none is taken to get above the predecessor
-    that is not above it already.
+    A full run closes a part of the gap that its short run left to the predecessor. The other depths are assumed to close
+    at most the largest part closed so far, and all of the gap before any full run. None is assumed to exceed the
+    predecessor unless its short run does.
 
     :param shorts: headline metric on dev of each depth's short run.
-    :param fulls: of each full run so far.
-    :param reference: of the predecessor.
+    :param fulls: headline metric on dev of each full run so far.
+    :param reference: headline metric on dev of the predecessor.
     """
     shown = [
         (fulls[depth] - shorts[depth]) / (reference - shorts[depth])
@@ -63,13 +63,13 @@ def hopes(shorts: Mapping[int, float], fulls: Mapping[int, float], reference: fl
 
 
 def best_of(candidates: Iterable[Candidate], budget: Budget) -> Candidate | None:
-    """Of the finished ones within the budget the best on dev; of equals the smallest."""
+    """The finished candidate within the budget with the best metric on dev; of equals the smallest."""
     within = [entry for entry in candidates if entry.measured and not budget.excesses(entry.measured)]
     return max(within, key=_rank, default=None)
 
 
 def front(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The finished ones that no other beats in both quality and time, the fastest first."""
+    """The finished candidates that no other beats in both quality and time, the fastest first."""
     found: list[Candidate] = []
     for entry in sorted(
         (entry for entry in candidates if entry.measured), key=lambda entry: (_ms(entry), -_dev(entry))
@@ -80,7 +80,7 @@ def front(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def nearest(candidates: Sequence[Candidate], budget: Budget) -> list[tuple[Candidate, str]]:
-    """The three that miss the budget by the least, and by what."""
+    """The three candidates that miss the budget by the least, each with what exceeds it."""
 
     def excess(entry: Candidate) -> float:
         return max((ratio for ratio, _ in budget.excesses(entry.measured or entry.estimate)), default=float("inf"))
@@ -90,13 +90,13 @@ def nearest(candidates: Sequence[Candidate], budget: Budget) -> list[tuple[Candi
 
 
 def describe(entry: Candidate, budget: Budget) -> str:
-    """What of a candidate is beyond the budget, in words."""
+    """The values of a candidate that exceed the budget, in words."""
     words = ", ".join(words for _, words in budget.excesses(entry.measured or entry.estimate))
     return words if entry.measured else f"about {words}"
 
 
 def explain_losses(candidates: Iterable[Candidate], winner: Candidate | None, budget: Budget) -> None:
-    """Say of each finished one why it has not won."""
+    """Fill in why each finished candidate has not won."""
     for entry in candidates:
         if entry.measured is None or entry is winner:
             continue
@@ -104,12 +104,16 @@ def explain_losses(candidates: Iterable[Candidate], winner: Candidate | None, bu
             entry.why = f"outside the budget: {describe(entry, budget)}"
         elif winner is not None:
             better = _dev(winner) > _dev(entry)
-            entry.why = f"{_dev(entry):.4f} on dev, the winner {_dev(winner):.4f}" if better else "as good, but larger"
+            entry.why = (
+                f"{_dev(entry):.4f} on dev, the winner {_dev(winner):.4f}"
+                if better
+                else "as good as the winner, but larger"
+            )
 
 
 def _rank(entry: Candidate) -> tuple[float, float]:
     size = entry.measured.model_bytes if entry.measured else None
-    # Not by time: that of equals is as noise has it, and a search must end as it ended before.
+    # Not by time, which is noise between equals: a repeated search must find the same winner.
     return _dev(entry), -(size or 0.0)
 
 

@@ -1,12 +1,15 @@
-"""How a search makes its candidates: the configuration of each stage."""
+"""The configuration of a search: that of each stage, or the few settings in which most searches differ."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replank.chain.search_choice import DYNAMIC, STATIC
+from replank.system.errors import FieldError
+from replank.system.settings import setting
 
 if TYPE_CHECKING:
     from replank_compress.methods.theseus import TheseusConfig
@@ -16,29 +19,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """The configuration of each stage, of all depths alike.
+    """The configuration of each stage, the same for all depths.
 
-    :param compress: its ``layers`` are those of each depth.
-    :param int8: by the names of :data:`PRECISIONS`.
+    :param compress: its ``layers`` are replaced by each depth.
+    :param int8: by the names of :data:`~replank.chain.search_choice.PRECISIONS`.
     """
 
     compress: TheseusConfig
     export: ExportConfig
     int8: Mapping[str, Int8Config]
 
-    @classmethod
-    def of(cls, *, epochs: float, seed: int, max_drop: float) -> SearchPlan:
-        """A plan from the few values that most searches differ in."""
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """The settings in which most searches differ.
+
+    :raises FieldError: a value out of range.
+    """
+
+    epochs: float = setting(5.0, "Passes over the training split for each successor.")
+    seed: int = setting(42, "Seed of everything random.")
+    max_drop: float = setting(0.005, "Loss of the headline metric allowed to INT8: 0.005 is half a point.")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epochs < math.inf:
+            raise FieldError("epochs", self.epochs, "more than 0")
+
+    def plan(self) -> SearchPlan:
+        """The configuration of each stage."""
         from replank_compress.methods.theseus import TheseusConfig
         from replank_export.convert import ExportConfig
         from replank_export.int8.config import DynamicInt8, StaticInt8
 
         # Whether INT8 is faster is measured for each candidate, at the budget's own shape.
-        return cls(
-            TheseusConfig(epochs=epochs, seed=seed),
+        return SearchPlan(
+            TheseusConfig(epochs=self.epochs, seed=self.seed),
             ExportConfig(),
             {
-                DYNAMIC: DynamicInt8(max_drop=max_drop, allow_slower=True),
-                STATIC: StaticInt8(max_drop=max_drop, allow_slower=True),
+                DYNAMIC: DynamicInt8(max_drop=self.max_drop, allow_slower=True),
+                STATIC: StaticInt8(max_drop=self.max_drop, allow_slower=True),
             },
         )

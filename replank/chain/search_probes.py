@@ -1,80 +1,69 @@
-"""What a depth in a precision will cost, before anything is trained: neither time nor size depends on the weights.
+"""Estimated costs of a search's candidates, before anything is trained: neither time nor size depends on the weights.
 
-The least time comes first, by the roofline of the machine; it costs seconds and may rule out most. Of what is left,
-the deepest and the shallowest are cut out of the predecessor, exported, quantized and timed as they are. Layers are
-alike, so what lies between is on the line between the two.
+First comes a lower bound on the time, from the roofline of the machine; it takes seconds and may rule out most
+candidates. Of the rest, the deepest and the shallowest are cut out of the predecessor, exported, quantized and timed.
+Layers are alike, so the costs of depths between are interpolated.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
+import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replank.chain.budget import Budget, Cost
-from replank.chain.result_cache import Journal
+from replank.chain.costs import measure_costs, this_machine
+from replank.chain.result_cache import ResultCache
 from replank.chain.search_choice import FP32, PRECISIONS, Candidate
-from replank.models.encoders import encoder_of
 from replank.models.source import Source, open_source
-from replank.runtime.model import load_model
-from replank.runtime.timing import random_batch, time_calls
-from replank.system.environment import machine
 from replank.system.files import replace_folder
-from replank.system.progress import progress
-from replank.text.padding import INPUT_NAMES
-from replank.text.tokenizer_files import save_tokenizer
 
 if TYPE_CHECKING:
     from replank_export.convert import ExportConfig
     from replank_export.int8.config import Int8Config
-    from replank_export.profile.flops import Work
 
-_CALIBRATION_TEXTS = 16
-# A machine that does other work too measures the same model some per cent slower or faster; sizes differ by names.
+# On a machine with other load, measurements of one model differ by some per cent; its sizes only by the length of names.
 _TIME_MARGIN, _SIZE_MARGIN = 1.15, 1.02
-_ROUNDS, _SECONDS = 9, 0.1
 
 
 class Probes:
-    """Estimates of a search's candidates.
+    """Estimates for a search's candidates.
 
-    :param folder: where the probes lie.
+    :param folder: of the models that are measured.
     """
 
     def __init__(
         self,
         predecessor: Source,
         folder: Path,
-        journal: Journal,
+        cache: ResultCache,
         budget: Budget,
         export: ExportConfig,
         int8: Mapping[str, Int8Config],
     ) -> None:
-        self._predecessor, self._folder, self._journal, self._budget = predecessor, folder, journal, budget
+        self._predecessor, self._folder, self._cache, self._budget = predecessor, folder, cache, budget
         self._export, self._int8 = export, int8
 
     def estimate(self, candidates: list[Candidate]) -> None:
-        """Fill in what each will cost, and why it is out where that is beyond the budget."""
+        """Fill in the estimated cost of each candidate, and why it is out if that is outside the budget."""
         for entry in candidates:
             entry.estimate = Cost(p50_ms=self._least_ms(entry.layers, entry.precision))
-            self._rule_out(entry, 1.0, "even at this machine's best")
+            self._rule_out(entry, 1.0, "even at this machine's peak rates")
         left = sorted({entry.layers for entry in candidates if entry.why is None})
         if not left:
             return
         low, high = left[0], left[-1]
         probes = [self._probe(depth, precision) for depth in sorted({low, high}) for precision in PRECISIONS]
-        timed = measure_costs(probes, self._budget, self._journal)
+        costs = measure_costs(probes, self._budget, self._cache)
         for entry in candidates:
             if entry.why is None:
-                ends = [timed[self._probe(depth, entry.precision).name] for depth in (low, high)]
+                ends = [costs[self._probe(depth, entry.precision).name] for depth in (low, high)]
                 share = (entry.layers - low) / (high - low) if high > low else 0.0
                 entry.estimate = Cost(
-                    p50_ms=_between(share, *(end["p50_ms"] for end in ends)),
-                    model_bytes=_between(share, *(end["model_bytes"] for end in ends)),
+                    p50_ms=_between(share, *(end.p50_ms for end in ends)),
+                    model_bytes=_between(share, *(end.model_bytes for end in ends)),
                 )
                 self._rule_out(entry, _TIME_MARGIN, "by its shape")
 
@@ -86,41 +75,16 @@ class Probes:
             entry.why = f"outside the budget {how}: about {words}"
 
     def _least_ms(self, layers: int, precision: str) -> float:
-        """By the roofline."""
-        from replank_export.profile.roofline import Machine, measure_machine, roofline
-        from replank_export.profile.torch_flops import torch_work
+        """The lower bound from the roofline."""
+        from replank_export.estimate import Estimator, Machine
 
-        work = torch_work(self._predecessor, self._budget.batch_size, self._budget.length)
-        measured = self._journal.once(
-            f"machine for {self._budget.shape} on {_here()}", lambda: asdict(measure_machine(work))
-        )
-        return roofline(self._cut(work, layers, precision), Machine(**measured)).ms
-
-    def _cut(self, work: Work, layers: int, precision: str) -> Work:
-        """The work of the first layers alone, in a precision."""
-        path = encoder_of(self._predecessor.config, self._predecessor.name).layers
-        layer = re.compile(rf"(?:^layer |\b{re.escape(path)}\.)(\d+)\b")
-
-        def stays(name: str) -> bool:
-            found = layer.search(name)
-            return found is None or int(found[1]) < layers
-
-        computed = "fp32" if precision == FP32 else "int8"
-        bytes_each = 4 if precision == FP32 else 1
-        return replace(
-            work,
-            products=tuple(
-                replace(product, precision=computed if product.has_weight else product.precision)
-                for product in work.products
-                if stays(product.name)
-            ),
-            weights=tuple(
-                replace(weight, bytes=bytes_each * weight.parameters) for weight in work.weights if stays(weight.name)
-            ),
-        )
+        estimator = Estimator(self._predecessor, self._budget.batch_size, self._budget.length)
+        key = f"machine for {self._budget.shape} on {this_machine()}"
+        machine = self._cache.get(key, lambda: asdict(estimator.measure_machine()))
+        return estimator.least_ms(Machine(**machine), layers, "fp32" if precision == FP32 else "int8")
 
     def _probe(self, layers: int, precision: str) -> Path:
-        """A model folder of untrained layers; made where it is not there."""
+        """The folder of a model of the first layers, which is made if it does not exist."""
         folder = self._folder / f"{layers}-{precision}"
         if folder.exists():
             return folder
@@ -132,82 +96,18 @@ class Probes:
         return folder
 
     def _write_float(self, layers: int, folder: Path) -> None:
-        from replank.runtime.torch_model import load_torch_model
-        from replank.system.quiet import quiet_transformers
-        from replank_compress.layers import assemble, layer_stack
-        from replank_export.fusion.exporters import write_graph
+        from replank_compress.truncated import truncated
+        from replank_export.probe import export_probe
 
-        torch_folder = self._folder / f".{layers}-torch.partial"
-        model = load_torch_model(self._predecessor)
-        with quiet_transformers():
-            assemble(model, list(layer_stack(model))[:layers]).save_pretrained(torch_folder)
-        save_tokenizer(self._predecessor.folder, torch_folder)
-        source, task = open_source(torch_folder), self._predecessor.task
-        write_graph(
-            source,
-            folder / "model.onnx",
-            task,
-            self._export.exporter,
-            opset=self._export.opset,
-            segments=source.text_encoder(task).input_names == INPUT_NAMES,
-            allow_unfused=self._export.allow_unfused,
-        )
-        self._copy_files(source, folder, None)
-        shutil.rmtree(torch_folder)
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".torch-") as scratch:
+            source = truncated(self._predecessor, layers, Path(scratch))
+            export_probe(source, folder, self._export, self._predecessor.task)
 
     def _write_int8(self, origin: Path, config: Int8Config, folder: Path) -> None:
-        from replank_export.int8.config import prepared
+        from replank_export.probe import quantize_probe
 
-        source = open_source(origin)
-        model = load_model(source)
-        is_static = config.scheme == "static"
-        texts = [random_batch(model, 1, self._budget.length, seed) for seed in range(_CALIBRATION_TEXTS * is_static)]
-        with prepared(source.model_file, config, texts) as graph:
-            graph.write(folder / "model.onnx")
-        self._copy_files(source, folder, {"is_static": is_static})
-
-    def _copy_files(self, source: Source, folder: Path, quantization: dict[str, Any] | None) -> None:
-        from replank_export.convert import copy_model_files, ort_config
-
-        copy_model_files(source, folder)
-        (folder / "ort_config.json").write_text(ort_config(self._export.opset, quantization), encoding="utf-8")
+        quantize_probe(open_source(origin), folder, config, length=self._budget.length, opset=self._export.opset)
 
 
-def measure_costs(folders: list[Path], budget: Budget, journal: Journal) -> dict[str, dict[str, float]]:
-    """``p50_ms`` and ``model_bytes`` of models by their folders' names, measured in turn."""
-
-    def measured() -> dict[str, dict[str, float]]:
-        models = [load_model(open_source(folder)) for folder in folders]
-        batches = [random_batch(model, budget.batch_size, budget.length, seed=0) for model in models]
-        samples: list[list[float]] = [[] for _ in models]
-        with progress("measure", _ROUNDS) as advance:
-            for _ in range(_ROUNDS):
-                for model, batch, taken in zip(models, batches, samples, strict=True):
-                    taken += time_calls(
-                        lambda run=model.predictor, batch=batch: run(batch),  # type: ignore[misc]
-                        warmup=1,
-                        min_iterations=3,
-                        min_seconds=_SECONDS,
-                    )
-                advance()
-        return {
-            folder.name: {"p50_ms": median(taken), "model_bytes": _model_bytes(folder)}
-            for folder, taken in zip(folders, samples, strict=True)
-        }
-
-    names = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
-    return journal.once(f"costs of {names} at {budget.shape} on {_here()}", measured)
-
-
-def _model_bytes(folder: Path) -> int:
-    """The graph with its external data; the tokenizer is no part of a model's size."""
-    return sum(path.stat().st_size for name in ("model.onnx", "*.onnx_data") for path in folder.glob(name))
-
-
-def _between(share: float, low: float, high: float) -> float:
-    return low + share * (high - low)
-
-
-def _here() -> str:
-    facts = machine()
-    return f"{facts['cpu']}, {facts['cores']} cores"
+def _between(share: float, low: float | None, high: float | None) -> float | None:
+    return None if low is None or high is None else low + share * (high - low)

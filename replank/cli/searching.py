@@ -9,6 +9,9 @@ import click
 from rich.table import Table
 
 from replank.chain.budget import Budget
+from replank.chain.search_plan import SearchConfig
+from replank.chain.search_result import SearchResult
+from replank.cli.config_options import config_of, config_options
 from replank.cli.options import FOLDER, console, data_options, example, json_option, option, print_json
 from replank.cli.rendering import Command
 from replank.cli.stages import required_data
@@ -34,20 +37,18 @@ class _Shape(click.ParamType[tuple[int, int]]):
 )
 @click.argument("predecessor")
 @click.argument("out", type=FOLDER)
-@option("--max-latency", help="Median time of a batch, with its unit: 5ms.")
+@option("--max-latency", "max_latency_ms", help="Median latency of a batch, with its unit: 5ms.")
 @option("--max-bytes", help="Size of the model's file, with its unit: 50MB.")
-@option("--min-throughput", help="Texts a second in batches one after another, with its unit: 200/s.")
+@option("--min-throughput", help="Texts per second in batches one after another, with its unit: 200/s.")
 @option("--at", "shape", type=_Shape(), default="1x128", help="Texts of a batch x tokens of each, for times.")
-@option("--min-retention", type=float, help="Part of the predecessor's headline metric to keep, such as 0.98.")
-@option("--epochs", type=float, default=5.0, help="Passes over the data for each successor.")
-@option("--seed", type=int, default=42, help="Of everything random.")
-@option("--max-drop", type=float, default=0.005, help="Loss of the headline metric allowed to INT8.")
+@option("--min-retention", type=float, help="Fraction of the predecessor's headline metric to keep, such as 0.98.")
+@config_options(SearchConfig)
 @data_options
 @json_option
 def search(
     predecessor: str,
     out: Path,
-    max_latency: str | None,
+    max_latency_ms: str | None,
     max_bytes: str | None,
     min_throughput: str | None,
     shape: tuple[int, int],
@@ -59,10 +60,10 @@ def search(
     """Find the model of the best quality within a budget: depths, fp32 and INT8, of PREDECESSOR, a fine-tuned model.
 
     Estimates and short runs come first; only what can win is trained in full. OUT gets search.json and the artifact
-    winner. Run again, also with another budget, it does nothing twice. Exit code 3 if nothing keeps to the budget.
+    winner. Run again, also with another budget, it computes nothing twice. Exit code 3 if no candidate meets the budget.
     """
     budget = Budget(
-        max_latency_ms=milliseconds(max_latency, "max_latency") if max_latency is not None else None,
+        max_latency_ms=milliseconds(max_latency_ms, "max_latency_ms") if max_latency_ms is not None else None,
         max_bytes=size_in_bytes(max_bytes, "max_bytes") if max_bytes is not None else None,
         min_throughput=per_second(min_throughput, "min_throughput") if min_throughput is not None else None,
         min_retention=min_retention,
@@ -72,33 +73,31 @@ def search(
     source, known_data = open_source(predecessor), required_data(data)
     from replank.chain.search import WINNER
     from replank.chain.search import search as find
-    from replank.chain.search_plan import SearchPlan
 
-    result = find(source, out, SearchPlan.of(**settings), budget, known_data)
+    result = find(source, out, config_of(SearchConfig, settings).plan(), budget, known_data)
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
         return
     console().print(_table(result, budget))
-    click.echo(
-        f"{out / WINNER} is {result['winner']}; quality and time of others no worse: {', '.join(result['front'])}"
-    )
+    winner = result.winner.name if result.winner else "nothing"
+    click.echo(f"{out / WINNER} is {winner}; no other beats these in both quality and time: {', '.join(result.front)}")
 
 
-def _table(result: dict[str, Any], budget: Budget) -> Table:
-    headline = result["task"]["metrics"][0]
+def _table(result: SearchResult, budget: Budget) -> Table:
+    headline = result.task.headline
     table = Table(title=f"within {budget}", title_justify="left")
     for name in ("model", "dev", "kept", headline, f"ms at {budget.shape}", "MB", "why it has not won"):
         table.add_column(name, justify="left" if name in ("model", "why it has not won") else "right")
-    for entry in result["candidates"]:
-        cost = entry["measured"] or entry["estimate"]
-        about = "" if entry["measured"] else "~"
+    for entry in result.candidates:
+        cost = entry.measured or entry.estimate
+        about = "" if entry.measured else "~"
         table.add_row(
-            entry["name"],
-            "" if entry["dev"] is None else f"{entry['dev']:.4f}",
-            "" if cost["retention"] is None else f"{cost['retention']:.1%}",
-            f"{entry['quality'][headline]:.4f}" if entry["quality"] else "",
-            "" if cost["p50_ms"] is None else f"{about}{cost['p50_ms']:.2f}",
-            "" if cost["model_bytes"] is None else f"{about}{cost['model_bytes'] / 1e6:.1f}",
-            "winner" if entry["name"] == result["winner"] else entry["why"] or "",
+            entry.name,
+            "" if entry.dev is None else f"{entry.dev:.4f}",
+            "" if cost.retention is None else f"{cost.retention:.1%}",
+            f"{entry.quality[headline]:.4f}" if entry.quality else "",
+            "" if cost.p50_ms is None else f"{about}{cost.p50_ms:.2f}",
+            "" if cost.model_bytes is None else f"{about}{cost.model_bytes / 1e6:.1f}",
+            "winner" if entry is result.winner else entry.why or "",
         )
     return table

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from replank.benchmark.summary import Summary
+from replank.chain.plan import RunConfig
+from replank.cli.config_options import config_of, config_options
 from replank.cli.options import (
     FILE,
     FOLDER,
@@ -48,38 +51,23 @@ def quickstart(out: Path, as_json: bool) -> None:
 )
 @click.argument("encoder")
 @click.argument("out", type=FOLDER)
-@option("--layers", type=click.IntRange(1), help="Layers of the successor. [default: half]")
-@option("--finetune-epochs", type=float, default=3.0, help="Passes over the data for the predecessor.")
-@option("--compress-epochs", type=float, default=5.0, help="Passes over the data for the successor.")
-@option("--seed", type=int, default=42, help="Of everything random.")
-@option("--max-drop", type=float, default=0.005, help="Loss of the headline metric allowed to INT8.")
+@config_options(RunConfig)
 @data_options
 @json_option
 def run(
     encoder: str,
     out: Path,
-    layers: int | None,
-    finetune_epochs: float,
-    compress_epochs: float,
-    seed: int,
-    max_drop: float,
     data: DataConfig | None,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """The whole chain: ENCODER to predecessor, successor, onnx and int8, each a folder under OUT, and a comparison.
 
     A model that is fine-tuned already is its own predecessor. Run again, finished stages are kept as they are.
     """
-    from replank.chain.pipeline import Plan
     from replank.chain.pipeline import run as chain
 
-    plan = Plan.of(
-        layers=layers,
-        finetune_epochs=finetune_epochs,
-        compress_epochs=compress_epochs,
-        seed=seed,
-        max_drop=max_drop,
-    )
+    plan = config_of(RunConfig, settings).plan()
     _show_chain(out, chain(open_source(encoder), out, plan, required_data(data)), as_json)
 
 
@@ -160,12 +148,12 @@ CHAINS = (quickstart, run)
 COMMANDS = (serve,)
 
 
-def _show_chain(out: Path, summary: dict[str, Any], as_json: bool) -> None:
-    from replank.chain.pipeline import comparison_table
+def _show_chain(out: Path, summary: Summary, as_json: bool) -> None:
+    from replank.chain.comparison import comparison_table
 
     if as_json:
-        print_json(summary)
+        print_json(summary.to_json())
         return
     console().print(comparison_table(summary))
-    sample = '"first text" "second text"' if len(summary["task"]["columns"]) == 2 else '"a text of yours"'
+    sample = '"first text" "second text"' if len(summary.task.columns) == 2 else '"a text of yours"'
     click.echo(f"next:\n  replank predict {out / 'int8'} {sample}\n  replank serve {out / 'int8'}")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from replank.benchmark.result import Benchmark
+from replank.benchmark.summary import SUMMARY, Summary
 from replank.models.artifact import MANIFEST, TRAINING, Artifact, Manifest
 from replank.system.errors import DataError, UsageError
 
-SUMMARY, BENCHMARK = "summary.json", "benchmark.json"
+BENCHMARK = "benchmark.json"
+Result = TypeVar("Result", Benchmark, Summary)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Facts:
 
     name: str
     stages: list[Stage]
-    summary: dict[str, Any] | None
+    summary: Summary | None
     benchmark: Benchmark | None
 
 
@@ -67,8 +69,8 @@ def read_facts(out: Path, benchmark: Path | None = None) -> Facts:
     return Facts(
         out.resolve().name,
         stages,
-        _read_result(out / SUMMARY, "models", "metrics") if (out / SUMMARY).is_file() else None,
-        _read_benchmark(given) if given else None,
+        _read(Summary, out / SUMMARY) if (out / SUMMARY).is_file() else None,
+        _read(Benchmark, given) if given else None,
     )
 
 
@@ -87,22 +89,10 @@ def _depth(stage: Stage) -> int:
     return depth
 
 
-def _read_benchmark(file: Path) -> Benchmark:
+def _read(kind: type[Result], file: Path) -> Result:
     try:
-        return Benchmark.from_json(json.loads(file.read_text(encoding="utf-8")))
+        return kind.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} is no result that can be shown: {type(error).__name__}: {error}") from None
     except DataError as error:
         raise DataError(f"{file} is no result that can be shown: {error.message}", hint=error.hint) from None
-
-
-def _read_result(file: Path, part: str, key: str) -> dict[str, Any]:
-    """A result with a list ``part`` whose entries have a ``key``."""
-    try:
-        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        is_result = bool(values[part]) and all(key in entry for entry in values[part])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{file} is no result that can be shown: {type(error).__name__}: {error}") from None
-    if not is_result:
-        raise DataError(f"{file} is no result that can be shown", hint="replank benchmark --json prints one")
-    return values

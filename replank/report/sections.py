@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from replank.benchmark.summary import Summary
 from replank.charts.svg import training_chart
 from replank.models.card import lineage
 from replank.report.commands import commands
@@ -60,22 +61,18 @@ def _quality(facts: Facts) -> list[Block]:
 
 def _scored(facts: Facts) -> list[tuple[str, dict[str, Any]]]:
     """Names and qualities: as the chain compared them, with a first model that has no folder here; then the others."""
-    shown = {model["folder"]: model for model in facts.summary["models"]} if facts.summary else {}
+    shown = {model.folder: model for model in facts.summary.models} if facts.summary else {}
     manifests = {stage.name: stage.manifest.quality for stage in facts.stages}
     found = [
-        (model["name"], {"data": None, **_of(facts.summary), **(manifests.get(folder) or {}), **_metrics(model)})
+        (model.name, {"data": None, **_of(facts.summary), **(manifests.get(folder) or {}), "metrics": model.metrics})
         for folder, model in shown.items()
         if facts.summary
     ]
     return found + [(name, quality) for name, quality in manifests.items() if quality and name not in shown]
 
 
-def _of(summary: dict[str, Any] | None) -> dict[str, Any]:
-    return {key: summary[key] for key in ("split", "rows")} if summary else {}
-
-
-def _metrics(model: dict[str, Any]) -> dict[str, Any]:
-    return {"metrics": model["metrics"]}
+def _of(summary: Summary) -> dict[str, Any]:
+    return {"split": summary.split, "rows": summary.rows}
 
 
 def _comparable(first: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -155,11 +152,11 @@ def _providers(stages: Sequence[Stage]) -> list[Block]:
 
 def _machine(facts: Facts) -> list[Block]:
     """Where the speed was measured, or else the last artifact was made."""
-    if facts.benchmark:
-        machine, versions = facts.benchmark.machine, facts.benchmark.versions
+    if measured := facts.benchmark or facts.summary:
+        machine, versions = measured.machine, measured.versions
     else:
-        source = facts.summary or facts.stages[-1].manifest.made_by
-        machine, versions = source["machine"], source["versions"]
+        made_by = facts.stages[-1].manifest.made_by
+        machine, versions = made_by["machine"], made_by["versions"]
     rows = [
         ("CPU", f"{machine['cpu']}, {machine['cores']} cores, {machine['architecture']}"),
         ("instruction sets", ", ".join(machine["instruction_sets"])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replank.benchmark.result import Benchmark, Cell
+from replank.benchmark.summary import Summary
 from replank.charts.scatter import Point, pareto_front, scatter_chart
 from replank.report.document import Block, Figure, Grid, Heading, Paragraph
 from replank.report.facts import Facts, Stage
@@ -23,14 +24,14 @@ def speed_section(facts: Facts) -> list[Block]:
     return blocks + _trade_off(facts)
 
 
-def _summary(summary: dict[str, Any]) -> Grid:
+def _summary(summary: Summary) -> Grid:
     rows = [
-        (model["name"], f"{model['bytes'] / 1e6:.1f}", f"{model['p50_ms']:.2f}", f"{1e3 / model['p50_ms']:.1f}",
-         f"{model['speed_up']:.1f}x")
-        for model in summary["models"]
+        (model.name, f"{model.bytes / 1e6:.1f}", f"{model.p50_ms:.2f}", f"{1e3 / model.p50_ms:.1f}",
+         f"{model.speed_up:.1f}x")
+        for model in summary.models
     ]  # fmt: skip
-    note = f"One text of {summary['length']} tokens at a time, models in turn."
-    if summary["disturbed"]:
+    note = f"One text of {summary.length} tokens at a time, models in turn."
+    if summary.is_disturbed:
         note += " The machine was busy while this was measured: latencies are longer than on a quiet one."
     return Grid(("model", "MB", "p50 ms", "texts/s", "speed-up"), rows, note=note)
 
@@ -116,14 +117,9 @@ def _points(facts: Facts) -> tuple[list[Point], str, str]:
         metric = scored[0][1] if scored else ""
         return points, metric, f"{shape.batch_size} x " + (f"{shape.length} tokens" if shape.length else "real texts")
     if facts.summary:
-        models = facts.summary["models"]
-        points = [Point(model["name"], model["p50_ms"], _first(model["metrics"])) for model in models]
-        return points, facts.summary["task"]["metrics"][0], f"one text of {facts.summary['length']} tokens"
+        points = [Point(model.name, model.p50_ms, model.headline) for model in facts.summary.models]
+        return points, facts.summary.task.metrics[0], f"one text of {facts.summary.length} tokens"
     return [], "", ""
-
-
-def _first(metrics: dict[str, float]) -> float:
-    return float(next(iter(metrics.values())))
 
 
 def int8_section(stages: list[Stage]) -> list[Block]:

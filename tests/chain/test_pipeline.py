@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from replank.chain.pipeline import Plan, comparison_table, run
+from replank.benchmark.summary import Summary
+from replank.chain.comparison import comparison_table
+from replank.chain.pipeline import run
+from replank.chain.plan import Plan, RunConfig
 from replank.cli.main import main
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
 from replank.data.examples import DataConfig
 from replank.data.tables import read_table
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
-from replank.system.errors import UsageError
+from replank.system.errors import DataError, FieldError, UsageError
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
@@ -53,7 +56,8 @@ def test_the_four_models_are_compared_on_the_same_rows(chain: Path) -> None:
         assert model["p50_ms"] > 0
     assert summary["models"][0]["speed_up"] == pytest.approx(1.0)
     assert (summary["split"], summary["rows"]) == ("test", 64)
-    assert comparison_table(summary).row_count == 4
+    assert comparison_table(Summary.from_json(summary)).row_count == 4
+    assert json.loads(json.dumps(Summary.from_json(summary).to_json())) == summary
 
 
 def test_each_stage_names_its_parent(chain: Path) -> None:
@@ -74,7 +78,9 @@ def test_run_again_redoes_only_what_is_missing(chain: Path, encoder: Path, data:
 
 
 def test_other_settings_are_not_mixed_in(chain: Path, encoder: Path, data: DataConfig) -> None:
-    with pytest.raises(UsageError, match=r"predecessor was made in another way \(other settings\)") as refusal:
+    with pytest.raises(
+        UsageError, match=r"predecessor exists and was made from other inputs \(differs in: settings\)"
+    ) as refusal:
         run(open_source(encoder), chain, tiny_plan(epochs=7), data)
     assert "delete" in str(refusal.value.hint)
 
@@ -103,6 +109,29 @@ def test_a_depth_that_does_not_divide_is_refused_before_any_work(
         "hint: groups of unequal size work too: grouping=1,1,2",
     ]
     assert not (tmp_path / "out").exists()
+
+
+def test_the_published_summary_is_read_and_written_as_it_is() -> None:
+    file = Path(__file__).parents[2] / "benchmarks/results/quickstart.json"
+    published = json.loads(file.read_text(encoding="utf-8"))
+    summary = Summary.from_json(published)
+    assert json.loads(json.dumps(summary.to_json())) == published
+    assert summary.retention(summary.models[0]) == 1.0
+    with pytest.raises(DataError, match=r"models\[1\].speed_up is missing"):
+        del published["models"][1]["speed_up"]
+        Summary.from_json(published)
+    with pytest.raises(DataError, match="not the summary of a chain"):
+        Summary.from_json([])
+
+
+@pytest.mark.parametrize("name", ["finetune_epochs", "compress_epochs"])
+def test_the_settings_of_a_chain_are_those_of_its_stages(name: str) -> None:
+    plan = RunConfig(layers=3, finetune_epochs=1.5, compress_epochs=2.5, seed=7, max_drop=0.01).plan()
+    assert (plan.finetune.epochs, plan.finetune.seed) == (1.5, 7)
+    assert (plan.compress.epochs, plan.compress.seed, plan.compress.layers) == (2.5, 7, 3)
+    assert plan.quantize.max_drop == 0.01
+    with pytest.raises(FieldError, match=f"`{name}` is 0; expected more than 0"):
+        RunConfig(**{name: 0})
 
 
 def test_the_demo_data_is_clean_and_no_text_is_in_two_splits(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from replank.system.settings import setting
 from replank.tasks.kinds import Kind
+from replank_compress.layers import group_sizes
 from replank_compress.training.config import EPOCHS_HELP, LEARNING_RATE_HELP, TrainingConfig
 from replank_compress.training.method import Method
 
@@ -63,6 +64,14 @@ class SuccessorConfig(TrainingConfig):
         None, "Hub name or folder of the model whose layers the successor starts from; the predecessor if not given."
     )
     init_layers: Literal["first", "spread"] = setting("first", INIT_LAYERS_HELP)
+
+    def group_sizes(self, depth: int) -> tuple[int, ...]:
+        """How many of a predecessor's layers each layer of the successor replaces.
+
+        :param depth: layers of the predecessor.
+        :raises UsageError: its layers cannot be grouped so.
+        """
+        return group_sizes(depth, self.layers, self.grouping)
 
     @abstractmethod
     def method(self, start: Start) -> Method:

@@ -1,0 +1,57 @@
+"""Graphs of untrained models, to measure their size and speed: neither verified nor evaluated, and no artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from replank.models.source import Source, open_source
+from replank.runtime.model import load_model
+from replank.runtime.timing import random_batch
+from replank.tasks.task import Task
+from replank.text.padding import INPUT_NAMES
+from replank_export.convert import ExportConfig, copy_model_files, ort_config
+from replank_export.fusion.exporters import write_graph
+from replank_export.int8.config import Int8Config, StaticInt8, prepared
+
+_CALIBRATION_TEXTS = 16
+
+
+def export_probe(source: Source, folder: Path, config: ExportConfig, task: Task) -> Source:
+    """Export a torch model.
+
+    :param folder: an empty folder.
+    :param task: the task that decides the graph's output.
+    """
+    write_graph(
+        source,
+        folder / "model.onnx",
+        task,
+        config.exporter,
+        opset=config.opset,
+        segments=source.text_encoder(task).input_names == INPUT_NAMES,
+        allow_unfused=config.allow_unfused,
+    )
+    return _finish(source, folder, config.opset, None)
+
+
+def quantize_probe(source: Source, folder: Path, config: Int8Config, *, length: int, opset: int) -> Source:
+    """Quantize an exported model; static scales are calibrated on random tokens.
+
+    :param folder: an empty folder.
+    :param length: tokens of each random text.
+    """
+    is_static = isinstance(config, StaticInt8)
+    texts = []
+    if is_static:
+        model = load_model(source)
+        texts = [random_batch(model, 1, length, seed) for seed in range(_CALIBRATION_TEXTS)]
+    with prepared(source.model_file, config, texts) as graph:
+        graph.write(folder / "model.onnx")
+    return _finish(source, folder, opset, {"is_static": is_static})
+
+
+def _finish(source: Source, folder: Path, opset: int, quantization: dict[str, Any] | None) -> Source:
+    copy_model_files(source, folder)
+    (folder / "ort_config.json").write_text(ort_config(opset, quantization), encoding="utf-8")
+    return open_source(folder)

@@ -1,0 +1,98 @@
+"""The comparison at the end of a chain: quality and speed of its models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.table import Table
+
+from replank.benchmark.config import BenchmarkConfig
+from replank.benchmark.run import benchmark
+from replank.benchmark.summary import Summary, SummaryModel
+from replank.data.examples import Dataset
+from replank.models.source import Source
+from replank.runtime.evaluate import evaluate
+from replank.runtime.model import load_model
+from replank.system.environment import machine, versions
+from replank.system.progress import progress
+
+
+def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> Summary:
+    """Compare models: quality on the same rows, and speed, measured now in turn.
+
+    :param sources: the first is the baseline.
+    :param names: shown to people.
+    """
+    examples = data.split(data.held_out)
+    tokens = sources[0].text_encoder(data.task).tokenize(examples.first, examples.second)
+    length = int(np.median([len(item) for item in tokens]))
+    config = BenchmarkConfig(
+        models=tuple(str(source.folder) for source in sources),
+        batch_sizes=(1,),
+        lengths=(length,),
+        rounds=10,
+        min_seconds=2.0,
+        max_seconds=0.0,
+    )
+    with progress("compare", config.units) as advance:
+        speed = benchmark(config, advance)
+    first = speed.cells[0].p50_ms
+    return Summary(
+        task=data.task,
+        split=data.held_out,
+        rows=len(examples),
+        length=length,
+        is_disturbed=speed.is_disturbed,
+        machine=machine(),
+        versions=versions(),
+        models=tuple(
+            SummaryModel(
+                name=name,
+                folder=source.folder.name,
+                metrics=_metrics(source, data),
+                bytes=source.model_file.stat().st_size,
+                p50_ms=cell.p50_ms,
+                speed_up=first / cell.p50_ms,
+            )
+            for name, source, cell in zip(names, sources, speed.cells, strict=True)
+        ),
+    )
+
+
+def comparison_table(summary: Summary) -> Table:
+    """The summary as a table."""
+    table = Table(
+        title=f"{summary.task.name}: quality on {summary.rows} rows of {summary.split}, "
+        f"latency of one text of {summary.length} tokens",
+        title_justify="left",
+        caption="The machine was busy while this was measured: run the same command again for true latencies."
+        if summary.is_disturbed
+        else None,
+        caption_justify="left",
+    )
+    table.add_column("model")
+    for name in (*summary.task.metrics, "kept", "MB", "p50 ms", "speed-up"):
+        table.add_column(name, justify="right")
+    for model in summary.models:
+        kept = summary.retention(model)
+        table.add_row(
+            model.name,
+            *(f"{value:.4f}" for value in model.metrics.values()),
+            "" if kept is None else f"{kept:.1%}",
+            f"{model.bytes / 1e6:.1f}",
+            f"{model.p50_ms:.2f}",
+            f"{model.speed_up:.1f}x",
+        )
+    return table
+
+
+def _metrics(source: Source, data: Dataset) -> dict[str, float]:
+    """From the manifest if they were computed on these rows; those of a model from elsewhere are computed now."""
+    split = data.held_out
+    quality = source.artifact.manifest.quality if source.artifact else None
+    if quality is None or quality["data"] != data.split(split).digest:
+        with progress(f"evaluate {source.name}", len(data.split(split))) as advance:
+            quality = evaluate(load_model(source, task=data.task), data, split, progress=advance)
+    metrics: dict[str, float] = quality["metrics"]
+    return metrics

@@ -1,0 +1,61 @@
+"""The configuration of a chain: that of each stage, or the few settings in which most chains differ."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replank.system.errors import FieldError
+from replank.system.settings import setting
+
+if TYPE_CHECKING:
+    from replank_compress.training.config import FinetuneConfig
+    from replank_compress.methods.theseus import TheseusConfig
+    from replank_export.convert import ExportConfig
+    from replank_export.int8.config import DynamicInt8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The configuration of each stage."""
+
+    finetune: FinetuneConfig
+    compress: TheseusConfig
+    export: ExportConfig
+    quantize: DynamicInt8
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The settings in which most chains differ.
+
+    :raises FieldError: a value out of range.
+    """
+
+    layers: int | None = setting(None, "Layers of the successor; by default half the predecessor's.")
+    finetune_epochs: float = setting(3.0, "Passes over the training split for the predecessor.")
+    compress_epochs: float = setting(5.0, "Passes over the training split for the successor.")
+    seed: int = setting(42, "Seed of everything random.")
+    max_drop: float = setting(0.005, "Loss of the headline metric allowed to INT8: 0.005 is half a point.")
+
+    def __post_init__(self) -> None:
+        for name in ("finetune_epochs", "compress_epochs"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise FieldError(name, value, "more than 0")
+
+    def plan(self) -> Plan:
+        """The configuration of each stage."""
+        from replank_compress.training.config import FinetuneConfig
+        from replank_compress.methods.theseus import TheseusConfig
+        from replank_export.convert import ExportConfig
+        from replank_export.int8.config import DynamicInt8
+
+        return Plan(
+            FinetuneConfig(epochs=self.finetune_epochs, seed=self.seed),
+            TheseusConfig(epochs=self.compress_epochs, seed=self.seed, layers=self.layers),
+            ExportConfig(),
+            # Should INT8 be slower on this machine, the comparison at the end shows it.
+            DynamicInt8(max_drop=self.max_drop, allow_slower=True),
+        )
