@@ -1,4 +1,4 @@
-"""The search for the best model under a budget: estimates of all candidates first, training only for those that can win."""
+"""The search for the best model under a budget: estimates of all candidates first, training only for what can win."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class _Search:
         ]
 
     def _next_depth(self) -> int | None:
-        """The depth to train next: the most promising one; ``None`` if it cannot win, and all others are out with it."""
+        """The depth to train next: the most promising one, or ``None`` if that cannot win and all are out."""
         depths = sorted({entry.layers for entry in self._open()} - self._fulls.keys(), reverse=True)
         if not depths:
             return None

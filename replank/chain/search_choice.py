@@ -45,8 +45,8 @@ def depths_of(layers: int) -> list[int]:
 def hopes(shorts: Mapping[int, float], fulls: Mapping[int, float], reference: float) -> dict[int, float]:
     """The quality that each depth may reach in a full run.
 
-    A full run closes a part of the gap that its short run left to the predecessor. The other depths are assumed to close
-    at most the largest part closed so far, and all of the gap before any full run. None is assumed to exceed the
+    A full run closes a part of the gap that its short run left to the predecessor. The other depths are assumed to
+    close at most the largest part closed so far, and all of the gap before any full run. None is assumed to exceed the
     predecessor unless its short run does.
 
     :param shorts: headline metric on dev of each depth's short run.
@@ -104,11 +104,7 @@ def explain_losses(candidates: Iterable[Candidate], winner: Candidate | None, bu
             entry.why = f"outside the budget: {describe(entry, budget)}"
         elif winner is not None:
             better = _dev(winner) > _dev(entry)
-            entry.why = (
-                f"{_dev(entry):.4f} on dev, the winner {_dev(winner):.4f}"
-                if better
-                else "as good as the winner, but larger"
-            )
+            entry.why = f"{_dev(entry):.4f} on dev, the winner {_dev(winner):.4f}" if better else "as good, but larger"
 
 
 def _rank(entry: Candidate) -> tuple[float, float]:

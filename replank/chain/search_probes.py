@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from replank_export.convert import ExportConfig
     from replank_export.int8.config import Int8Config
 
-# On a machine with other load, measurements of one model differ by some per cent; its sizes only by the length of names.
+# On a machine with other load, measurements of one model differ by some per cent; sizes differ only by names.
 _TIME_MARGIN, _SIZE_MARGIN = 1.15, 1.02
 
 

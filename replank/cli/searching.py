@@ -60,7 +60,7 @@ def search(
     """Find the model of the best quality within a budget: depths, fp32 and INT8, of PREDECESSOR, a fine-tuned model.
 
     Estimates and short runs come first; only what can win is trained in full. OUT gets search.json and the artifact
-    winner. Run again, also with another budget, it computes nothing twice. Exit code 3 if no candidate meets the budget.
+    winner. Run again, also with another budget, nothing is computed twice. Exit code 3 if no candidate meets it.
     """
     budget = Budget(
         max_latency_ms=milliseconds(max_latency_ms, "max_latency_ms") if max_latency_ms is not None else None,
