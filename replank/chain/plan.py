@@ -10,8 +10,8 @@ from replank.system.errors import FieldError
 from replank.system.settings import setting
 
 if TYPE_CHECKING:
-    from replank_compress.training.config import FinetuneConfig
     from replank_compress.methods.theseus import TheseusConfig
+    from replank_compress.training.config import FinetuneConfig
     from replank_export.convert import ExportConfig
     from replank_export.int8.config import DynamicInt8
 
@@ -47,8 +47,8 @@ class RunConfig:
 
     def plan(self) -> Plan:
         """The configuration of each stage."""
-        from replank_compress.training.config import FinetuneConfig
         from replank_compress.methods.theseus import TheseusConfig
+        from replank_compress.training.config import FinetuneConfig
         from replank_export.convert import ExportConfig
         from replank_export.int8.config import DynamicInt8
 
