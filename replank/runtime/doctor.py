@@ -9,7 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from replank.runtime.providers import PROVIDERS, Library, Provider, installation, wheels
+from replank.runtime.provider import Library, Provider
+from replank.runtime.providers import PROVIDERS, installation, wheels
 from replank.runtime.session import start
 from replank.system.environment import available_cores, cgroup_quota, has_fast_bf16, has_fast_int8, instruction_sets
 from replank.system.errors import ReplankError

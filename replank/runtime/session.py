@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replank.runtime.providers import Device, Provider, provider_of, require_onnxruntime
+from replank.runtime.provider import Device, Provider
+from replank.runtime.providers import provider_of, require_onnxruntime
 from replank.system.environment import available_cores
 from replank.system.errors import ModelError, ProviderError
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from commands import Replank, error_lines
-from replank.chain import search as searching
 from replank.chain.budget import Budget
 from replank.chain.search import search
 from replank.chain.search_choice import DYNAMIC, FP32, STATIC
 from replank.chain.search_plan import SearchPlan
+from replank.chain.search_run import SearchRun
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
@@ -126,16 +126,16 @@ def test_what_cannot_win_is_not_trained_and_nothing_is_done_twice(
 ) -> None:
     """Only one layer keeps to the budget: one training, no short run; and none when started again."""
     budget = Budget(max_bytes=everything["1-int8-dynamic"].model_bytes, length=16)
-    finish = searching._Search._finish
+    finish = SearchRun._finish
 
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(searching._Search, "_finish", interrupted)
+    monkeypatch.setattr(SearchRun, "_finish", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(predecessor, tmp_path, budget, data)
     assert json.loads((tmp_path / "search.json").read_text(encoding="utf-8"))["winner"] is None
-    monkeypatch.setattr(searching._Search, "_finish", finish)
+    monkeypatch.setattr(SearchRun, "_finish", finish)
     first = run(predecessor, tmp_path, budget, data)
     assert trainings == [(1, 3)]
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.onnx")}
@@ -175,12 +175,12 @@ def test_quality_that_nothing_keeps_is_a_missed_gate_with_what_comes_nearest(
 ) -> None:
     """The predecessor is taken to be better than it is, so that none can keep what is asked for."""
     size = everything["2-int8-static"].model_bytes
-    real = searching._Search._dev
+    real = SearchRun._dev
 
     def dev(self: Any, source: Any) -> float:
         return real(self, source) if source.kind == "onnx" else 1.25
 
-    monkeypatch.setattr(searching._Search, "_dev", dev)
+    monkeypatch.setattr(SearchRun, "_dev", dev)
     with pytest.raises(
         QualityGateError, match=r"no candidate meets the budget of .*, 90.0% of the quality; closest: "
     ) as missed:

@@ -18,10 +18,11 @@ from onnx import TensorProto, helper
 
 from commands import Replank, error_lines
 from replank.models.source import open_source
-from replank.runtime import providers, session
+from replank.runtime import provider as provider_types
+from replank.runtime import session
 from replank.runtime.doctor import doctor
 from replank.runtime.model import load_model
-from replank.runtime.providers import PROVIDERS, Device, Plugin, packages, provider_of
+from replank.runtime.providers import PROVIDERS, Device, packages, provider_of
 from replank.runtime.session import nodes_elsewhere, open_session, start
 from replank.system.errors import FieldError, MissingExtraError, ProviderError, ReplankError
 from tiny import sentences
@@ -126,7 +127,7 @@ def test_a_missing_plugin_says_what_to_install(onnx_artifact: Path) -> None:
 
 def test_a_plugin_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     row = PROVIDERS["openvino"]
-    assert isinstance(row, Plugin)
+    assert isinstance(row, provider_types.Plugin)
     unknown = replace(row, packages=("no-such-plugin",))
     for name in ("replank.runtime.providers", "replank.runtime.doctor"):
         monkeypatch.setattr(f"{name}.PROVIDERS", {"cpu": PROVIDERS["cpu"], "openvino": unknown})
@@ -138,9 +139,9 @@ def test_a_plugin_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatc
 
 def test_a_plugin_without_a_device_for_this_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the plugin's releases up to 1.8.1 do on CPUs that are not Intel's: they load and offer nothing."""
-    monkeypatch.setattr(providers, "register_library", lambda package: None)
+    monkeypatch.setattr(provider_types, "register_library", lambda package: None)
     monkeypatch.setattr(onnxruntime, "get_ep_devices", list)
-    monkeypatch.setattr(providers, "installed_version", lambda package: "1.8.1")
+    monkeypatch.setattr(provider_types, "installed_version", lambda package: "1.8.1")
     with pytest.raises(ProviderError) as refusal:
         start("openvino")
     assert refusal.value.message == "`device='openvino'`: onnxruntime-ep-openvino 1.8.1 does not support this CPU"
@@ -162,7 +163,7 @@ def test_a_provider_of_the_other_wheel_is_absent() -> None:
     checks = {check.name: check for check in doctor()}
     assert (checks["device cuda"].status, checks["device cuda"].hint) == (
         "absent",
-        'pip uninstall -y onnxruntime && pip install "replank[gpu]"',
+        'uninstall the present onnxruntime, then pip install "replank[gpu]"',
     )
 
 
