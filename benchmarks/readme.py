@@ -27,6 +27,7 @@ from compression_table import (
     read_cells,
     shown_tasks,
 )
+from replank.benchmark.result import Benchmark
 from replank.benchmark.summary import Summary
 from replank.chain.comparison import comparison_table
 
@@ -62,20 +63,20 @@ def chain_block(name: str) -> str:
 
 def speed_block(name: str) -> str:
     """Latency and ratio of each model at each shape."""
-    result = read_result(name)
-    names = [model["name"] for model in result["models"]]
-    shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in result["cells"]))
-    cells = {(cell["model"], cell["batch_size"], cell["length"]): cell for cell in result["cells"]}
+    values = read_result(name)
+    result = Benchmark.from_json(values)
+    names = [model.name for model in result.models]
     lines = [
         "| batch x tokens | " + " | ".join(f"{SPEED_NAMES[name]}, ms" for name in names) + " | whole chain |",
         "|---" * (len(names) + 2) + "|",
     ]
-    for shape in shapes:
-        latencies = [f"{cells[name, *shape]['p50_ms']:.1f}" for name in names]
-        ratio = cells[names[-1], *shape]["ratio"]
-        gain = f"**{ratio['median']:.1f}x** ({ratio['min']:.1f}-{ratio['max']:.1f})"
-        lines.append(f"| {shape[0]} x {shape[1]} | " + " | ".join([*latencies, gain]) + " |")
-    return "\n".join(lines) + f"\n\n{machine_line(result)}"
+    for shape in result.shapes:
+        cells = {cell.model: cell for cell in result.at(shape)}
+        latencies = [f"{cells[name].p50_ms:.1f}" for name in names]
+        ratio = cells[names[-1]].ratio
+        gain = f"**{ratio.median:.1f}x** ({ratio.min:.1f}-{ratio.max:.1f})"
+        lines.append(f"| {shape.batch_size} x {shape.length} | " + " | ".join([*latencies, gain]) + " |")
+    return "\n".join(lines) + f"\n\n{machine_line(values)}"
 
 
 def compression_block(_: str) -> str:
