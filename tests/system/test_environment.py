@@ -11,7 +11,7 @@ import pytest
 from replank.runtime import doctor as doctor_checks
 from replank.runtime import providers
 from replank.runtime.doctor import doctor
-from replank.runtime.providers import Library
+from replank.runtime.provider import Library
 from replank.system import environment
 from replank.system.environment import available_cores, cgroup_quota, instruction_sets, machine, versions
 from replank.system.errors import MissingExtraError
