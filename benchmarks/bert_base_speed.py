@@ -27,7 +27,7 @@ from replank.models.source import open_source
 from replank.system.progress import progress
 from replank.text.tokenizer_files import save_tokenizer
 from replank_export.convert import ExportConfig, export
-from replank_export.int8.config import DynamicInt8
+from replank_export.int8 import DynamicInt8
 from replank_export.quantize import quantize
 
 RESULT = Path(__file__).parent / "results" / "bert_base_speed.json"

@@ -26,8 +26,8 @@ from replank.models.source import open_source
 from replank.runtime.session import open_session
 from replank.system.environment import machine, versions
 from replank_export.convert import ExportConfig, export
-from replank_export.int8.config import DynamicInt8, prepared
-from replank_export.int8.decompose import OPENERS
+from replank_export.int8 import DynamicInt8
+from replank_export.int8.decompose import DECOMPOSERS
 
 RESULT = Path(__file__).parent / "results" / "int8_graph.json"
 LAYERS, HIDDEN, ROUNDS = 6, 768, 9
@@ -36,8 +36,8 @@ SHAPES = ((1, 16), (1, 128), (8, 128))
 WEIGHTS = ((HIDDEN, 3 * HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 4 * HIDDEN), (4 * HIDDEN, HIDDEN))
 OPENED: dict[str, tuple[str, ...]] = {
     "nothing": (),
-    **{name: (name,) for name in OPENERS},
-    "everything": tuple(OPENERS),
+    **{name: (name,) for name in DECOMPOSERS},
+    "everything": tuple(DECOMPOSERS),
 }
 
 
@@ -50,13 +50,13 @@ def main() -> None:
         graphs = {"fp32": fused}
         for name, operators in OPENED.items():
             with (
-                patch.dict(OPENERS, {operator: OPENERS[operator] for operator in operators}, clear=True),
-                prepared(fused, DynamicInt8()) as graph,
+                patch.dict(DECOMPOSERS, {operator: DECOMPOSERS[operator] for operator in operators}, clear=True),
+                DynamicInt8().prepare(fused) as graph,
             ):
                 graphs[name] = folder / f"{name}.onnx"
                 graph.write(graphs[name])
         graphs["everything, exact GELU"] = with_exact_gelu(graphs["everything"], folder / "exact.onnx")
-        with patch("replank_export.int8.config.scale_tokens"), prepared(fused, DynamicInt8()) as graph:
+        with patch("replank_export.int8.prepared_graph.scale_tokens"), DynamicInt8().prepare(fused) as graph:
             graphs["everything, one scale"] = folder / "one_scale.onnx"
             graph.write(graphs["everything, one scale"])
         cells = [cell for shape in SHAPES for cell in time_graphs(graphs, *shape)]

@@ -23,7 +23,7 @@ from replank.models.source import open_source
 from replank.system.environment import machine, versions
 from replank.system.errors import QualityGateError
 from replank_export.convert import ExportConfig, export
-from replank_export.int8.config import DynamicInt8, Int8Config, StaticInt8
+from replank_export.int8 import DynamicInt8, Int8Config, StaticInt8
 from replank_export.quantize import quantize
 
 RESULT = Path(__file__).parent / "results" / "int8_quality.json"

@@ -25,10 +25,11 @@ import click
 from replank.chain.budget import Budget
 from replank.chain.costs import measure_costs
 from replank.chain.result_cache import ResultCache
-from replank.chain.search_choice import DYNAMIC, FP32, STATIC, Candidate, best_of, depths_of
+from replank.chain.search_choice import FP32, Candidate, best_of, depths_of, int8_name
 from replank.models.source import open_source
 from replank.system.environment import machine, versions
 from replank.system.units import size_in_bytes
+from replank_export.int8 import SCHEMES
 
 RESULT = Path(__file__).parent / "results" / "search.json"
 Result = TypeVar("Result")
@@ -92,9 +93,18 @@ def try_everything(
             model = folder / "successor"
             replank("compress", predecessor, model, "--layers", str(depth), "--epochs", str(epochs), *about)
         replank("export", model, folder / FP32, *about)
-        for name, scheme in ((DYNAMIC, "dynamic"), (STATIC, "static")):
-            replank("quantize", folder / FP32, folder / name, "--scheme", scheme, "--allow-slower", *about, gate=True)
-        made = [path for path in (folder / name for name in (FP32, DYNAMIC, STATIC)) if path.exists()]
+        for scheme in SCHEMES:
+            replank(
+                "quantize",
+                folder / FP32,
+                folder / int8_name(scheme),
+                "--scheme",
+                scheme,
+                "--allow-slower",
+                *about,
+                gate=True,
+            )
+        made = [path for path in (folder / name for name in (FP32, *map(int8_name, SCHEMES))) if path.exists()]
         costs = measure_costs(made, budget, ResultCache(work / "journal.json"))
         for path in made:
             score = dev(path, about)

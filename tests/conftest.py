@@ -88,7 +88,7 @@ def onnx_artifact(successor: Path, data: DataConfig) -> Path:
 def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
     """The ONNX artifact in INT8."""
     from replank.models.source import open_source
-    from replank_export.int8.config import DynamicInt8
+    from replank_export.int8 import DynamicInt8
     from replank_export.quantize import quantize
 
     config = DynamicInt8(max_drop=0.1, allow_slower=True)

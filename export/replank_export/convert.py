@@ -15,9 +15,10 @@ from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate, require_same_task
 from replank.runtime.model import Model, load_model
 from replank.runtime.torch_model import require_head
-from replank.system.errors import UsageError
+from replank.system.errors import FieldError, UsageError
 from replank.system.extras import require
 from replank.system.progress import progress
+from replank.system.settings import setting
 from replank.text.padding import INPUT_NAMES
 from replank.text.tokenizer_files import save_tokenizer
 from replank_export.fusion.exporters import EXPORTERS, ExporterName, write_graph
@@ -39,20 +40,20 @@ class ExportConfig:
     :param allow_unfused: write a graph whose attention or norms are not fused, too.
     """
 
-    exporter: ExporterName = "auto"
-    precision: Literal["fp32", "fp16"] = "fp32"
-    opset: int = 18
-    features: bool = False
-    allow_unfused: bool = False
+    exporter: ExporterName = setting("auto", "Exporter of torch; auto takes the first whose graph is fused completely.")
+    precision: Literal["fp32", "fp16"] = setting("fp32", "Precision of the graph; fp16 is for CUDA.")
+    opset: int = setting(18, "Version of ONNX's operators, 17 to 20 (dynamo: 18 to 20).")
+    features: bool = setting(False, "Leave the head out: the graph gives a vector for each token.")
+    allow_unfused: bool = setting(False, "Write a slower graph if not everything can be fused.")
 
     def __post_init__(self) -> None:
         if self.exporter not in get_args(ExporterName):
-            raise UsageError(f"--exporter is {self.exporter!r}; expected {', '.join(get_args(ExporterName))}")
+            raise FieldError("exporter", self.exporter, f"one of {', '.join(get_args(ExporterName))}")
         if self.precision not in ("fp32", "fp16"):
-            raise UsageError(f"--precision is {self.precision!r}; expected fp32 or fp16")
+            raise FieldError("precision", self.precision, "fp32 or fp16")
         oldest = EXPORTERS["torchscript" if self.exporter == "auto" else self.exporter].oldest_opset
         if not oldest <= self.opset <= 20:
-            raise UsageError(f"--opset is {self.opset}; expected {oldest} to 20")
+            raise FieldError("opset", self.opset, f"{oldest} to 20")
 
 
 def export(
@@ -74,7 +75,9 @@ def export(
     if not config.features:
         require_head(source)
     elif data_config is not None:
-        raise UsageError("--features is not of a task: it takes no data", hint="leave the data out, or --features")
+        raise UsageError(
+            "`features` leaves the head out, which the data's labels need", hint="leave out the data, or `features`"
+        )
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)
     data = load_data(source, data_config)

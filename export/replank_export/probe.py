@@ -12,7 +12,7 @@ from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
 from replank_export.convert import ExportConfig, copy_model_files, ort_config
 from replank_export.fusion.exporters import write_graph
-from replank_export.int8.config import Int8Config, StaticInt8, prepared
+from replank_export.int8.config import Int8Config
 
 _CALIBRATION_TEXTS = 16
 
@@ -41,14 +41,13 @@ def quantize_probe(source: Source, folder: Path, config: Int8Config, *, length: 
     :param folder: an empty folder.
     :param length: tokens of each random text.
     """
-    is_static = isinstance(config, StaticInt8)
     texts = []
-    if is_static:
+    if config.texts_wanted():
         model = load_model(source)
         texts = [random_batch(model, 1, length, seed) for seed in range(_CALIBRATION_TEXTS)]
-    with prepared(source.model_file, config, texts) as graph:
+    with config.prepare(source.model_file, texts) as graph:
         graph.write(folder / "model.onnx")
-    return _finish(source, folder, opset, {"is_static": is_static})
+    return _finish(source, folder, opset, config.ort_config())
 
 
 def _finish(source: Source, folder: Path, opset: int, quantization: dict[str, Any] | None) -> Source:

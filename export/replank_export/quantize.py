@@ -27,7 +27,8 @@ from replank_export.convert import compare, copy_model_files, load_data, measure
 from replank_export.fusion.fusion import count_fused, takes_lengths
 from replank_export.graph_files import is_large
 from replank_export.int8.accuracy import keep_until_good
-from replank_export.int8.config import TABLES, Int8Config, StaticInt8, float_weights, prepared
+from replank_export.int8.config import Int8Config
+from replank_export.int8.prepared_graph import TABLES, float_weights
 
 _QUANTIZED = {"QAttention", "MatMulInteger", "DynamicQuantizeLinear", "QuantizeLinear", "QLinearMatMul", "MatMulNBits"}
 # The shape at which INT8 must be faster than its source.
@@ -60,8 +61,8 @@ def quantize(
     data = load_data(source, data_config)
     task = data.task if data else source.task
     reference = load_model(source, task=task)
-    texts = _calibration_texts(reference, data, config.calibration_rows) if isinstance(config, StaticInt8) else []
-    with new_artifact(out, force=force) as folder, prepared(source.model_file, config, texts) as graph:
+    texts = _calibration_texts(reference, data, rows) if (rows := config.texts_wanted()) else []
+    with new_artifact(out, force=force) as folder, config.prepare(source.model_file, texts) as graph:
         target = folder / "model.onnx"
         graph.write(target)
         copy_model_files(source, folder)
@@ -87,7 +88,7 @@ def quantize(
                     config,
                     stopwatch,
                     data=data.digests if data else None,
-                    scheme=config.scheme,
+                    scheme=config.name,
                     quantized=fused,
                     kept_in_float=float_weights(target),
                     instruction_sets=instruction_sets(),
@@ -136,14 +137,14 @@ def _calibration_texts(model: Model, data: Dataset | None, rows: int) -> list[Ba
     if data is None:
         raise UsageError(
             "static scales are calibrated on texts of the task, and no data is given",
-            hint="--task NAME, --data FOLDER or --train FILE; or --scheme dynamic, which needs none",
+            hint="give `dataset`, `data` or `train`; or take `scheme=dynamic`, which needs none",
         )
     split = next((name for name in ("train", "dev") if name in data.splits), data.held_out)
     examples = data.split(split).head(rows)
     if len(examples) < rows:
         raise DataError(
             f"the {split} split has {len(examples)} rows, and {rows} are to be calibrated on",
-            hint="give more rows, or fewer --calibration-rows (16 at least)",
+            hint="give more rows, or fewer `calibration_rows` (16 at least)",
         )
     return [model.text_encoder.pad([tokens]) for tokens in model.text_encoder.tokenize(examples.first, examples.second)]
 
@@ -172,7 +173,7 @@ def require_faster(speed: dict[str, float] | None, config: Int8Config) -> None:
         found = f"INT8 takes {speed['ms']:.2f} ms for {speed['length']} tokens, its source {speed['source_ms']:.2f} ms"
         if not config.allow_slower:
             raise QualityGateError(
-                found, hint="serve the fp32 model on this machine, or write the slower one with --allow-slower"
+                found, hint="serve the fp32 model on this machine, or write the slower one with `allow_slower=True`"
             )
         _log.warning("%s: serve the fp32 model on this machine", found)
 
@@ -213,6 +214,4 @@ def _quality(reference: Model, candidate: Model, data: Dataset) -> dict[str, Any
 def _ort_config(model: Path, config: Int8Config) -> str:
     graph = onnx.load(str(model), load_external_data=False)
     opset = max(entry.version for entry in graph.opset_import if entry.domain in ("", "ai.onnx"))
-    is_static = isinstance(config, StaticInt8)
-    kind = {"is_static": is_static, "format": "QDQ" if is_static else "QOperator", "per_channel": config.per_channel}
-    return ort_config(opset, kind)
+    return ort_config(opset, config.ort_config())

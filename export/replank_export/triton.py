@@ -18,6 +18,7 @@ from replank.runtime.providers import BUILT_IN, Device, provider_of
 from replank.runtime.session import open_session
 from replank.system.errors import FieldError, ModelError, UsageError
 from replank.system.files import replace_folder
+from replank.system.settings import setting
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -40,22 +41,22 @@ class TritonConfig:
     :raises UsageError: a value out of range.
     """
 
-    name: str | None = None
-    device: Device = "cpu"
-    threads: int | None = None
-    max_batch: int = 16
-    max_queue: int = 512
-    timeout_seconds: float = 30.0
+    name: str | None = setting(None, "Name that clients ask for. [default: that of the model's folder]")
+    device: Device = setting("cpu", "Place that Triton runs it on.", choices=tuple(BUILT_IN))
+    threads: int | None = setting(None, "Threads of one operator. [default: the cores of Triton's machine]")
+    max_batch: int = setting(16, "Requests of the same length that run together.")
+    max_queue: int = setting(512, "Requests that may wait; Triton refuses those beyond.")
+    timeout_seconds: float = setting(30.0, "Seconds that a request may wait before it is refused.")
 
     def __post_init__(self) -> None:
         if self.device not in BUILT_IN:
             raise FieldError("device", self.device, f"one of {', '.join(BUILT_IN)}")
         if self.name is not None and not _NAME.fullmatch(self.name):
-            raise UsageError(f"--name {self.name}: expected letters, digits, and _ . - between them")
+            raise FieldError("name", self.name, "letters, digits, and _ . - between them")
         for name in ("threads", "max_batch", "max_queue", "timeout_seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 2**31:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: expected more than 0")
+                raise FieldError(name, value, "more than 0")
 
 
 def write_repository(source: Source, repository: Path, config: TritonConfig, *, force: bool = False) -> Path:
@@ -74,10 +75,12 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
     provider_of(config.device).require_precision(source.name, source.precision)
     name = config.name or Path(source.name).resolve().name
     if not _NAME.fullmatch(name):
-        raise ModelError(f"{name} is no name of a model for Triton", hint="choose one with --name")
+        raise ModelError(f"{name} is no name of a model for Triton", hint="choose one with `name`")
     target = repository / name
     if target.exists() and not (force and (target / "config.pbtxt").is_file()):
-        raise UsageError(f"{target} exists", hint="choose another --name, or replace a model of Triton's with --force")
+        raise UsageError(
+            f"{target} exists", hint="choose another `name`, or replace a model of Triton's with `force=True`"
+        )
     session = open_session(source.model_file, device="cpu", threads=1)
     # Beside the repository, not in it: Triton may watch it.
     with replace_folder(target, beside=repository) as folder:

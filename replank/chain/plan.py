@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from replank_compress.methods.theseus import TheseusConfig
     from replank_compress.training.config import FinetuneConfig
     from replank_export.convert import ExportConfig
-    from replank_export.int8.config import DynamicInt8
+    from replank_export.int8 import DynamicInt8
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class RunConfig:
         from replank_compress.methods.theseus import TheseusConfig
         from replank_compress.training.config import FinetuneConfig
         from replank_export.convert import ExportConfig
-        from replank_export.int8.config import DynamicInt8
+        from replank_export.int8 import DynamicInt8
 
         return Plan(
             FinetuneConfig(epochs=self.finetune_epochs, seed=self.seed),

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 
 from replank.chain.budget import Budget, Cost
 
-FP32, DYNAMIC, STATIC = "fp32", "int8-dynamic", "int8-static"
-PRECISIONS = (FP32, DYNAMIC, STATIC)
+FP32 = "fp32"
 _DEPTHS = 3
+
+
+def int8_name(scheme: str) -> str:
+    """The name of a precision: INT8 by one of the schemes of `quantize`."""
+    return f"int8-{scheme}"
 
 
 @dataclass

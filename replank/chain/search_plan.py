@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replank.chain.search_choice import DYNAMIC, STATIC
+from replank.chain.search_choice import FP32, int8_name
 from replank.system.errors import FieldError
 from replank.system.settings import setting
 
@@ -22,12 +22,17 @@ class SearchPlan:
     """The configuration of each stage, the same for all depths.
 
     :param compress: its ``layers`` are replaced by each depth.
-    :param int8: by the names of :data:`~replank.chain.search_choice.PRECISIONS`.
+    :param int8: by :func:`int8_name`.
     """
 
     compress: TheseusConfig
     export: ExportConfig
     int8: Mapping[str, Int8Config]
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The names of all precisions that are tried."""
+        return (FP32, *self.int8)
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,11 @@ class SearchConfig:
         """The configuration of each stage."""
         from replank_compress.methods.theseus import TheseusConfig
         from replank_export.convert import ExportConfig
-        from replank_export.int8.config import DynamicInt8, StaticInt8
+        from replank_export.int8 import SCHEMES
 
         # Whether INT8 is faster is measured for each candidate, at the budget's own shape.
         return SearchPlan(
             TheseusConfig(epochs=self.epochs, seed=self.seed),
             ExportConfig(),
-            {
-                DYNAMIC: DynamicInt8(max_drop=self.max_drop, allow_slower=True),
-                STATIC: StaticInt8(max_drop=self.max_drop, allow_slower=True),
-            },
+            {int8_name(name): scheme(max_drop=self.max_drop, allow_slower=True) for name, scheme in SCHEMES.items()},
         )

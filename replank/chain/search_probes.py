@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from replank.chain.budget import Budget, Cost
 from replank.chain.costs import measure_costs, this_machine
 from replank.chain.result_cache import ResultCache
-from replank.chain.search_choice import FP32, PRECISIONS, Candidate
+from replank.chain.search_choice import FP32, Candidate
 from replank.models.source import Source, open_source
 from replank.system.files import replace_folder
 
@@ -55,7 +55,7 @@ class Probes:
         if not left:
             return
         low, high = left[0], left[-1]
-        probes = [self._probe(depth, precision) for depth in sorted({low, high}) for precision in PRECISIONS]
+        probes = [self._probe(depth, precision) for depth in sorted({low, high}) for precision in (FP32, *self._int8)]
         costs = measure_costs(probes, self._budget, self._cache)
         for entry in candidates:
             if entry.why is None:

@@ -12,7 +12,7 @@ from replank.chain.costs import measure_costs
 from replank.chain.result_cache import ResultCache
 from replank.chain.search_choice import (
     FP32,
-    PRECISIONS,
+
     Candidate,
     best_of,
     depths_of,
@@ -60,7 +60,7 @@ class SearchRun:
         self._shorts: dict[int, float] = {}
         self._fulls: dict[int, float] = {}
         depths = depths_of(predecessor.layers)
-        self.candidates = [Candidate(depth, precision) for depth in depths for precision in PRECISIONS]
+        self.candidates = [Candidate(depth, precision) for depth in depths for precision in plan.precisions]
         self.winner: Candidate | None = None
 
     def estimate(self) -> None:

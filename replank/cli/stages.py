@@ -123,7 +123,7 @@ def quantize(
     With the task's data the loss is measured; above --max-drop nothing is written and the exit code is 3.
     """
     source = source_for(out, model, force)
-    from replank_export.int8.config import DynamicInt8, StaticInt8
+    from replank_export.int8 import DynamicInt8, StaticInt8
     from replank_export.quantize import quantize as stage
 
     given = {"calibration": calibration, "calibration_rows": calibration_rows}

@@ -23,7 +23,7 @@ from replank.system.errors import DataError, FieldError, UsageError
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
-from replank_export.int8.config import DynamicInt8
+from replank_export.int8 import DynamicInt8
 
 STAGES = ("predecessor", "successor", "onnx", "int8")
 TINY: dict[str, Any] = {"batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}

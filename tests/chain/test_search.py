@@ -14,7 +14,7 @@ import pytest
 from commands import Replank, error_lines
 from replank.chain.budget import Budget
 from replank.chain.search import search
-from replank.chain.search_choice import DYNAMIC, FP32, STATIC
+from replank.chain.search_choice import FP32, int8_name
 from replank.chain.search_plan import SearchPlan
 from replank.chain.search_run import SearchRun
 from replank.data.examples import DataConfig
@@ -26,14 +26,14 @@ from replank.system.errors import QualityGateError, UsageError
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_export.convert import ExportConfig, export
-from replank_export.int8.config import DynamicInt8, StaticInt8
+from replank_export.int8 import DynamicInt8, StaticInt8
 from replank_export.quantize import quantize
 
 INT8: dict[str, Any] = {"max_drop": 0.5, "allow_slower": True}
 PLAN = SearchPlan(
     TheseusConfig(epochs=3, learning_rate=2e-3, batch_size=16, precision="fp32"),
     ExportConfig(),
-    {DYNAMIC: DynamicInt8(**INT8), STATIC: StaticInt8(**INT8, calibration_rows=16)},
+    {int8_name("dynamic"): DynamicInt8(**INT8), int8_name("static"): StaticInt8(**INT8, calibration_rows=16)},
 )
 
 

@@ -22,7 +22,7 @@ from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
-from replank_export.int8.config import DynamicInt8
+from replank_export.int8 import DynamicInt8
 from replank_serve.app import ServeConfig
 
 COMMANDS = list(cli.commands)

@@ -18,8 +18,9 @@ from replank.runtime.session import open_session
 from replank.system.environment import int8_target
 from replank.system.errors import DataError, ModelError, QualityGateError, UsageError
 from replank_export.convert import ExportConfig, export
+from replank_export.int8 import DynamicInt8, StaticInt8
 from replank_export.int8.accuracy import keep_until_good
-from replank_export.int8.config import DynamicInt8, StaticInt8, float_weights, prepared
+from replank_export.int8.prepared_graph import float_weights
 from replank_export.quantize import quantize, require_faster
 from small_models import save_model
 
@@ -95,7 +96,7 @@ def test_int8_that_cannot_hold_is_refused(onnx_artifact: Path, data: DataConfig,
     reference = load_model(open_source(onnx_artifact))
     dev = data.load().split("dev")
     with (
-        prepared(onnx_artifact / "model.onnx", DynamicInt8()) as graph,
+        DynamicInt8().prepare(onnx_artifact / "model.onnx") as graph,
         pytest.raises(QualityGateError, match=r"INT8 costs 100.00 points with 8 of \d+ products in floating point"),
     ):
         keep_until_good(graph, tmp_path / "model.onnx", 0.005, reference, dev, lambda: 1.0)
@@ -148,7 +149,7 @@ def test_calibration_without_texts_or_with_too_few_is_refused(
         quantize(open_source(onnx_artifact), tmp_path / "out", StaticInt8())
     with pytest.raises(DataError, match="the train split has 192 rows, and 500 are to be calibrated on"):
         quantize(open_source(onnx_artifact), tmp_path / "out", StaticInt8(calibration_rows=500), data)
-    with pytest.raises(UsageError, match="--calibration-rows is 8; expected 16 or more"):
+    with pytest.raises(UsageError, match="`calibration_rows` is 8; expected 16 or more"):
         StaticInt8(calibration_rows=8)
     assert not list(tmp_path.iterdir())
 
@@ -185,7 +186,7 @@ def test_another_target_is_written_down_and_its_weights_have_seven_bits(onnx_art
             if tensor.name in weights
         )
     assert largest == {"avx2": 64, "vnni": 127}
-    with pytest.raises(UsageError, match="--target is 'sse'; expected native, vnni, avx2, arm64"):
+    with pytest.raises(UsageError, match="`target` is sse; expected one of native, vnni, avx2, arm64"):
         DynamicInt8(target="sse")  # type: ignore[arg-type]
 
 
@@ -267,7 +268,7 @@ def test_a_token_far_larger_than_all_others_costs_them_nothing(onnx_artifact: Pa
         onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9),
         tmp_path / "g.onnx",
     )
-    with prepared(tmp_path / "g.onnx", DynamicInt8()) as ready:
+    with DynamicInt8().prepare(tmp_path / "g.onnx") as ready:
         ready.write(tmp_path / "int8.onnx")
     (found,) = open_session(tmp_path / "int8.onnx").run(None, {"x": hidden})
     expected = hidden @ weights

@@ -123,11 +123,11 @@ def test_a_torch_model_is_refused(replank: Replank, successor: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "a b"}, "--name a b"),
-        ({"name": "../up"}, r"--name \.\./up"),
-        ({"max_batch": 0}, "--max-batch 0"),
-        ({"threads": 0}, "--threads 0"),
-        ({"timeout_seconds": float("nan")}, "--timeout-seconds nan"),
+        ({"name": "a b"}, "`name` is a b"),
+        ({"name": "../up"}, r"`name` is \.\./up"),
+        ({"max_batch": 0}, "`max_batch` is 0"),
+        ({"threads": 0}, "`threads` is 0"),
+        ({"timeout_seconds": float("nan")}, "`timeout_seconds` is nan"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, float], message: str) -> None:

@@ -32,7 +32,7 @@ from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
-from replank_export.int8.config import DynamicInt8, StaticInt8
+from replank_export.int8 import DynamicInt8, StaticInt8
 
 HOSTILE = "<script>alert('x')</script>"
 STAGES = ("predecessor", "successor", "onnx", "int8")

@@ -84,7 +84,7 @@ def write_graph(
     return graph
 
 
-_ASK_FOR_UNFUSED = "--allow-unfused writes the slower graph all the same, and says what it costs"
+_ASK_FOR_UNFUSED = "`allow_unfused=True` writes the slower graph all the same, and says what it costs"
 
 
 def _write(source: Source, target: Path, task: Task, name: str, *, opset: int, segments: bool) -> Graph:

@@ -16,7 +16,7 @@ from replank.runtime.session import open_session
 from replank.system.errors import QualityGateError
 from replank.system.progress import progress
 from replank.text.padding import Batch
-from replank_export.int8.config import PreparedGraph
+from replank_export.int8.prepared_graph import PreparedGraph
 from replank_export.verify.compare import answers, difference, real_batches
 
 _SENSITIVITY_ROWS = 128
@@ -45,7 +45,7 @@ def keep_until_good(
     found = drop()
     if found <= max_drop:
         return []
-    _log.warning("INT8 costs %.2f points, more than --max-drop allows; looking for the cause", 100 * found)
+    _log.warning("INT8 costs %.2f points, more than `max_drop` allows; looking for the cause", 100 * found)
     keep: list[str] = []
     ranked = most_sensitive_first(graph, reference, examples.head(_SENSITIVITY_ROWS))
     count = 1
@@ -59,8 +59,8 @@ def keep_until_good(
         count *= 2
     raise QualityGateError(
         f"INT8 costs {100 * found:.2f} points with {len(keep)} of {len(ranked)} products in floating point; "
-        f"--max-drop allows {100 * max_drop:g}",
-        hint="serve the fp32 model, or allow more with --max-drop",
+        f"`max_drop` allows {100 * max_drop:g}",
+        hint="serve the fp32 model, or allow more with `max_drop`",
     )
 
 
@@ -71,10 +71,10 @@ def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examp
     error: dict[str, float] = {}
     with (
         tempfile.TemporaryDirectory(prefix="replank-") as scratch,
-        progress("sensitivity", len(graph.products)) as advance,
+        progress("sensitivity", len(graph.linear_layers)) as advance,
     ):
         path = Path(scratch) / "model.onnx"
-        for name in graph.products:
+        for name in graph.linear_layers:
             graph.write(path, [name])
             candidate = dataclasses.replace(
                 reference, predictor=OnnxPredictor(open_session(path), reference.task.kind.output)

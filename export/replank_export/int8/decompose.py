@@ -1,4 +1,4 @@
-"""A fused graph, opened where INT8 on the CPU is faster with the parts than with the whole.
+"""Decomposition of fused operators where INT8 on the CPU is faster with the parts than with the whole.
 
 Fusion serves fp32. In INT8 the fused operators stand in the way (figures in benchmarks/log.md):
 
@@ -20,24 +20,24 @@ from onnx import NodeProto, helper
 _CONTRIB = "com.microsoft"
 
 
-def open_for_int8(model: onnx.ModelProto) -> None:
+def decompose_for_int8(model: onnx.ModelProto) -> None:
     """Rewrite a graph in its place; the numbers are the same but for the order of additions."""
-    products = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
+    linear = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
     nodes: list[NodeProto] = []
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
-        nodes += OPENERS.get(node.op_type, _as_it_is)(node, products)
+        nodes += DECOMPOSERS.get(node.op_type, _as_it_is)(node, linear)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     # Types and shapes of before would contradict what is there now.
     del model.graph.value_info[:]
 
 
-def _as_it_is(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
+def _as_it_is(node: NodeProto, _linear: set[str]) -> Iterator[NodeProto]:
     yield node
 
 
-def _open_attention(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
+def _decompose_attention(node: NodeProto, _linear: set[str]) -> Iterator[NodeProto]:
     """``Attention(x, weights, bias, mask, past, attention_bias)``, all heads' weights side by side: Q, K, V."""
     settings = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     hidden, weights, bias, mask, past, attention_bias = _inputs(node, 6)
@@ -55,7 +55,7 @@ def _open_attention(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]
     yield helper.make_node("MultiHeadAttention", inputs, node.output[:1], name=node.name, domain=_CONTRIB, **settings)
 
 
-def _open_norm(node: NodeProto, products: set[str]) -> Iterator[NodeProto]:
+def _decompose_norm(node: NodeProto, linear: set[str]) -> Iterator[NodeProto]:
     """``SkipLayerNormalization(x, skip, gamma, beta, bias)``; the bias is that of the product among the first two."""
     hidden, skip, gamma, beta, bias = _inputs(node, 5)
     if len(node.output) > 1:
@@ -64,7 +64,7 @@ def _open_norm(node: NodeProto, products: set[str]) -> Iterator[NodeProto]:
     epsilon = next(attribute.f for attribute in node.attribute if attribute.name == "epsilon")
     if bias:
         biased = f"{node.name}_biased"
-        hidden, skip = (hidden, skip) if skip in products else (skip, hidden)
+        hidden, skip = (hidden, skip) if skip in linear else (skip, hidden)
         yield helper.make_node("Add", [skip, bias], [biased], name=biased)
         skip = biased
     # Not an Add, of which the session would make a SkipLayerNormalization again.
@@ -73,7 +73,7 @@ def _open_norm(node: NodeProto, products: set[str]) -> Iterator[NodeProto]:
     yield helper.make_node("LayerNormalization", [total, gamma, beta], node.output, name=node.name, epsilon=epsilon)
 
 
-def _open_embeddings(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
+def _decompose_embeddings(node: NodeProto, _linear: set[str]) -> Iterator[NodeProto]:
     """``EmbedLayerNormalization(ids, segments, words, positions, segment table, gamma, beta, mask, position ids)``."""
     ids, segments, words, positions, segment_table, gamma, beta, mask, position_ids = _inputs(node, 9)
     if mask or position_ids or len(node.output) > 2:
@@ -98,7 +98,7 @@ def _open_embeddings(node: NodeProto, _products: set[str]) -> Iterator[NodeProto
     yield helper.make_node("LayerNormalization", norm, node.output[:1], name=name, epsilon=epsilon)
 
 
-def _open_gelu(node: NodeProto, _products: set[str]) -> Iterator[NodeProto]:
+def _decompose_gelu(node: NodeProto, _linear: set[str]) -> Iterator[NodeProto]:
     biased = f"{node.name}_biased"
     yield helper.make_node("Add", node.input, [biased], name=biased)
     yield helper.make_node("FastGelu", [biased], node.output, name=node.name, domain=_CONTRIB)
@@ -110,9 +110,9 @@ def _inputs(node: NodeProto, count: int) -> list[str]:
     return given + [""] * (count - len(given))
 
 
-OPENERS: dict[str, Callable[[NodeProto, set[str]], Iterator[NodeProto]]] = {
-    "Attention": _open_attention,
-    "SkipLayerNormalization": _open_norm,
-    "BiasGelu": _open_gelu,
-    "EmbedLayerNormalization": _open_embeddings,
+DECOMPOSERS: dict[str, Callable[[NodeProto, set[str]], Iterator[NodeProto]]] = {
+    "Attention": _decompose_attention,
+    "SkipLayerNormalization": _decompose_norm,
+    "BiasGelu": _decompose_gelu,
+    "EmbedLayerNormalization": _decompose_embeddings,
 }
