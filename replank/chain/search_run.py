@@ -12,7 +12,6 @@ from replank.chain.costs import measure_costs
 from replank.chain.result_cache import ResultCache
 from replank.chain.search_choice import (
     FP32,
-
     Candidate,
     best_of,
     depths_of,

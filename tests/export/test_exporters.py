@@ -90,7 +90,7 @@ def test_what_no_exporter_fuses_is_refused_unless_asked_for(
         ModelError, match=r"no exporter .* torchscript: fusion found 0 Attention nodes instead of 2"
     ) as caught:
         export(open_source(folder), tmp_path / "onnx", ExportConfig())
-    assert "--allow-unfused" in (caught.value.hint or "")
+    assert "`allow_unfused=True`" in (caught.value.hint or "")
     assert not (tmp_path / "onnx").exists()
     made_by = exported(folder, tmp_path / "onnx", allow_unfused=True)
     assert "Attention" not in made_by["fused"]
@@ -148,13 +148,13 @@ def test_the_two_exporters_graphs_give_the_same_answers(tmp_path: Path) -> None:
 
 
 def test_options_that_nothing_can_write_are_refused() -> None:
-    with pytest.raises(UsageError, match="--opset is 16; expected 17 to 20"):
+    with pytest.raises(UsageError, match="`opset` is 16; expected 17 to 20"):
         ExportConfig(opset=16)
-    with pytest.raises(UsageError, match="--opset is 21; expected 17 to 20"):
+    with pytest.raises(UsageError, match="`opset` is 21; expected 17 to 20"):
         ExportConfig(opset=21)
-    with pytest.raises(UsageError, match="--opset is 17; expected 18 to 20"):
+    with pytest.raises(UsageError, match="`opset` is 17; expected 18 to 20"):
         ExportConfig(exporter="dynamo", opset=17)
-    with pytest.raises(UsageError, match="--precision is 'fp8'; expected fp32 or fp16"):
+    with pytest.raises(UsageError, match="`precision` is fp8; expected fp32 or fp16"):
         ExportConfig(precision="fp8")  # type: ignore[arg-type]
 
 
