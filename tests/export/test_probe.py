@@ -11,7 +11,7 @@ from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank_export.convert import ExportConfig
 from replank_export.estimate import Estimator, Machine
-from replank_export.int8.config import DynamicInt8, StaticInt8
+from replank_export.int8 import DynamicInt8, StaticInt8
 from replank_export.probe import export_probe, quantize_probe
 
 TEXTS = ["a lovely film", "dull"]
