@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from replank.charts.svg import training_chart
+from replank.charts.lines import training_chart
 from replank.data.examples import Dataset
 from replank.models.artifact import TRAINING, TRAINING_CHART, Artifact, Manifest, new_artifact, seal
 from replank.models.provenance import Stopwatch, config_json, made_by

@@ -1,102 +1,176 @@
-"""Charts as SVG: text that can be read, searched and printed, legible in the dark, from no other host."""
+"""From a matplotlib figure to an SVG document for people: searchable text, a dark and a printed look, a description."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+import io
+import re
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
-_WIDTH, _PANEL, _LEFT, _RIGHT, _GAP = 640, 180, 56, 16, 44
-_COLOURS = ("#2a6fbb", "#d1642c", "#3f8f4f", "#8a5fb0")
-_STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#333}line,path{fill:none;stroke-width:1.5}.grid{stroke:#8884}"
-    "@media screen and (prefers-color-scheme:dark){svg{background:#161616}text{fill:#ddd}}"
-)
+from replank.system.extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 640
+"""Width of a chart in pixels."""
+
+# Each colour in light and in dark mode. Matplotlib draws with the light one, which a class then takes the place of.
+_COLOURS = {
+    "ink": ("#1c1c1d", "#e4e4e5"),
+    "soft": ("#5c5c5d", "#a4a4a5"),
+    "grid": ("#d8d8d9", "#3c3c3d"),
+    "series-0": ("#1f6fb4", "#6cb0ee"),
+    "series-1": ("#c8501e", "#f0915f"),
+    "series-2": ("#2e7d4f", "#6fc08f"),
+    "series-3": ("#7b4fa3", "#b993de"),
+}
+INK, SOFT, GRID, *SERIES = (light for light, _ in _COLOURS.values())
+"""The colours that a chart may be drawn with: others would not change in the dark."""
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.size": 12,
+    "text.color": INK,
+    # Names of models and metrics are only names, whatever `$` they hold.
+    "text.parse_math": False,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": SOFT,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-6, 9),
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "figure.titlesize": 13,
+    "grid.color": GRID,
+    "xtick.color": GRID,
+    "xtick.labelcolor": SOFT,
+    "ytick.color": GRID,
+    "ytick.labelcolor": SOFT,
+    "lines.linewidth": 1.75,
+    "lines.markersize": 6,
+    "legend.frameon": False,
+}
+_MAXIMAL_TEXT = 72
+# XML 1.0 allows no other characters, not even escaped.
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Matplotlib's settings belong to the process.
+_lock = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line: its name and its points ``(x, y)``, in the order of x."""
+def draw_svg(title: str, description: str, height: int, draw: Callable[[Figure], Mapping[str, str] | None]) -> str:
+    """Draw a figure and write it as an SVG document.
 
-    name: str
-    points: Sequence[tuple[float, float]]
+    The same figure gives the same bytes. The document refers to nothing outside itself, and any text is only text.
 
-
-@dataclass(frozen=True)
-class Panel:
-    """Lines on one scale.
-
-    :param top: the largest y of the scale; ``None`` takes the largest there is. The scale begins at 0, or at the
-        smallest y if that is negative.
+    :param description: the chart in words, for those who cannot see it.
+    :param height: in pixels.
+    :param draw: fills the figure; it may return a tooltip for each artist's ``gid``.
+    :raises MissingExtraError: matplotlib is not installed.
     """
+    require("matplotlib")
+    import matplotlib
+    from matplotlib.figure import Figure
 
-    lines: Sequence[Line]
-    top: float | None = None
-
-
-def line_charts(title: str, x_name: str, panels: Sequence[Panel]) -> str:
-    """Panels below each other over the same x axis.
-
-    :returns: a whole SVG document.
-    """
-    last = max((x for panel in panels for line in panel.lines for x, _ in line.points), default=1.0) or 1.0
-    height = len(panels) * (_PANEL + _GAP) + 40
-    parts = [svg_text(_LEFT, 20, title)]
-    for number, panel in enumerate(panels):
-        parts += _panel(panel, 40 + number * (_PANEL + _GAP), last)
-    parts.append(svg_text(_WIDTH - _RIGHT, height - 8, f"{x_name}: 0 to {last:g}", "end"))
-    return svg_document(title, _WIDTH, height, parts)
-
-
-def training_chart(title: str, curve: Sequence[Mapping[str, float]], headline: str) -> str:
-    """The curves of a training: losses above; dev metric and replacing rate, which are parts of 1, below.
-
-    :param curve: the entries of the log, in their order.
-    :param headline: the metric's name.
-    """
-
-    def line(name: str, key: str) -> list[Line]:
-        points = [(entry["step"], entry[key]) for entry in curve if key in entry]
-        return [Line(name, points)] if points else []
-
-    metric = line(f"dev {headline}", "eval_headline") + line("replacing rate", "replacing_rate")
-    panels = [Panel(line("loss", "loss") + line("dev loss", "eval_loss")), Panel(metric, top=1.0)]
-    return line_charts(title, "step", panels)
+    text = io.StringIO()
+    with _lock, matplotlib.rc_context(), warnings.catch_warnings():
+        # The fonts that measure a text here are not those that will show it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # Not as the user's own matplotlibrc has it.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams["svg.hashsalt"] = title
+        figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72, layout="constrained")
+        figure.suptitle(clean(title), x=0.0125, horizontalalignment="left")
+        tooltips = draw(figure)
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return _document(text.getvalue(), title, description, height, tooltips or {})
 
 
-def svg_document(title: str, width: int, height: int, parts: Sequence[str]) -> str:
-    """Elements in a document that says what it shows, also to who cannot see it."""
-    body = "\n".join(parts)
+def clean(text: str, length: int = _MAXIMAL_TEXT) -> str:
+    """A text on one line, of characters that XML allows, and not longer than that many of them."""
+    line = " ".join(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text).split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def _document(drawn: str, title: str, description: str, height: int, tooltips: Mapping[str, str]) -> str:
+    """Matplotlib's document with a style sheet in place of its colours and fonts, and words for those who need them."""
+    root = ElementTree.fromstring(drawn)  # noqa: S314 - made by matplotlib, here
+    for element in list(root.iter()):
+        _simplify(element)
+    for metadata in root.findall("metadata"):
+        root.remove(metadata)
+    for group in list(root.iter("g")):
+        if tooltip := tooltips.get(group.get("id", "")):
+            group.insert(0, _element("title", clean(tooltip, 500)))
+    _drop_unused_ids(root)
+    root.attrib = {
+        "xmlns": "http://www.w3.org/2000/svg",
+        "viewBox": f"0 0 {WIDTH} {height}",
+        "class": "chart",
+        "role": "img",
+        "aria-label": clean(title, 500),
+    }
+    root[:0] = [
+        _element("title", clean(title, 500)),
+        _element("desc", clean(description, 10_000)),
+        _element("style", _style_sheet()),
+    ]
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _simplify(element: ElementTree.Element) -> None:
+    """Names without namespaces, and classes in place of colours and fonts."""
+    element.tag = element.tag.rpartition("}")[2]
+    element.attrib = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
+    if "style" not in element.attrib or element.tag == "style":
+        return
+    rules = dict(rule.split(": ", 1) for rule in element.attrib.pop("style").split("; ") if ": " in rule)
+    classes = []
+    for name in ("fill", "stroke"):
+        role = next((role for role, (light, _) in _COLOURS.items() if rules.get(name) == light), None)
+        if role:
+            classes.append(f"{name}-{role}")
+            del rules[name]
+    if "font" in rules:
+        rules["font-size"] = re.findall(r"[\d.]+px", rules.pop("font"))[0]
+    rules.pop("font-family", None)
+    if rules:
+        element.set("style", "; ".join(f"{name}: {value}" for name, value in rules.items()))
+    if classes:
+        element.set("class", " ".join(classes))
+
+
+def _drop_unused_ids(root: ElementTree.Element) -> None:
+    """A page holds several charts, whose ids must not be the same."""
+    values = " ".join(value for element in root.iter() for name, value in element.attrib.items() if name != "id")
+    used = set(re.findall(r"#([\w-]+)", values))
+    for element in root.iter():
+        if element.get("id") not in used:
+            element.attrib.pop("id", None)
+
+
+def _element(tag: str, text: str) -> ElementTree.Element:
+    element = ElementTree.Element(tag)
+    element.text = text
+    return element
+
+
+def _style_sheet() -> str:
+    def rules(which: int) -> str:
+        return "".join(
+            f".chart .{name}-{role}{{{name}:{colours[which]}}}"
+            for role, colours in _COLOURS.items()
+            for name in ("fill", "stroke")
+        )
+
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(title)}"><style>{_STYLE}</style>\n{body}\n</svg>\n'
+        ".chart{background:#fff}.chart text{font-family:system-ui,sans-serif}"
+        f"{rules(0)}@media screen and (prefers-color-scheme:dark){{.chart{{background:#161616}}{rules(1)}}}"
     )
-
-
-def svg_text(x: float, y: float, content: str, anchor: str = "start") -> str:
-    """A line of text; any characters are only characters."""
-    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{escape(content)}</text>'
-
-
-def _panel(panel: Panel, above: int, last: float) -> list[str]:
-    values = [y for line in panel.lines for _, y in line.points]
-    top = panel.top if panel.top is not None else max(values, default=1.0)
-    bottom = min(0.0, min(values, default=0.0))
-    span = (top - bottom) or 1.0
-
-    def at(x: float, y: float) -> str:
-        return f"{_LEFT + x / last * (_WIDTH - _LEFT - _RIGHT):.1f} {above + (top - y) / span * _PANEL:.1f}"
-
-    parts = []
-    for quarter in range(5):
-        value, y = bottom + span * quarter / 4, above + _PANEL * (4 - quarter) / 4
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(svg_text(_LEFT - 6, y + 4, f"{value:.3g}", "end"))
-    for index, line in enumerate(panel.lines):
-        colour = _COLOURS[index % len(_COLOURS)]
-        path = " L ".join(at(x, y) for x, y in line.points)
-        parts.append(f'<path stroke="{colour}" d="M {path}"><title>{escape(line.name)}</title></path>' if path else "")
-        x, y = _LEFT + index * 150, above + _PANEL + 16
-        parts.append(f'<line stroke="{colour}" x1="{x}" x2="{x + 18}" y1="{y}" y2="{y}"/>')
-        parts.append(svg_text(x + 24, y + 4, line.name))
-    return parts

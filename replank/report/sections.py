@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from replank.benchmark.summary import Summary
-from replank.charts.svg import training_chart
+from replank.charts.lines import training_chart
 from replank.models.card import lineage
 from replank.report.commands import commands
 from replank.report.document import Block, Commands, Document, Figure, Grid, Heading, Paragraph, Steps

@@ -6,7 +6,7 @@ from typing import Any
 
 from replank.benchmark.result import Benchmark, Cell
 from replank.benchmark.summary import Summary
-from replank.charts.scatter import Point, pareto_front, scatter_chart
+from replank.charts.scatter import Point, front_of, scatter_chart
 from replank.report.document import Block, Figure, Grid, Heading, Paragraph
 from replank.report.facts import Facts, Stage
 
@@ -100,11 +100,11 @@ def _trade_off(facts: Facts) -> list[Block]:
     points, metric, shape = _points(facts)
     if len(points) < 2:
         return []
-    front = pareto_front(points)
+    front = front_of(points)
     names = " → ".join(point.name for point in front)
     title = f"{metric} against the latency of {shape}"
     text = f"{title}. On the front, from the fastest to the best: {names}. No other model beats one of them in both."
-    chart = scatter_chart(title, "p50, ms (logarithmic; left is faster)", metric, points)
+    chart = scatter_chart(title, "p50 latency, ms (log scale)", metric, points)
     return [Heading("Quality against speed"), Figure(chart), Paragraph(text)]
 
 

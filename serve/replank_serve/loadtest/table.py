@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 
-from replank.charts.svg import Line, Panel, line_charts
+from replank.charts.lines import Line, Panel, line_chart
 
 _PERCENTILES = ("p50_ms", "p90_ms", "p99_ms")
 # Beyond saturation latencies grow without end, and would press everything else onto the axis.
@@ -44,16 +44,18 @@ def render(result: dict[str, Any]) -> Group:
 def chart(result: dict[str, Any]) -> str:
     """Percentiles of latency against the rate of arrivals, with the limit; an SVG document.
 
-    What lies above three times the limit is drawn at the top.
+    The axis ends at three times the limit.
     """
-    top = _TOP * result["limit_ms"]
+    limit = result["limit_ms"]
     runs = sorted((run for run in result["runs"] if run["scenario"] == "Server"), key=lambda run: run["rate"])
     lines = [
-        Line(name.partition("_")[0], [(run["rate"], min(top, run[name])) for run in runs]) for name in _PERCENTILES
+        Line(name.partition("_")[0], [(run["rate"], run[name]) for run in runs], colour=number, is_marked=True)
+        for number, name in enumerate(_PERCENTILES)
     ]
     last = runs[-1]["rate"] if runs else 1.0
-    limit = Line(f"limit {result['limit_ms']:g} ms", [(0.0, result["limit_ms"]), (last, result["limit_ms"])])
-    return line_charts(f"{_title(result)}: latency, ms", "requests/s", [Panel([*lines, limit], top=top)])
+    bound = Line(f"limit {limit:g} ms", [(0.0, limit), (last, limit)], is_limit=True)
+    panel = Panel("latency, ms", [*lines, bound], bottom=0.0, top=_TOP * limit, height=1.5)
+    return line_chart(f"{_title(result)}: latency", "arrivals, requests/s", [panel])
 
 
 def _title(result: dict[str, Any]) -> str:
