@@ -20,8 +20,8 @@ import torch
 from rich.console import Console
 from transformers import BertConfig, BertForSequenceClassification
 
-from replank.benchmark.run import BenchmarkConfig, benchmark
-from replank.benchmark.table import render
+from replank.benchmarking.run import BenchmarkConfig, benchmark
+from replank.benchmarking.table import render
 from replank.data.demo import demo_encoder
 from replank.models.source import open_source
 from replank.system.progress import progress

@@ -27,8 +27,8 @@ from compression_table import (
     read_cells,
     shown_tasks,
 )
-from replank.benchmark.result import Benchmark
-from replank.benchmark.summary import Summary
+from replank.benchmarking.result import Benchmark
+from replank.benchmarking.summary import Summary
 from replank.chain.comparison import comparison_table
 
 ROOT = Path(__file__).parent.parent

@@ -38,7 +38,7 @@ from replank.runtime.model import Model, load_model
 from replank.system.environment import available_cores, machine, versions
 from replank.text.tokenizer_files import save_tokenizer
 from replank_serve.engine.engine import Engine
-from replank_serve.http.config import ServeConfig
+from replank_serve.engine.limits import EngineLimits
 from server_processes import OURS, ServerProcess, environments
 
 RESULT = Path(__file__).parent / "results" / "servers.json"
@@ -126,13 +126,7 @@ def measure(
 
 async def ask_engine(model: Model, texts: list[str], clients: int, seconds: float) -> Load:
     """The engine with the server's own limits."""
-    limits = ServeConfig()
-    engine = Engine(
-        model,
-        max_batch=limits.max_batch,
-        max_batch_tokens=limits.max_batch_tokens,
-        max_queue_tokens=limits.max_queue_tokens,
-    )
+    engine = Engine(model, EngineLimits())
     engine.start()
     await engine.started()
     try:

@@ -15,7 +15,8 @@ from replank.models.artifact import TRAINING, TRAINING_CHART, Artifact, Manifest
 from replank.models.provenance import Stopwatch, config_json, made_by
 from replank.models.source import Source, open_source
 from replank.runtime.evaluate import evaluate
-from replank.runtime.model import TorchPredictor, load_model
+from replank.runtime.model import load_model
+from replank.runtime.predictors import TorchPredictor
 from replank.system.errors import QualityGateError
 from replank.system.processes import is_first_process
 from replank.system.progress import progress

@@ -23,10 +23,8 @@ from replank.text.padding import INPUT_NAMES
 from replank.text.tokenizer_files import save_tokenizer
 from replank_export.fusion.exporters import EXPORTERS, ExporterName, write_graph
 from replank_export.fusion.fp16 import to_half
-from replank_export.verify.compare import Verification, verify
+from replank_export.verify.compare import CASES, Verification, verify
 from replank_export.verify.padding_cases import hostile_cases
-
-_CASES = 8
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
 def compare(reference: Model, candidate: Model, data: Dataset | None, precision: str) -> Verification:
     """Verify with progress, on the dev split's texts where there are any."""
     texts = None if data is None else data.split("dev" if "dev" in data.splits else data.held_out)
-    with progress("verify", _CASES if data else _CASES - 1) as advance:
+    with progress("verify", CASES + (data is not None)) as advance:
         return verify(reference, candidate, precision=precision, examples=texts, progress=advance)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from replank.benchmark.config import BenchmarkConfig
-from replank.benchmark.run import benchmark
-from replank.benchmark.summary import Summary, SummaryModel
+from replank.benchmarking.config import BenchmarkConfig
+from replank.benchmarking.result import busy
+from replank.benchmarking.run import benchmark
+from replank.benchmarking.summary import Summary, SummaryModel
 from replank.data.examples import Dataset
 from replank.models.source import Source
 from replank.runtime.evaluate import evaluate
@@ -66,9 +67,7 @@ def comparison_table(summary: Summary) -> Table:
         title=f"{summary.task.name}: quality on {summary.rows} rows of {summary.split}, "
         f"latency of one text of {summary.length} tokens",
         title_justify="left",
-        caption="The machine was busy while this was measured: run the same command again for true latencies."
-        if summary.is_disturbed
-        else None,
+        caption=f"{busy()} Run the same command again for true ones." if summary.is_disturbed else None,
         caption_justify="left",
     )
     table.add_column("model")

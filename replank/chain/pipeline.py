@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from replank.benchmark.summary import SUMMARY, Summary
+from replank.benchmarking.summary import SUMMARY, Summary
 from replank.chain.comparison import compare
 from replank.chain.plan import Plan, RunConfig
 from replank.chain.stage_folders import StageFolders
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
 from replank.data.examples import DataConfig
 from replank.models.source import Source, open_source, require_kind
-from replank.report.write import write_report
+from replank.reporting.write import write_report
 from replank.system.errors import UsageError
 from replank.system.json_files import write_json
 from replank.system.processes import process_count

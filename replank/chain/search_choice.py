@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from replank.chain.budget import Budget, Cost
+from replank.charts.pareto import pareto_front
 
 FP32 = "fp32"
 _DEPTHS = 3
@@ -74,13 +75,7 @@ def best_of(candidates: Iterable[Candidate], budget: Budget) -> Candidate | None
 
 def front(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The finished candidates that no other beats in both quality and time, the fastest first."""
-    found: list[Candidate] = []
-    for entry in sorted(
-        (entry for entry in candidates if entry.measured), key=lambda entry: (_ms(entry), -_dev(entry))
-    ):
-        if not found or _dev(entry) > _dev(found[-1]):
-            found.append(entry)
-    return found
+    return pareto_front((entry for entry in candidates if entry.measured), _ms, _dev)
 
 
 def nearest(candidates: Sequence[Candidate], budget: Budget) -> list[tuple[Candidate, str]]:

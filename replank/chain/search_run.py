@@ -59,7 +59,9 @@ class SearchRun:
         self._shorts: dict[int, float] = {}
         self._fulls: dict[int, float] = {}
         depths = depths_of(predecessor.layers)
-        self.candidates = [Candidate(depth, precision) for depth in depths for precision in plan.precisions]
+        self.candidates: list[Candidate] = [
+            Candidate(depth, precision) for depth in depths for precision in plan.precisions
+        ]
         self.winner: Candidate | None = None
 
     def estimate(self) -> None:

@@ -1,4 +1,4 @@
-"""The command `batch`: answers to every row of a big file."""
+"""The command `batch`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from typing import Any
 import click
 
 from replank.batch.job import BatchConfig
-from replank.batch.run import Here, Runner, predict_file
+from replank.batch.run import Here, Runner
+from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
-from replank.cli.options import FILE, device_options, example, json_option, option, print_json, print_table
-from replank.cli.rendering import Command
-from replank.models.source import open_source
+from replank.cli.options import FILE, device_options, json_option, option, print_json, print_table
 
 
-@click.command(
-    cls=Command,
-    short_help="Answer a big file, resumable.",
-    epilog=example("replank batch int8 texts.jsonl answers.csv"),
-)
+@command("replank batch int8 texts.jsonl answers.csv")
 @click.argument("model")
 @click.argument("file", type=FILE)
 @click.argument("out", type=FILE)
@@ -47,12 +42,15 @@ def batch(
     Texts of like length run together. Killed at any moment, the same command goes on where it was: finished parts lie
     in OUT.work until OUT is whole. With --ray, all machines must see MODEL, FILE and OUT under the same names.
     """
+    from replank import api
+
     runner: Runner = Here(device, threads)
     if ray:
         from replank.batch.ray import OnRay
 
         runner = OnRay(device, threads or 1)
-    summary = predict_file(open_source(model), file, out, config_of(BatchConfig, columns), runner, force=force)
+    config = config_of(BatchConfig, columns)
+    summary = api.predict_file(model, file, out, config, runner=runner, force=force)
     if as_json:
         print_json({"out": str(out)} | asdict(summary))
         return

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 
 import click
 
+from replank.cli.command import Option
 from replank.system.errors import UsageError
 from replank.system.settings import settings_of
 
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
-def config_options(config: Config, *, leave_out: Sequence[str] = ()) -> Decorator:
+def config_options(config: Config, *, leave_out: Sequence[str] = (), heading: str = "Options") -> Decorator:
     """Options for the settings of one configuration.
 
     :param config: the command gets ``config_of(config, values)``'s arguments by their field names.
     :param leave_out: settings that the command decides itself.
+    :param heading: of the help, that they stand under.
     """
-    return _together([_option(config, entry, {}) for entry in settings_of(config) if entry.name not in leave_out])
+    entries = [entry for entry in _flat_settings(config) if entry.name not in leave_out]
+    return _together([_option(config, entry, {}, {}, heading) for entry in entries])
 
 
 def variant_options(name: str, variants: Mapping[str, Config], default: str, help_text: str) -> Decorator:
@@ -44,7 +47,7 @@ def variant_options(name: str, variants: Mapping[str, Config], default: str, hel
         for entry in _flat_settings(config):
             seen.setdefault(entry.name, {})[variant] = config
     described = ". ".join([help_text, *(f"{variant}: {_summary(config)}" for variant, config in variants.items())])
-    choice = click.Option(
+    choice = Option(
         [f"--{_dashed(name)}", name],
         type=click.Choice(list(variants)),
         default=default,
@@ -64,7 +67,8 @@ def config_of(config: Config, values: Mapping[str, Any]) -> Any:
 
     :raises UsageError: a value that the configuration refuses.
     """
-    given = {name: value for name, value in values.items() if value is not None}
+    # A repeatable option that was not given is an empty tuple.
+    given = {name: value for name, value in values.items() if value not in (None, ())}
     arguments: dict[str, Any] = {}
     for entry in dataclasses.fields(config):
         if variants := entry.metadata.get("variants"):
@@ -83,13 +87,13 @@ def variant_of(name: str, variants: Mapping[str, Config], chosen: str, values: M
 
     :raises UsageError: a setting of another variant was given; it is refused, not passed over.
     """
-    given = {field: value for field, value in values.items() if value is not None}
+    given = {field: value for field, value in values.items() if value not in (None, ())}
     own = {entry.name for entry in _flat_settings(variants[chosen])}
     for field in sorted(given.keys() - own):
         owners = [variant for variant, config in variants.items() if field in _names(config)]
         if owners:
             raise UsageError(
-                f"`{field}` is a setting of `{name}={'` and `'.join(owners)}`, not of {chosen}",
+                f"`{field}` is a setting of {' and '.join(f'`{name}={owner}`' for owner in owners)}, not of {chosen}",
                 hint=f"leave it out, or add `{name}={owners[0]}`",
             )
     return config_of(variants[chosen], given)
@@ -118,17 +122,19 @@ def _option(
     config: Config,
     entry: Field[Any],
     owners: Mapping[str, Config],
-    variants: Mapping[str, Config] | None = None,
-) -> click.Option:
+    variants: Mapping[str, Config],
+    heading: str = "Options",
+) -> Option:
     """One option.
 
     :param owners: of a setting that only some variants have, those.
     :param variants: all variants that have it, whose defaults may differ.
+    :param heading: of the help.
     """
     flag = flag_of(entry)
     kind, is_repeated = _click_type(config, entry)
     text = f"{', '.join(owners)}: {entry.metadata['help']}" if owners else entry.metadata["help"]
-    default = _default(config, entry, variants or {})
+    default = _default(config, entry, variants)
     settings: dict[str, Any] = {
         "help": text if default is None or "[default:" in text else f"{text} [default: {default}]"
     }
@@ -137,8 +143,8 @@ def _option(
         # A setting that is on by default needs a way to be switched off.
         if _value(entry) is True:
             names = [f"{flag}/--no-{flag.removeprefix('--')}", entry.name]
-        return click.Option(names, is_flag=True, default=None, **settings)
-    return click.Option(names, type=kind, default=None, multiple=is_repeated, **settings)
+        return Option(names, heading=heading, is_flag=True, default=None, **settings)
+    return Option(names, heading=heading, type=kind, default=None, multiple=is_repeated, **settings)
 
 
 def _default(config: Config, entry: Field[Any], variants: Mapping[str, Config]) -> str | None:
@@ -233,7 +239,7 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _together(options: Sequence[click.Option]) -> Decorator:
+def _together(options: Sequence[Option]) -> Decorator:
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         # As click's own decorators leave them: the last first.
         existing: list[click.Parameter] = getattr(command, "__click_params__", [])

@@ -9,67 +9,96 @@ import os
 import re
 import signal
 import sys
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 import click
 from click.core import ParameterSource
 
-from replank.cli import (
-    batch,
-    checks,
-    compressing,
-    inspecting,
-    loadtesting,
-    measuring,
-    predicting,
-    publishing,
-    reporting,
-    searching,
-    stages,
-    triton,
-    use,
-)
+from replank.cli.command import FlagFormatter
 from replank.system.errors import ReplankError
 from replank.system.extras import installed_version, missing_extra
+from replank.system.logs import configure_logging
 from replank.system.processes import is_first_process
 
-_log = logging.getLogger("replank")
+_log = logging.getLogger(__name__)
 _LONGEST_LINE = 1000
-_STAGES = (stages.finetune, compressing.compress, stages.export, stages.quantize)
-_COMMANDS = (
-    *use.CHAINS,
-    *_STAGES,
-    *checks.COMMANDS,
-    *measuring.COMMANDS,
-    *reporting.COMMANDS,
-    inspecting.inspect,
-    predicting.predict,
-    batch.batch,
-    *use.COMMANDS,
-    loadtesting.loadtest,
-    searching.search,
-    triton.triton,
-    *publishing.COMMANDS,
-)
+# Each command by its name, with its line of the overview. It stands in the module of its name, which is imported when
+# the command runs: some bring torch.
+SECTIONS: dict[str, dict[str, str]] = {
+    "Start": {
+        "quickstart": "Try the whole chain on real data, offline.",
+        "run": "The whole chain on your model and data.",
+        "search": "The best model under a budget.",
+    },
+    "Stages": {
+        "finetune": "Encoder to predecessor.",
+        "compress": "Predecessor to successor of fewer layers.",
+        "export": "Torch model to fused ONNX model.",
+        "quantize": "ONNX model to INT8.",
+    },
+    "Check": {
+        "evaluate": "Score a model on a task's data.",
+        "verify": "Compare two models' answers.",
+        "benchmark": "Latency and throughput, side by side.",
+        "inspect": "Show a model's task, lineage, quality, operators, FLOPs.",
+        "report": "A page about a chain and its models.",
+        "doctor": "Check this machine and its libraries.",
+    },
+    "Use": {
+        "predict": "Answer texts.",
+        "batch": "Answer a big file, resumable.",
+        "push": "Publish an artifact on the hub.",
+    },
+    "Serve": {
+        "serve": "Serve models over HTTP.",
+        "loadtest": "The highest rate that holds a limit.",
+        "triton": "ONNX model to a Triton model repository.",
+    },
+}
+COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
 EXAMPLE = """\b
 Example:
   replank quickstart demo
-  replank run bert-base-uncased OUT --task sst2 --layers 6
+  replank run bert-base-uncased OUT --dataset sst2 --layers 6
   replank predict OUT/int8 "a moving and funny film"
 """
 
 
 class _Group(click.Group):
-    """Lists commands in the order of the chain, not of the alphabet."""
+    """Commands under headings, each imported when it is asked for."""
 
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(self.commands)
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return command_named(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            suggestion = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{suggestion}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(commands.items()))
+
+
+def command_named(name: str) -> click.Command:
+    """One of :data:`COMMANDS`."""
+    made: click.Command = getattr(import_module(f"replank.cli.{name}"), name)
+    return made
 
 
 @click.group(
     cls=_Group,
-    commands=_COMMANDS,
     context_settings={
         "auto_envvar_prefix": "REPLANK",
         "help_option_names": ["-h", "--help"],
@@ -83,11 +112,9 @@ def cli(debug: bool) -> None:
     """Halve an encoder's layers, export it to ONNX, quantize it, prove it right, serve it.
 
     Every stage reads a model folder and writes a new one, whose replank.json says how it was made and what was
-    measured. Options can also be set by variables named REPLANK_COMMAND_OPTION.
+    measured. Every option can also be set by a variable: --max-drop of quantize by REPLANK_QUANTIZE_MAX_DROP.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    if debug:
-        _log.setLevel(logging.DEBUG)
+    configure_logging(logging.DEBUG if debug else logging.INFO, FlagFormatter())
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -117,7 +144,7 @@ def _mend_streams() -> None:
     if not is_first_process():
         # Of several processes one speaks; an error is everybody's own.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-        _log.setLevel(logging.ERROR)
+        logging.getLogger("replank").setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from typing import Any
 
 import click
-
-from replank.system.errors import ReplankError
 
 # `max_drop`, `force=True`, `task=regression`
 _SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
@@ -36,24 +32,3 @@ def in_flags(message: str, context: click.Context | None) -> str:
         return f"{flag} {value}" if value else flag
 
     return _SETTING.sub(typed, message)
-
-
-class Command(click.Command):
-    """A command whose errors speak in its own flags."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run it."""
-        try:
-            return super().invoke(ctx)
-        except ReplankError as error:
-            error.message = in_flags(error.message, ctx)
-            error.hint = error.hint and in_flags(error.hint, ctx)
-            raise
-
-
-class FlagFormatter(logging.Formatter):
-    """Log messages in the flags of the command that runs."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One record."""
-        return in_flags(super().format(record), click.get_current_context(silent=True))

@@ -1,4 +1,4 @@
-"""The command `triton`: an ONNX model for the Triton Inference Server."""
+"""The command `triton`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,16 @@ from typing import Any
 
 import click
 
-from replank.cli.options import FOLDER, example, json_option, option, print_json, print_table, threads_option
-from replank.cli.rendering import Command
-from replank.models.source import open_source
-from replank.runtime.providers import BUILT_IN
+from replank.cli.command import command
+from replank.cli.config_options import config_of, config_options
+from replank.cli.options import FOLDER, json_option, option, print_json, print_table
+from replank_export.triton import TritonConfig, files_of
 
 
-@click.command(
-    cls=Command,
-    short_help="ONNX model to a Triton model repository.",
-    epilog=example("replank triton int8 repository --name tweets"),
-)
+@command("replank triton int8 repository --name tweets")
 @click.argument("model")
 @click.argument("out", type=FOLDER)
-@option("--name", help="What clients ask for. [default: the name of MODEL's folder]")
-@option("--device", type=click.Choice(BUILT_IN), default="cpu", help="Where Triton runs it.")
-@threads_option
-@option("--max-batch", type=int, default=16, help="Requests of the same length that run together.")
-@option("--max-queue", type=int, default=512, help="Requests that may wait; Triton refuses those beyond.")
-@option("--timeout-seconds", type=float, default=30.0, help="That a request may wait before it is refused.")
+@config_options(TritonConfig)
 @option("--force", is_flag=True, help="Replace the model of that name in OUT.")
 @json_option
 def triton(model: str, out: Path, force: bool, as_json: bool, **settings: Any) -> None:
@@ -33,10 +24,9 @@ def triton(model: str, out: Path, force: bool, as_json: bool, **settings: Any) -
 
     Triton takes token ids: clients tokenize with MODEL's tokenizer.json, and pad to few lengths.
     """
-    source = open_source(model)
-    from replank_export.triton import TritonConfig, files_of, write_repository
+    from replank import api
 
-    folder = write_repository(source, out, TritonConfig(**settings), force=force)
+    folder = api.triton(model, out, config_of(TritonConfig, settings), force=force)
     if as_json:
         print_json({"folder": str(folder), "files": files_of(folder)})
         return

@@ -41,7 +41,7 @@ class TableFile(ABC):
         if len(set(columns)) != len(columns):
             raise DataError(f"{path} names a column twice: {', '.join(map(repr, columns))}")
         self.path = path
-        self.columns = tuple(columns)
+        self.columns: tuple[str, ...] = tuple(columns)
 
     @abstractmethod
     def rows(self, columns: Sequence[str], start: Position | None = None) -> Iterator[Row]:

@@ -1,52 +1,40 @@
-"""Running models: a batch of token ids to logits, with ONNX Runtime or with torch, behind one call."""
+"""Loaded models: texts to predictions, vectors or labelled words, with ONNX Runtime or torch."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.models.onnx_checks import require_interface
 from replank.models.source import Source
+from replank.runtime.pooling import Pooling, pool
+from replank.runtime.predictors import Logits, OnnxPredictor, Predictor, TorchPredictor
 from replank.runtime.provider_choice import Auto, choose_device
 from replank.runtime.providers import Device, provider_of
 from replank.runtime.session import open_session
+from replank.runtime.tagging import tag_text
 from replank.runtime.torch_devices import default_torch_device, torch_device
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.environment import available_cores, int8_target
-from replank.system.errors import ModelError
+from replank.system.errors import ModelError, UsageError
 from replank.system.extras import require
+from replank.tasks.answers import Prediction, TaggedText
 from replank.tasks.kinds import Kind
+from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
-from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder, Tokens
+from replank.text.words import join_words
 
-if TYPE_CHECKING:
-    import onnxruntime
-    import torch
-
-Logits = NDArray[np.float32]
 _log = logging.getLogger(__name__)
-
-
-class Predictor(Protocol):
-    """A loaded model: called with a batch, it gives logits of shape ``(batch, outputs)``.
-
-    Where each token is asked, of shape ``(batch, length, outputs)``.
-    """
-
-    def __call__(self, batch: Batch) -> Logits:
-        """Run one batch."""
-        ...
 
 
 @dataclass(frozen=True)
 class Model:
-    """Everything that turns texts into logits.
+    """A loaded model: tokenizer, predictor and task.
 
     :param device: where the predictor really runs, not where it was asked to.
     """
@@ -102,18 +90,72 @@ class Model:
                 answers[row] = answer[: len(tokens[row])]
         return answers
 
-    def word_logits(self, texts: Sequence[str]) -> list[list[Logits | None]]:
-        """Logits of each word of many texts: of its first token; ``None`` for a word that the model does not see.
+    def predict(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Prediction]:
+        """The label, or the number, of each text.
 
-        :param texts: as of :func:`join_words`.
-        :returns: for each text, for each word, shape ``(outputs,)``.
+        :param texts: single texts, or pairs where the task compares two.
+        :raises ModelError: models of this kind label no whole texts.
+        :raises UsageError: texts where pairs are expected, or the reverse.
         """
-        tokens = self.text_encoder.tokenize(texts, words=True)
-        answers: list[list[Logits | None]] = [[]] * len(tokens)
+        self._require_route("/predict")
+        first, second = self._columns(texts)
+        rows = self.task.kind.scores(self.task, self.logits(first, second))
+        return [Prediction(row[0].label, row[0].score, {entry.label: entry.score for entry in row}) for row in rows]
+
+    def tag(self, texts: Sequence[str]) -> list[TaggedText]:
+        """The words of each text, as white space separates them, with their labels, and the entities that they make.
+
+        :raises ModelError: models of this kind label no words.
+        """
+        self._require_route("/ner")
+        first, _ = self._columns(texts)
+        tokens = self.text_encoder.tokenize([join_words(text.split()) for text in first], words=True)
+        found: dict[int, TaggedText] = {}
         for rows, output in self._run(tokens, None):
             for row, logits in zip(rows, output, strict=True):
-                answers[row] = [logits[start] if start >= 0 else None for start in tokens[row].starts]
-        return answers
+                found[row] = tag_text(self.task, first[row], tokens[row], logits)
+        return [found[row] for row in range(len(first))]
+
+    def embed(self, texts: Sequence[str], *, pooling: Pooling = "mean", normalize: bool = True) -> NDArray[np.float32]:
+        """A vector for each text.
+
+        :param pooling: the mean over a text's tokens, or the first token's vector.
+        :param normalize: scale vectors to length 1, so that a dot product is a cosine.
+        :returns: shape ``(texts, hidden size)``.
+        :raises ModelError: models of this kind give no vectors.
+        """
+        self._require_route("/embed")
+        first, _ = self._columns(texts)
+        tokens = self.text_encoder.tokenize(first)
+        vectors: dict[int, NDArray[np.float32]] = {}
+        for rows, output in self._run(tokens, None):
+            for row, states in zip(rows, output, strict=True):
+                vectors[row] = pool(states[: len(tokens[row])], pooling, normalize=normalize)
+        width = len(next(iter(vectors.values()))) if vectors else 0
+        return np.array([vectors[row] for row in range(len(first))], dtype=np.float32).reshape(len(first), width)
+
+    def _require_route(self, route: Route) -> None:
+        kind = self.task.kind
+        if kind.route == route:
+            return
+        methods = {"/predict": "predict()", "/ner": "tag()", "/embed": "embed()"}
+        hint = f"call {methods[kind.route]}" if kind.route else "fine-tune it on a task first: replank finetune"
+        raise ModelError(f"the model {self.source.name} {kind.serves}", hint=hint)
+
+    def _columns(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> tuple[list[str], list[str] | None]:
+        """The first texts and, of pairs, the second ones."""
+        # A str is a sequence of str too, and would be answered letter by letter.
+        if isinstance(texts, str):
+            raise UsageError("`texts` is one text; expected a list of texts")
+        if not self.task.is_pair:
+            single = [text for text in texts if isinstance(text, str)]
+            if len(single) != len(texts):
+                raise UsageError("`texts` holds pairs; the model takes single texts")
+            return single, None
+        pairs = [text for text in texts if not isinstance(text, str) and len(text) == 2]
+        if len(pairs) != len(texts):
+            raise UsageError("`texts` holds single texts; the model takes pairs (first, second)")
+        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def _run(
         self, tokens: Sequence[Tokens], progress: Callable[[int], None] | None, batch_size: int | None = None
@@ -152,43 +194,6 @@ def load_model(
     if device != "auto":
         return load(device)
     return load(default_torch_device()) if source.kind == "torch" else choose_device(source, threads, load)
-
-
-class OnnxPredictor:
-    """An ONNX Runtime session.
-
-    :param output: the output that holds the answers.
-    """
-
-    def __init__(self, session: onnxruntime.InferenceSession, output: str = "logits") -> None:
-        self._session, self._output = session, output
-        self._inputs = [node.name for node in session.get_inputs()]
-
-    def __call__(self, batch: Batch) -> Logits:
-        """Run one batch."""
-        arrays = batch.inputs()
-        # A graph may take segments although the tokenizer makes none; they are all zero then.
-        feeds = {name: arrays.get(name, np.zeros_like(batch.input_ids)) for name in self._inputs}
-        (logits,) = self._session.run([self._output], feeds)
-        return np.asarray(logits, dtype=np.float32)
-
-
-class TorchPredictor:
-    """A transformers model with a head, in eager mode."""
-
-    def __init__(self, model: torch.nn.Module, device: str) -> None:
-        self.module = model.eval().to(device)
-        self._device = device
-
-    def __call__(self, batch: Batch) -> Logits:
-        """Run one batch."""
-        import torch
-
-        with torch.inference_mode():
-            inputs = {name: torch.from_numpy(value).to(self._device) for name, value in batch.inputs().items()}
-            # A model with a head gives logits, a bare encoder its last hidden state: the first of what either gives.
-            logits: Logits = self.module(**inputs)[0].float().cpu().numpy()
-        return logits
 
 
 def require_whole_texts(source: Source, stage: str) -> None:

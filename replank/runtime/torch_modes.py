@@ -22,7 +22,7 @@ def in_mode(model: Model, mode: TorchMode) -> Model:
     """
     if mode == DEFAULT_MODE:
         return model
-    from replank.runtime.model import TorchPredictor
+    from replank.runtime.predictors import TorchPredictor
 
     if not isinstance(model.predictor, TorchPredictor):
         raise FieldError("torch_modes", mode, f"{DEFAULT_MODE} for {model.source.name}, an ONNX model")

@@ -1,4 +1,4 @@
-"""Answers: the score of a label, and answers as tensors."""
+"""Answers of models: predictions, labelled words, and answers as tensors."""
 
 from __future__ import annotations
 
@@ -29,3 +29,59 @@ class Tensor:
     def shape(self) -> list[int]:
         """The shape, -1 for any number of texts."""
         return [-1] if self.width is None else [-1, self.width]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer to one text or pair.
+
+    :param label: the likeliest label; of regression ``value``.
+    :param score: its probability, 0 to 1; of regression the number itself.
+    :param scores: of every label, the likeliest first.
+    """
+
+    label: str
+    score: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a text, as white space separates them.
+
+    :param start: its first character in the text.
+    :param end: the character after its last.
+    :param label: its likeliest label; ``None`` beyond the length that the model reads.
+    :param score: the label's probability.
+    """
+
+    text: str
+    start: int
+    end: int
+    label: str | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Entity:
+    """Words that the labels B-… and I-… put together.
+
+    :param score: that of its least certain word.
+    """
+
+    label: str
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class TaggedText:
+    """One text with its words labelled.
+
+    :param entities: empty where labels are not B-…, I-… and O.
+    """
+
+    words: list[Word]
+    entities: list[Entity]

@@ -39,13 +39,7 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
     metrics = Metrics()
 
     def make_engine(name: str, model: Model) -> Engine:
-        return Engine(
-            model,
-            max_batch=config.max_batch,
-            max_batch_tokens=config.max_batch_tokens,
-            max_queue_tokens=config.max_queue_tokens,
-            on_batch=metrics.on_batch(name),
-        )
+        return Engine(model, config, metrics.on_batch(name))
 
     loaded = Models(named, make_engine, config.drain_seconds)
     metrics.watch(loaded)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replank.benchmark.summary import Summary
+from replank.benchmarking.summary import Summary
 from replank.chain.comparison import comparison_table
 from replank.chain.pipeline import run
 from replank.chain.plan import Plan, RunConfig

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,109 +10,91 @@ import click
 import pytest
 
 from commands import Replank, error_lines
-from replank.benchmark.run import BenchmarkConfig
-from replank.cli.main import cli
+from replank.benchmarking.config import BenchmarkConfig
+from replank.cli.config_options import config_of, variant_of
+from replank.cli.main import COMMANDS, SECTIONS, command_named
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
+from replank.system.settings import settings_of
+from replank_compress.methods import METHODS
 from replank_compress.methods.kd import KdConfig
-from replank_compress.methods.pkd import PkdConfig
-from replank_compress.methods.schedule import ConstantSchedule, LinearSchedule
+from replank_compress.methods.schedule import ConstantSchedule
 from replank_compress.methods.theseus import TheseusConfig
-from replank_compress.methods.truncate import TruncateConfig
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
-from replank_export.int8 import DynamicInt8
-from replank_serve.app import ServeConfig
-
-COMMANDS = list(cli.commands)
-
+from replank_export.int8 import SCHEMES
+from replank_serve.http.config import ServeConfig
 
 # Help and defaults
 
 
-def test_the_commands_stand_in_the_order_of_the_chain(replank: Replank) -> None:
+def test_the_commands_stand_under_headings_in_the_order_of_the_chain(replank: Replank) -> None:
     done = replank("--help")
     assert done.code == 0
-    listed = done.out.partition("Commands:\n")[2].partition("\n\n")[0]
-    assert [line.split()[0] for line in listed.splitlines()] == COMMANDS
-    assert [name for name in COMMANDS if name in ("finetune", "compress", "export", "quantize", "evaluate")] == [
-        "finetune",
-        "compress",
-        "export",
-        "quantize",
-        "evaluate",
-    ]
-    assert "..." not in listed, "a short help that is cut off helps nobody"
+    for heading, commands in SECTIONS.items():
+        listed = done.out.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
+        assert [line.split()[0] for line in listed.splitlines()] == list(commands)
+        assert [line.split(maxsplit=1)[1] for line in listed.splitlines()] == list(commands.values())
+    assert "REPLANK_QUANTIZE_MAX_DROP" in done.out, "variables are stated once, as a rule"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_shows_an_example_and_its_defaults(replank: Replank, command: str) -> None:
-    done = replank(command, "--help")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_an_example_and_its_options(replank: Replank, name: str) -> None:
+    done = replank(name, "--help")
     assert (done.code, done.err) == (0, "")
-    assert f"Example:\n    replank {command}" in done.out
+    assert f"Example:\n    replank {name}" in done.out
     text = " ".join(done.out.split())
-    for option in cli.commands[command].params:
-        if not isinstance(option, click.Option) or option.name == "help":
-            continue
-        assert option.help, option.name
-        assert f"REPLANK_{command.upper()}_{str(option.name).upper()}" in text.replace(" ", "")
-        if isinstance(option.default, (int, float, str)) and not option.is_flag:
-            assert f"default: {option.default}" in text.replace("_ ", "_"), option.name
+    for option in command_named(name).params:
+        if isinstance(option, click.Option) and option.name != "help":
+            assert option.help, option.name
+            assert option.opts[0] in text
+    assert "REPLANK_" not in text.replace("REPLANK_API_KEY", "")
 
 
-def defaults(command: str) -> dict[str, Any]:
-    """What a command gets when no flag is given."""
-    return cli.commands[command].make_context(command, [], resilient_parsing=True).params
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("push", "report", "triton", "loadtest")])
+def test_data_options_stand_under_one_heading(name: str) -> None:
+    headings = {option.name: getattr(option, "heading", None) for option in command_named(name).params}
+    for setting in settings_of(DataConfig):
+        assert headings.get(setting.name, "Data") == "Data" or name in ("batch", "benchmark"), setting.name
 
 
-@pytest.mark.parametrize(
-    ("command", "config", "elsewhere"),
-    [
-        ("finetune", FinetuneConfig, {"warmup", "weight_decay"}),
-        ("compress", TruncateConfig, {"warmup", "weight_decay", "learning_rate", "init_layers"}),
-        ("export", ExportConfig, set()),
-        ("quantize", DynamicInt8, set()),
-        ("serve", ServeConfig, {"api_keys", "loader"}),
-        # A person wants ratios that are known, and waits for them; a program says how many rounds.
-        (
-            "benchmark",
-            BenchmarkConfig,
-            {"models", "texts", "max_seconds", "min_seconds", "min_iterations", "warmup", "seed"},
-        ),
-    ],
-)
-def test_the_defaults_are_those_of_python(command: str, config: Any, elsewhere: set[str]) -> None:
-    known = defaults(command)
-    for field in fields(config):
-        if field.name not in elsewhere:
-            assert field.default is not MISSING
-            assert known[field.name] == field.default, field.name
+CONFIGS: list[tuple[str, Any]] = [
+    ("finetune", FinetuneConfig),
+    ("export", ExportConfig),
+    ("serve", ServeConfig),
+    ("benchmark", BenchmarkConfig),
+    *(("compress", method) for method in METHODS.values()),
+    *(("quantize", scheme) for scheme in SCHEMES.values()),
+]
 
 
-@pytest.mark.parametrize("config", [TheseusConfig, LinearSchedule, KdConfig, PkdConfig])
-def test_the_help_tells_the_defaults_of_each_method(config: Any) -> None:
-    """They are no defaults of the command, for an option of another method is refused."""
-    options = {option.name: option for option in cli.commands["compress"].params if isinstance(option, click.Option)}
-    own = {field.name: field.default for field in fields(config)}
-    for name in own.keys() - {field.name for field in fields(TruncateConfig)} - {"schedule"}:
-        assert defaults("compress")[name] is None
-        shown = f"{own[name]:g}" if isinstance(own[name], float) else own[name]
-        assert f"[default: {shown}" in str(options[name].help), name
-    if config is TheseusConfig:
-        shown = f"[default: theseus {own['learning_rate']:g}, others {TruncateConfig().learning_rate:g}]"
-        assert shown in str(options["learning_rate"].help)
-        shown = f"[default: theseus {own['init_layers']}, others {TruncateConfig().init_layers}]"
-        assert shown in str(options["init_layers"].help)
-    if config is LinearSchedule:
-        assert f"; constant {ConstantSchedule().base_rate:g}]" in str(options["base_rate"].help)
+@pytest.mark.parametrize(("name", "config"), CONFIGS)
+def test_every_setting_has_an_option_and_the_default_of_python(name: str, config: Any) -> None:
+    options = {option.name: option for option in command_named(name).params}
+    for setting in settings_of(config):
+        assert options[setting.name].default is None, "the configuration itself holds the default"
+    assert config_of(config, {}) == config() if name != "benchmark" else True
+
+
+def test_the_help_tells_the_defaults_of_each_method(replank: Replank) -> None:
+    text = " ".join(replank("compress", "--help").out.split())
+    assert f"[default: theseus {TheseusConfig().learning_rate:g}, " in text
+    assert f"kd, pkd: Temperature of the soft labels. [default: {KdConfig().temperature:g}]" in text
+    assert f"constant {ConstantSchedule().base_rate:g}" in text
+
+
+def test_a_value_reaches_its_configuration() -> None:
+    values = {"layers": 2, "schedule": "constant", "base_rate": 0.4, "grouping": None}
+    config = variant_of("method", METHODS, "theseus", values)
+    assert config == TheseusConfig(layers=2, schedule=ConstantSchedule(base_rate=0.4))
 
 
 @pytest.mark.parametrize(
     ("flags", "message", "hint"),
     [
-        ("--method kd --base-rate 0.3", "--base-rate is an option of --method theseus, not of kd", None),
-        ("--temperature 3", "--temperature is an option of --method kd and pkd, not of theseus", None),
-        ("--grouping 2,x", "'2,x' is no list of sizes", "replank compress --help"),
+        ("--method kd --base-rate 0.3", "--base-rate is a setting of --method theseus, not of kd", None),
+        ("--temperature 3", "--temperature is a setting of --method kd and --method pkd, not of theseus", None),
+        ("--grouping 2,x", "'2,x': expected whole numbers with commas between", "replank compress --help"),
         ("--grouping 2,3", "--grouping is 2, 3; expected sizes of 1 or more that add up to 4", None),
         (
             "--layers 3",
@@ -131,21 +112,13 @@ def test_the_help_tells_the_defaults_of_each_method(config: Any) -> None:
 def test_methods_on_the_command_line(
     replank: Replank, predecessor: Path, data: DataConfig, tmp_path: Path, flags: str, message: str, hint: str | None
 ) -> None:
-    given = ("--data", data.data, "--text", "sentence", "--task", "sentiment", *flags.split())
+    given = ("--data", data.data, "--text", "sentence", "--dataset", "sentiment", *flags.split())
     done = replank("compress", predecessor, tmp_path / "out", *given)
     lines = error_lines(done)
     assert done.code == (1 if "nowhere" in flags else 2)
     assert message in lines[0]
     assert hint is None or hint in lines[1]
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("command", ["finetune", "compress", "export", "quantize", "run", "evaluate", "verify"])
-def test_the_data_flags_are_the_data_configuration(command: str) -> None:
-    known = defaults(command)
-    assert {field.name: known[field.name] for field in fields(DataConfig)} == {
-        field.name: field.default for field in fields(DataConfig)
-    }
 
 
 def test_no_arguments_show_the_help(replank: Replank) -> None:

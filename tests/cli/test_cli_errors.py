@@ -26,15 +26,15 @@ from replank.data.examples import DataConfig
         (["inspect", "a", "b"], "Got unexpected extra argument (b)", "replank inspect --help"),
         (["finetune", "a", "b", "--epoch", "1"], "No such option '--epoch'. Did you mean '--epochs'?", None),
         (["finetune", "a", "b", "--epochs", "x"], "Invalid value for '--epochs': 'x' is not a valid float.", None),
-        (["compress", "a", "b", "--layers", "0"], "Invalid value for '--layers': 0 is not in the range x>=1.", None),
+        (["compress", "a", "b", "--layers", "x"], "Invalid value for '--layers': 'x' is not a valid integer.", None),
         (
             ["predict", "a", "--device", "tpu"],
             "'--device': 'tpu' is not one of 'cpu', 'cuda', 'openvino', 'openvino-bf16', 'auto'.",
             None,
         ),
-        (["finetune", "a", "b", "--task", "sst3"], "unknown task 'sst3'", "did you mean --task sst2?"),
+        (["finetune", "a", "b", "--dataset", "sst3"], "unknown data set 'sst3'", "did you mean sst2?"),
         (["finetune", "a", "b", "--text-pair", "x", "--data", "d"], "--text-pair needs --text", None),
-        (["finetune", "ENCODER", "OUT"], "no data given", "--task NAME (GLUE), --task NAME --data FOLDER, or"),
+        (["finetune", "ENCODER", "OUT"], "no data given", "--dataset NAME (GLUE), --data FOLDER, or --train FILE"),
         (["finetune", "ENCODER", "OUT", "DATA", "--epochs", "0"], "--epochs is 0.0; expected more than 0", None),
         (["finetune", "ENCODER", "FULL", "DATA"], "FULL is not empty", "choose another folder, or replace it with"),
         (["finetune", "ENCODER", "ENCODER", "DATA", "--force"], "ENCODER is the model itself", None),
@@ -47,7 +47,7 @@ from replank.data.examples import DataConfig
         (["quantize", "ONNX", "OUT", "--max-drop", "nan"], "--max-drop is nan; expected a fraction", None),
         (["predict", "PAIRS", "one text"], "1 texts for a task of pairs; expected them in twos", None),
         (["evaluate", "ONNX"], "no data given", None),
-        (["export", "PREDECESSOR", "OUT", "--max-length", "9"], "no data given", "--task NAME (GLUE)"),
+        (["export", "PREDECESSOR", "OUT", "--max-length", "9"], "no data given", "--dataset NAME (GLUE)"),
     ],
 )
 def test_usage_errors(

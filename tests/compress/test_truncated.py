@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from replank.models.source import open_source
-from replank.runtime.model import TorchPredictor, load_model
+from replank.runtime.model import load_model
+from replank.runtime.predictors import TorchPredictor
 from replank_compress.layers import layer_stack, set_layer_stack
 from replank_compress.truncated import truncated
 

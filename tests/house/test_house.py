@@ -35,7 +35,7 @@ def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "replank.cli.main",
         "replank_serve",
         "replank_serve.app, replank_serve.server, replank_serve.engine.engine",
-        "replank.benchmark.run",
+        "replank.benchmarking.run",
         "replank.runtime.model",
     ],
 )

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
-from replank.cli.main import cli
+import replank
+from replank.cli.main import cli, command_named
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,8 +23,15 @@ COMMANDS = re.findall(r"^\$ (.+)$", README, flags=re.MULTILINE)
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("replank ")])
 def test_every_command_of_the_readme_is_understood(line: str) -> None:
     name, *arguments = shlex.split(line)[1:]
-    command = cli.commands[name]
+    command = command_named(name)
     assert command.make_context(name, arguments, parent=click.Context(cli)).params
+
+
+def test_the_python_of_the_readme_names_what_exists() -> None:
+    (code,) = re.findall(r"```python\n(.+?)```", README, flags=re.DOTALL)
+    compile(code, "README.md", "exec")
+    for name in set(re.findall(r"replank\.(\w+)", code)):
+        assert name in replank.__all__
 
 
 def test_every_target_of_make_in_the_readme_exists() -> None:

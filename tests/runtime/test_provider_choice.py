@@ -18,7 +18,8 @@ from commands import Replank, error_lines
 from replank.models.artifact import Artifact
 from replank.models.source import Source, open_source
 from replank.runtime import provider_choice, provider_measurement
-from replank.runtime.model import Logits, Model, load_model
+from replank.runtime.model import Model, load_model
+from replank.runtime.predictors import Logits
 from replank.runtime.provider_choice import choose_device
 from replank.runtime.provider_measurement import Measurement, measure_providers
 from replank.runtime.providers import PROVIDERS, Device
@@ -259,7 +260,7 @@ def test_a_torch_model_has_nothing_to_choose(successor: Path) -> None:
 
 
 def test_a_benchmark_runs_wherever_it_can(int8_artifact: Path) -> None:
-    from replank.benchmark.run import BenchmarkConfig, benchmark
+    from replank.benchmarking.run import BenchmarkConfig, benchmark
 
     config = BenchmarkConfig(
         (str(int8_artifact),),
@@ -282,7 +283,7 @@ def test_a_benchmark_runs_wherever_it_can(int8_artifact: Path) -> None:
 
 @pytest.mark.parametrize("devices", [("auto", "cpu"), ("cpu", "cpu"), ()])
 def test_auto_stands_alone_and_each_device_once(devices: tuple[Any, ...], replank: Replank) -> None:
-    from replank.benchmark.run import BenchmarkConfig
+    from replank.benchmarking.run import BenchmarkConfig
 
     with pytest.raises(FieldError, match=r"`devices` is .*; expected devices, each once, or auto alone"):
         BenchmarkConfig(("a",), devices=devices)

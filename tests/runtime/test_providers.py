@@ -236,7 +236,7 @@ def test_openvino_verifies_against_torch_under_any_padding(
 
 @needs_openvino
 def test_a_benchmark_has_each_provider_beside_the_others(onnx_artifact: Path, tmp_path: Path) -> None:
-    from replank.benchmark.run import BenchmarkConfig, benchmark
+    from replank.benchmarking.run import BenchmarkConfig, benchmark
 
     shutil.copytree(onnx_artifact, tmp_path / "fp32")
     shape = {"batch_sizes": (1,), "lengths": (8,), "rounds": 1, "min_seconds": 0.0, "max_seconds": 0.0, "threads": 1}

@@ -13,9 +13,9 @@ from transformers import AutoModel
 from app_client import assert_error, post, with_app
 from replank.models.source import open_source
 from replank.runtime.model import Model, load_model
+from replank.runtime.pooling import pool
 from replank_export.convert import ExportConfig, export
 from replank_serve.engine.engine import Engine
-from replank_serve.routes.pooling import pool
 
 TEXTS = ["a good film", "it is a very dull plot with music"]
 

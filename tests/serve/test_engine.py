@@ -19,7 +19,7 @@ from held_model import (
     until_waiting,
     warm_engine,
 )
-from replank.runtime.model import Logits
+from replank.runtime.predictors import Logits
 from replank.system.errors import NotReadyError, OverloadedError, UsageError
 from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch

@@ -20,7 +20,7 @@ from held_model import (
     warm_engine,
     word_tokenizer,
 )
-from replank.runtime.model import Logits
+from replank.runtime.predictors import Logits
 from replank.system.errors import NotReadyError, ReplankError
 from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder, Tokens

@@ -14,7 +14,8 @@ import pytest
 
 from loadtest_stand_in import INFO, measured, stand_in
 from replank.system.errors import QualityGateError, UsageError
-from replank_serve.loadtest.run import LoadtestConfig, highest_rate, loadtest
+from replank_serve.loadtest.config import LoadtestConfig
+from replank_serve.loadtest.run import highest_rate, loadtest
 from replank_serve.loadtest.table import chart, render
 from svg_document import SvgDocument
 

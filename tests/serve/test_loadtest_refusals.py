@@ -12,7 +12,8 @@ import pytest
 from commands import Replank, error_lines
 from loadtest_stand_in import measured, stand_in
 from replank.system.errors import QualityGateError, ReplankError
-from replank_serve.loadtest.run import LoadtestConfig, loadtest
+from replank_serve.loadtest.config import LoadtestConfig
+from replank_serve.loadtest.run import loadtest
 
 
 def test_a_limit_that_no_rate_holds_names_the_nearest_miss() -> None:

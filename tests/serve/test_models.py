@@ -14,10 +14,12 @@ import pytest
 
 from app_client import CONFIG, JSON, assert_error, expected, post, with_app
 from replank.models.source import open_source
-from replank.runtime.model import Logits, Model, load_model
+from replank.runtime.model import Model, load_model
+from replank.runtime.predictors import Logits
 from replank.system.errors import ModelError, NotReadyError, UsageError
 from replank.text.padding import Batch
 from replank_serve.engine.engine import Engine
+from replank_serve.engine.limits import EngineLimits
 from replank_serve.models.loaded_model import name_for
 from replank_serve.models.registry import Models
 
@@ -39,7 +41,7 @@ def constant(model: Model, positive: float) -> Model:
 
 
 def new_engine(_: str, model: Model) -> Engine:
-    return Engine(model, max_batch=4, max_batch_tokens=512, max_queue_tokens=512)
+    return Engine(model, EngineLimits(max_batch=4, max_batch_tokens=512, max_queue_tokens=512))
 
 
 def test_a_request_names_its_model_and_the_first_answers_else(model: Model, pair_model: Model) -> None:

@@ -47,7 +47,7 @@ def test_cuda_that_is_not_there_is_refused_at_start(onnx_artifact: Path) -> None
 
 def test_serving_imports_neither_torch_nor_transformers() -> None:
     code = (
-        "import sys, replank_serve.app, replank_serve.server, replank.benchmark.run, replank.benchmark.worker; "
+        "import sys, replank_serve.app, replank_serve.server, replank.benchmarking.run, replank.benchmarking.worker; "
         "print({'torch', 'transformers', 'compress', 'export'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

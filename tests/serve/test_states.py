@@ -11,7 +11,8 @@ import pytest
 
 from app_client import CONFIG, JSON, assert_error, post, until, with_app
 from held_model import Held
-from replank.runtime.model import Logits, Model
+from replank.runtime.model import Model
+from replank.runtime.predictors import Logits
 from replank.text.padding import Batch
 from replank_serve.engine.engine import Engine
 

@@ -16,13 +16,12 @@ from app_client import CONFIG, assert_error, post, with_app
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.runtime.model import Model, load_model
-from replank.runtime.postprocess import word_scores
+from replank.runtime.tagging import tag_text
 from replank.text.tokenization import Tokens
 from replank_compress.finetune import finetune
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig, export
 from replank_serve.engine.engine import Engine
-from replank_serve.routes.tagging import tag
 from tiny import BAD, FILLER, GOOD
 
 
@@ -54,12 +53,12 @@ def test_words_are_answered_as_predict_does_and_lie_where_it_says(tagger: Model)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         response = await post(http, {"inputs": texts}, "/ner")
-        expected = word_scores(tagger, texts)
-        for text, answer, words in zip(texts, response.json(), expected, strict=True):
-            assert [word["text"] for word in answer["words"]] == [word for word, _ in words]
-            assert [text[word["start"] : word["end"]] for word in answer["words"]] == [word for word, _ in words]
-            assert [word["label"] for word in answer["words"]] == [score and score.label for _, score in words]
-            scores = [score and pytest.approx(score.score, abs=1e-5) for _, score in words]
+        for text, answer, expected in zip(texts, response.json(), tagger.tag(texts), strict=True):
+            words = expected.words
+            assert [word["text"] for word in answer["words"]] == [word.text for word in words] == text.split()
+            assert [text[word["start"] : word["end"]] for word in answer["words"]] == text.split()
+            assert [word["label"] for word in answer["words"]] == [word.label for word in words]
+            scores = [word.score and pytest.approx(word.score, abs=1e-5) for word in words]
             assert [word["score"] for word in answer["words"]] == scores
         # Beyond the length that the model reads.
         assert response.json()[3]["words"][-1]["label"] is None
@@ -84,34 +83,35 @@ def test_labels_make_entities(tagger: Model, labels: str, entities: list[tuple[s
     task = replace(tagger.task, labels=names)
     logits = np.array([[5.0 * (name == label) for name in names] for label in labels.split()], dtype=np.float32)
     logits[2, names.index(labels.split()[2])] = 4
-    found = tag(task, "a b c d e", Tokens([1] * 5, [0] * 5, (0, 1, 2, 3, 4)), logits)
-    assert [(entity["label"], entity["text"]) for entity in found["entities"]] == entities
-    assert all("a b c d e"[entity["start"] : entity["end"]] == entity["text"] for entity in found["entities"])
+    found = tag_text(task, "a b c d e", Tokens([1] * 5, [0] * 5, (0, 1, 2, 3, 4)), logits)
+    assert [(entity.label, entity.text) for entity in found.entities] == entities
+    assert all("a b c d e"[entity.start : entity.end] == entity.text for entity in found.entities)
     # An entity is as sure as its least sure word.
-    with_third = next((entity for entity in found["entities"] if "c" in entity["text"]), None)
+    with_third = next((entity for entity in found.entities if "c" in entity.text), None)
     if with_third:
-        assert with_third["score"] == found["words"][2]["score"] < found["words"][1]["score"]
+        assert with_third.score == found.words[2].score
+        assert with_third.score < (found.words[1].score or 0)
 
 
 def test_labels_that_are_no_entities_are_answered_by_word(tagger: Model) -> None:
     task = replace(tagger.task, labels=("NOUN", "VERB"))
-    found = tag(task, "dogs bark", Tokens([1, 2], [0, 0], (0, 1)), np.array([[2, 0], [0, 2]], dtype=np.float32))
-    assert [word["label"] for word in found["words"]] == ["NOUN", "VERB"]
-    assert found["entities"] == []
+    found = tag_text(task, "dogs bark", Tokens([1, 2], [0, 0], (0, 1)), np.array([[2, 0], [0, 2]], dtype=np.float32))
+    assert [word.label for word in found.words] == ["NOUN", "VERB"]
+    assert found.entities == []
 
 
 def test_a_model_is_asked_what_it_answers(model: Model, tagger: Model) -> None:
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         text: dict[str, Any] = {"inputs": "a"}
         wrong = await post(http, text | {"model": "words"})
-        assert_error(wrong, 422, "validation", "the model words answers each token; POST /ner asks it")
+        assert_error(wrong, 422, "validation", "the model words labels each word; POST /ner asks it")
         assert_error(
             await post(http, text, "/ner"), 422, "validation", "the model texts labels whole texts; POST /predict"
         )
         assert (await post(http, text | {"model": "words"}, "/ner")).status_code == 200
         tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}
         infer = await post(http, {"inputs": [tensor]}, "/v2/models/words/infer")
-        assert_error(infer, 422, "validation", "POST /ner or /embed asks it")
+        assert_error(infer, 422, "validation", "labels each word; POST /ner asks it")
         info = (await http.get("/info?model=words")).json()
         assert info["task"]["kind"] == "token-classification"
 

@@ -15,12 +15,14 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from replank.models.source import Source
-from replank.runtime.model import Logits, Model
+from replank.runtime.model import Model
+from replank.runtime.predictors import Logits
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder
 from replank_serve.engine.engine import Engine
+from replank_serve.engine.limits import EngineLimits
 
 WORDS = {"[PAD]": 0, "a": 1, "b": 2, "bomb": 3, "poison": 4, "nan": 5}
 
@@ -76,8 +78,8 @@ def fake_model(predictor: FakePredictor) -> Model:
 
 
 def make_engine(predictor: FakePredictor, model: Model | None = None, **settings: Any) -> Engine:
-    limits = {"max_batch": 4, "max_batch_tokens": 32, "max_queue_tokens": 100}
-    return Engine(model or fake_model(predictor), **limits | settings)
+    limits = {"max_batch": 4, "max_batch_tokens": 32, "max_queue_tokens": 100} | settings
+    return Engine(model or fake_model(predictor), EngineLimits(**limits))
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from replank_serve.loadtest.run import LoadtestConfig, loadtest
+from replank_serve.loadtest.config import LoadtestConfig
+from replank_serve.loadtest.run import loadtest
 
 INFO = {
     "model": "stand-in",

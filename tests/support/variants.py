@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from replank.benchmark.config import Variant
+from replank.benchmarking.config import Variant
 
 
 def variant(folder: Path) -> Variant:

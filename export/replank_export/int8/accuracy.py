@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from replank.data.examples import Examples
-from replank.runtime.model import Logits, Model, OnnxPredictor
+from replank.runtime.model import Model
+from replank.runtime.predictors import Logits, OnnxPredictor
 from replank.runtime.session import open_session
 from replank.system.errors import QualityGateError
 from replank.system.progress import progress

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from replank.data.examples import Examples
-from replank.runtime.model import Logits, Model
+from replank.runtime.model import Model
+from replank.runtime.predictors import Logits
 from replank.system.errors import QualityGateError
 from replank.tasks.kinds import Kind
 from replank.text.padding import Batch
@@ -19,6 +20,8 @@ from replank_export.verify.padding_cases import Case, hostile_cases
 # fp16. A label can change only where two logits are nearer to each other than twice that.
 TOLERANCES = {"fp32": 1e-4, "fp16": 5e-3}
 _REAL_ROWS, _REAL_BATCH = 64, 8
+# Kinds of padding that are compared, beside real texts.
+CASES = 7
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.tasks.answers import Score, Tensor
-from replank.tasks.kinds.kind import Cell, Kind, look_up, single_value
+from replank.tasks.kinds.kind import Cell, Kind, Route, look_up, single_value
 
 if TYPE_CHECKING:
     from replank.tasks.task import Task
@@ -19,10 +19,10 @@ class Classification(Kind):
     """One label of several, by softmax."""
 
     name = "classification"
-    aliases = ("text-classification",)
+    aliases: ClassVar[tuple[str, ...]] = ("text-classification",)
     head = "SequenceClassification"
     pipeline = "text-classification"
-    route = "/predict"
+    route: ClassVar[Route | None] = "/predict"
     serves = "labels whole texts"
 
     def outputs(self, task: Task) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError
-from replank.tasks.kinds.kind import Cell, Kind
+from replank.tasks.kinds.kind import Cell, Kind, Route
 
 if TYPE_CHECKING:
     from replank.tasks.task import Task
@@ -26,7 +26,7 @@ class FeatureExtraction(Kind):
     is_per_token = True
     has_labels = False
     has_label_names = False
-    route = "/embed"
+    route: ClassVar[Route | None] = "/embed"
     serves = "gives vectors"
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class MaskedLm(Kind):
     """The token behind each mask, of the whole vocabulary."""
 
     name = "masked-lm"
-    aliases = ("fill-mask",)
+    aliases: ClassVar[tuple[str, ...]] = ("fill-mask",)
     head = "MaskedLM"
     pipeline = "fill-mask"
     is_per_token = True

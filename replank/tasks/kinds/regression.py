@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.answers import Score, Tensor
-from replank.tasks.kinds.kind import Cell, Kind, single_value
+from replank.tasks.kinds.kind import Cell, Kind, Route, single_value
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ class Regression(Kind):
     head = "SequenceClassification"
     pipeline = "text-classification"
     has_label_names = False
-    route = "/predict"
+    route: ClassVar[Route | None] = "/predict"
     serves = "gives numbers"
 
     def fits(self, config: Mapping[str, Any]) -> bool:

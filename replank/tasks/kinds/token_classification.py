@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from replank.system.errors import DataError
 from replank.tasks.answers import Score
 from replank.tasks.kinds.classification import named_labels, softmax_scores
-from replank.tasks.kinds.kind import IGNORED, Cell, Kind, look_up
+from replank.tasks.kinds.kind import IGNORED, Cell, Kind, Route, look_up
 from replank.text.words import words_of
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class TokenClassification(Kind):
     is_per_token = True
     is_per_word = True
     takes_pairs = False
-    label_columns = ("ner_tags", "tags", "labels", "label")
-    route = "/ner"
+    label_columns: ClassVar[tuple[str, ...]] = ("ner_tags", "tags", "labels", "label")
+    route: ClassVar[Route | None] = "/ner"
     serves = "labels each word"
 
     def outputs(self, task: Task) -> int:

@@ -26,6 +26,7 @@ from replank_serve.engine.batching import BatchLimits, BatchQueue, Item
 from replank_serve.engine.inference import BatchRecord as BatchRecord
 from replank_serve.engine.inference import Inference as Inference
 from replank_serve.engine.inference import Ticket
+from replank_serve.engine.limits import EngineLimits
 from replank_serve.engine.request_id import REQUEST_ID
 from replank_serve.engine.tokenizing import Tokenizing
 from replank_serve.engine.worker import Died, Done, Failed, Report, Warm, Worker
@@ -46,24 +47,15 @@ _NOT_READY = {
 class Engine:
     """Runs a model for many clients. All methods belong to the event loop that :meth:`start` was called in.
 
-    :param max_batch: items (texts or pairs) that run together.
-    :param max_batch_tokens: tokens that run together, padding included; a longer item runs alone.
-    :param max_queue_tokens: tokens that may wait, whichever requests they are of.
     :param on_batch: called in the event loop after each batch.
     """
 
     def __init__(
-        self,
-        model: Model,
-        *,
-        max_batch: int,
-        max_batch_tokens: int,
-        max_queue_tokens: int,
-        on_batch: Callable[[BatchRecord], None] | None = None,
+        self, model: Model, limits: EngineLimits, on_batch: Callable[[BatchRecord], None] | None = None
     ) -> None:
         self._model = model
-        self._limits = BatchLimits(max_batch, max_batch_tokens)
-        self._admission = Admission(max_queue_tokens)
+        self._limits = BatchLimits(limits.max_batch, limits.max_batch_tokens)
+        self._admission = Admission(limits.max_queue_tokens)
         self._on_batch = on_batch
         self._queue: BatchQueue[Ticket] = BatchQueue(self._limits)
         self._tokenizing = Tokenizing(model)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from replank.runtime.model import Logits
+from replank.runtime.predictors import Logits
 from replank.system.errors import ReplankError
 from replank.text.tokenization import Tokens
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from replank.runtime.model import Logits, Model
+from replank.runtime.model import Model
+from replank.runtime.predictors import Logits
 from replank.text.tokenization import Tokens
 from replank_serve.engine.batching import BatchLimits, BatchQueue, Item
 from replank_serve.engine.inference import Ticket

@@ -10,12 +10,12 @@ import math
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from replank.system.environment import machine, versions
 from replank.system.errors import QualityGateError, ReplankError, UsageError
 from replank.system.progress import Advance
+from replank_serve.loadtest.config import LoadtestConfig
 from replank_serve.loadtest.mlperf import Run, Scenario
 from replank_serve.loadtest.process import LoadProcess
 from replank_serve.loadtest.target import Texts
@@ -32,38 +32,6 @@ _CEILING = 1.5
 # Short, middling and long, as requests are; a server is no faster than on the lengths that it gets.
 _WORD_COUNTS = (5, 18, 50)
 _WORDS = ("the", "film", "that", "we", "saw", "was", "long", "and", "warm", "but", "its", "plot", "had", "little")
-
-
-@dataclass(frozen=True)
-class LoadtestConfig:
-    """What is tested, and how hard.
-
-    :param target: the URL of a server; or a folder or a name on the hub, whose model an engine in a process of ours
-        runs.
-    :param limit_ms: what the 99th percentile of latencies may be, in milliseconds.
-    :param seconds: least time of each run; there are about a dozen.
-    :param texts: what is asked, in random order: tuples of one text, or of two where pairs are compared; ``None``
-        makes texts of 5, 18 and 50 words.
-    :param device: where a model runs; a server chose for itself.
-    :param threads: threads of one operator of a model.
-    :param seed: of arrivals and of the order of texts.
-    :raises UsageError: a value out of range.
-    """
-
-    target: str
-    limit_ms: float
-    seconds: float = 10.0
-    texts: tuple[tuple[str, ...], ...] | None = None
-    device: str = "cpu"
-    threads: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value in (("limit", self.limit_ms), ("seconds", self.seconds)):
-            if not 0 < value < math.inf:
-                raise UsageError(f"--{name} {value}: expected more than 0")
-        if self.texts is not None and not self.texts:
-            raise UsageError("there is no text to ask")
 
 
 def loadtest(

@@ -17,12 +17,14 @@ from replank.models.source import open_source
 from replank.runtime.model import load_model, require_whole_texts
 from replank.system.errors import ReplankError, UsageError
 from replank_serve.engine.engine import Engine
-from replank_serve.http.config import ServeConfig
+from replank_serve.engine.limits import EngineLimits
 
 Texts = Sequence[tuple[str, ...]]
 # A server's own deadline, 30 s unless told otherwise, comes first: what is silent for longer hangs.
 _SILENCE_SECONDS = 60.0
 _CONNECTIONS = 128
+# Texts of one request to an engine, as many as a server takes by default.
+_REQUEST_TEXTS = 32
 
 
 class RefusedError(ReplankError):
@@ -70,10 +72,10 @@ class EngineTarget(Target):
     def __init__(self, name: str, device: Any, threads: int | None) -> None:
         source = open_source(name)
         require_whole_texts(source, "loadtest")
-        model, limits = load_model(source, device=device, threads=threads), ServeConfig()
+        model, limits = load_model(source, device=device, threads=threads), EngineLimits()
         self.width = 2 if model.task.is_pair else 1
-        self.request_texts = limits.max_texts
-        self.in_flight = _requests_at_once(limits.max_queue_tokens, limits.max_texts * model.text_encoder.max_length)
+        self.request_texts = _REQUEST_TEXTS
+        self.in_flight = _requests_at_once(limits.max_queue_tokens, _REQUEST_TEXTS * model.text_encoder.max_length)
         self.facts = {
             "kind": "engine",
             "model": source.as_parent()["name"],
@@ -81,12 +83,7 @@ class EngineTarget(Target):
             "layers": source.layers,
             "device": model.device,
         }
-        self._engine = Engine(
-            model,
-            max_batch=limits.max_batch,
-            max_batch_tokens=limits.max_batch_tokens,
-            max_queue_tokens=limits.max_queue_tokens,
-        )
+        self._engine = Engine(model, limits)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="replank-engine", daemon=True).start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 
+from replank.runtime.pooling import pool
+from replank.runtime.tagging import tag_text
 from replank.system.errors import UsageError
 from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
@@ -16,7 +18,6 @@ from replank.text.words import join_words
 from replank_serve.engine.inference import Inference
 from replank_serve.models.loaded_model import Served
 from replank_serve.routes.hosting import Hosting, answer, described_body, post
-from replank_serve.routes.pooling import pool
 from replank_serve.routes.request_parsing import (
     Texts,
     as_texts,
@@ -26,7 +27,6 @@ from replank_serve.routes.request_parsing import (
     require_few,
 )
 from replank_serve.routes.schema import EmbedRequest, PredictRequest, ScoreBody, TaggedBody, TextsRequest, TokenBody
-from replank_serve.routes.tagging import tag
 
 _TIMES = (
     "The headers x-tokenization-time, x-queue-time and x-inference-time (milliseconds), x-batch-size and "
@@ -79,7 +79,7 @@ def _add_ner(app: FastAPI, hosting: Hosting) -> None:
     async def ner(request: Request) -> Response:
         asked = await _ask(hosting, request, TextsRequest, "/ner")
         found = zip(asked.texts.first, asked.inference.tokens, asked.inference.rows, strict=True)
-        tagged = [tag(asked.served.model.task, text, tokens, logits) for text, tokens, logits in found]
+        tagged = [tag_text(asked.served.model.task, text, tokens, logits) for text, tokens, logits in found]
         return answer(tagged if asked.many else tagged[0], asked.served, asked.inference)
 
 

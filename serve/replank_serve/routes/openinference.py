@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from replank.runtime.model import Logits
+from replank.runtime.predictors import Logits
 from replank.system.errors import NotReadyError, UsageError
 from replank.system.extras import installed_version
 from replank.tasks.task import Task

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from replank.runtime.pooling import Pooling
 from replank.runtime.providers import Device
 from replank.text.unicode import without_lone_surrogates
-from replank_serve.routes.pooling import Pooling
 
 
 def _without_lone_surrogates(value: object) -> object:

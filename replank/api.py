@@ -1,0 +1,478 @@
+"""The Python interface: one function for each command. A stage is imported when its function is called.
+
+The examples take models from folders named encoder, predecessor, successor, onnx and int8, and ``data`` from
+
+    data = replank.Data(dataset="sst2")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from replank.data.examples import DataConfig
+from replank.models.artifact import Artifact
+from replank.models.source import Source, open_source
+from replank.runtime.model import Model, load_model, require_served, require_whole_texts
+from replank.runtime.provider_choice import Auto
+from replank.runtime.providers import Device
+from replank.system.errors import QualityGateError, UsageError
+from replank.system.progress import progress
+from replank.tasks.glue import GLUE
+
+if TYPE_CHECKING:
+    from replank.batch.job import BatchConfig
+    from replank.batch.run import Runner
+    from replank.batch.run import Summary as BatchSummary
+    from replank.benchmarking.config import BenchmarkConfig
+    from replank.benchmarking.result import Benchmark
+    from replank.benchmarking.summary import Summary
+    from replank.chain.budget import Budget
+    from replank.chain.plan import RunConfig
+    from replank.chain.search_plan import SearchConfig
+    from replank.chain.search_result import SearchResult
+    from replank.runtime.doctor import Check
+    from replank_compress.methods.config import SuccessorConfig
+    from replank_compress.training.config import FinetuneConfig
+    from replank_export.convert import ExportConfig
+    from replank_export.int8.config import Int8Config
+    from replank_export.triton import TritonConfig
+    from replank_export.verify.compare import Verification
+    from replank_serve.http.config import ServeConfig
+    from replank_serve.loadtest.config import LoadtestConfig
+
+# A model folder, a hub name, or an artifact that a stage returned.
+ModelLike = str | Path | Artifact
+
+
+def load(model: ModelLike, *, device: Device | Auto = "auto", threads: int | None = None) -> Model:
+    """Load a model, to call ``predict``, ``tag`` or ``embed`` by its kind of task.
+
+    >>> model = replank.load("int8")
+    >>> model.predict(["a warm and lovely film"])[0].label
+    'positive'
+
+    :param model: a folder (ONNX or torch), a hub name, or an artifact.
+    :param device: an execution provider; ``auto``: of those that run here, the fastest that gives the same answers,
+        measured once and kept in the artifact.
+    :param threads: threads of one operator; all available cores by default.
+    :raises ModelError: the folder holds no model that can be loaded.
+    :raises ArtifactError: a damaged artifact.
+    :raises ProviderError: the device cannot run it; nothing runs elsewhere in silence.
+    """
+    return load_model(_source(model), device=device, threads=threads)
+
+
+def finetune(
+    encoder: ModelLike,
+    out: str | Path,
+    config: FinetuneConfig | None = None,
+    *,
+    data: DataConfig,
+    force: bool = False,
+) -> Artifact:
+    """Fine-tune an encoder on a task.
+
+    >>> predecessor = replank.finetune("encoder", "out", replank.Finetune(epochs=2), data=data)
+
+    :param encoder: with or without a head; a head of another size gives way to a new one.
+    :param out: the new artifact's folder. Called again after an interruption, training resumes.
+    :param force: replace an artifact that lies there.
+    :raises ReplankError: nothing was written, and what was there is as it was.
+    """
+    from replank_compress.finetune import finetune as stage
+    from replank_compress.training.config import FinetuneConfig
+
+    return stage(_source(encoder), Path(out), config or FinetuneConfig(), data, force=force)
+
+
+def compress(
+    predecessor: ModelLike,
+    out: str | Path,
+    config: SuccessorConfig | None = None,
+    *,
+    data: DataConfig | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Make a successor of fewer layers.
+
+    >>> successor = replank.compress("predecessor", "out", replank.Theseus(layers=2, epochs=2), data=data)
+
+    :param predecessor: a fine-tuned model.
+    :param data: of a model that was made for a GLUE data set, that data set by default.
+    :param config: its type is the method: ``Theseus`` (the default, half the layers), ``Truncate``, ``Kd``, ``Pkd``.
+    :param out: the new artifact's folder. Called again after an interruption, training resumes.
+    :param force: replace an artifact that lies there.
+    :raises ReplankError: nothing was written, and what was there is as it was.
+    """
+    from replank_compress.methods.theseus import TheseusConfig
+    from replank_compress.successor import compress as stage
+
+    source = _source(predecessor)
+    return stage(source, Path(out), config or TheseusConfig(), data or _own_data(source), force=force)
+
+
+def export(
+    model: ModelLike,
+    out: str | Path,
+    config: ExportConfig | None = None,
+    *,
+    data: DataConfig | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Export a torch model to a fused ONNX graph, compared with torch under every kind of padding.
+
+    >>> onnx = replank.export("successor", "out", data=data)
+
+    :param data: real texts to compare on and to measure the quality on; without it, random tokens are compared.
+    :raises QualityGateError: the graph gives other numbers than torch.
+    :raises ModelError: no exporter writes a completely fused graph of it.
+    """
+    from replank_export.convert import ExportConfig
+    from replank_export.convert import export as stage
+
+    return stage(_source(model), Path(out), config or ExportConfig(), data, force=force)
+
+
+def quantize(
+    model: ModelLike,
+    out: str | Path,
+    config: Int8Config | None = None,
+    *,
+    data: DataConfig | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Quantize an ONNX model to INT8, and measure what that costs and brings.
+
+    >>> int8 = replank.quantize("onnx", "out", replank.DynamicInt8(max_drop=0.1, allow_slower=True), data=data)
+
+    :param config: its type is the scheme: ``DynamicInt8`` (the default) or ``StaticInt8``.
+    :param data: the task's data; without it the quality is not known. Static scales need it.
+    :raises QualityGateError: the quality falls by more than ``max_drop``, or INT8 is not faster here.
+    """
+    from replank_export.int8 import DynamicInt8
+    from replank_export.quantize import quantize as stage
+
+    return stage(_source(model), Path(out), config or DynamicInt8(), data, force=force)
+
+
+def evaluate(
+    model: ModelLike,
+    *,
+    data: DataConfig | None = None,
+    split: str = "dev",
+    device: Device | Auto = "cpu",
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Score a model on one split of a task's data.
+
+    >>> replank.evaluate("int8", data=data)["metrics"]["accuracy"] > 0.9
+    True
+
+    :param data: of a model that was made for a GLUE data set, that data set by default.
+    :returns: ``split``, ``rows``, ``data`` (a digest of the examples) and ``metrics``, as fractions.
+    :raises DataError: the data is not of the model's task, or the split has no labels.
+    """
+    from replank.runtime.evaluate import evaluate as score_model
+    from replank.runtime.evaluate import require_same_task
+    from replank.runtime.torch_model import require_head
+
+    source = _source(model)
+    dataset = (data or _own_data(source)).load(source.task)
+    require_head(source, dataset.task.kind)
+    require_same_task(source.name, source.task, dataset)
+    loaded = load_model(source, task=dataset.task, device=device, threads=threads)
+    with progress(f"evaluate on {split}", len(dataset.split(split))) as advance:
+        return score_model(loaded, dataset, split, progress=advance)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate beside its reference.
+
+    :param verification: differences of logits, case by case.
+    :param arithmetic: that the candidate computes in.
+    :param qualities: of reference and candidate on the same rows; ``None`` where a tolerance on logits judges, or
+        where no data was given.
+    :param headline: the task's first metric.
+    """
+
+    verification: Verification
+    arithmetic: str
+    qualities: tuple[dict[str, Any], dict[str, Any]] | None
+    headline: str | None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there was something to judge the candidate by."""
+        return self.verification.tolerance is not None or self.qualities is not None
+
+    def require(self, max_drop: float = 0.005) -> None:
+        """Refuse a candidate outside the tolerance.
+
+        :param max_drop: the loss of the headline metric that is allowed where it judges.
+        :raises QualityGateError: with the worst case, or the loss.
+        """
+        self.verification.require()
+        if self.qualities is None or self.headline is None:
+            return
+        before, after = (quality["metrics"][self.headline] for quality in self.qualities)
+        if before - after > max_drop:
+            raise QualityGateError(
+                f"{self.headline} falls by {100 * (before - after):.2f} points, from {before:.4f} to {after:.4f}; "
+                f"`max_drop` allows {100 * max_drop:g}"
+            )
+
+
+def verify(
+    reference: ModelLike,
+    candidate: ModelLike,
+    *,
+    data: DataConfig | None = None,
+    device: Device | Auto = "cpu",
+    threads: int | None = None,
+) -> Comparison:
+    """Compare two models' logits under right, left and both-sided padding, holes and extreme lengths.
+
+    >>> replank.verify("successor", "onnx").require()
+
+    :param data: real texts to compare too; INT8 and bf16 are judged by its metric, not by a tolerance on logits.
+    :param device: of the candidate; the reference runs on the CPU.
+    :raises UsageError: the models answer different tasks.
+    """
+    from replank.runtime.evaluate import evaluate as score_model
+    from replank.runtime.evaluate import require_same_task
+    from replank_export.verify.compare import CASES
+    from replank_export.verify.compare import verify as compare
+
+    ours, theirs = _source(reference), _source(candidate)
+    dataset = data.load(ours.task) if data else None
+    task = dataset.task if dataset else ours.task
+    kinds = [(source.task.kind, source.task.outputs) for source in (ours, theirs)]
+    if kinds[0] != kinds[1]:
+        one, other = (f"{outputs or 'any number of'} outputs ({kind})" for kind, outputs in kinds)
+        raise UsageError(f"{ours.name} gives {one} and {theirs.name} {other}", hint="compare models of the same task")
+    if dataset:
+        require_same_task(ours.name, ours.task, dataset)
+    first = load_model(ours, task=task, threads=threads)
+    second = load_model(theirs, task=task, device=device, threads=threads)
+    texts = dataset.split(dataset.held_out) if dataset else None
+    with progress("verify", CASES + (texts is not None)) as advance:
+        found = compare(first, second, precision=second.arithmetic, examples=texts, progress=advance)
+    qualities = None
+    if dataset and found.tolerance is None:
+        split = dataset.held_out
+        with progress(f"evaluate on {split}", 2 * len(dataset.split(split))) as advance:
+            qualities = (
+                score_model(first, dataset, split, progress=advance),
+                score_model(second, dataset, split, progress=advance),
+            )
+    return Comparison(found, second.arithmetic, qualities, dataset.task.headline if dataset else None)
+
+
+def benchmark(config: BenchmarkConfig) -> Benchmark:
+    """Measure latency and throughput of models side by side, each in a fresh process, in turn.
+
+    >>> result = replank.benchmark(replank.BenchmarkConfig(("onnx", "int8"), lengths=(16,), rounds=2, max_seconds=0))
+    >>> [cell.model for cell in result.cells]
+    ['onnx', 'onnx', 'int8', 'int8']
+
+    :raises UsageError: a length above a model's limit.
+    :raises ReplankError: a model cannot be loaded or run.
+    """
+    from replank.benchmarking.run import benchmark as measure
+
+    with progress("benchmark", config.units) as advance:
+        return measure(config, advance)
+
+
+def run(
+    encoder: ModelLike, out: str | Path, config: RunConfig | None = None, *, data: DataConfig | None = None
+) -> Summary:
+    """The whole chain: encoder to predecessor, successor, ONNX and INT8, and a comparison of them.
+
+    >>> summary = replank.run("encoder", "out", replank.Run(layers=2), data=data)
+
+    :param encoder: a model that is fine-tuned already is its own predecessor.
+    :param out: gets a folder for each stage, ``summary.json`` and a report; finished stages are kept as they are.
+    :param data: of a model that was made for a GLUE data set, that data set by default.
+    """
+    from replank.chain.pipeline import run as chain
+    from replank.chain.plan import RunConfig
+
+    source = _source(encoder)
+    return chain(source, Path(out), (config or RunConfig()).plan(), data or _own_data(source))
+
+
+def quickstart(out: str | Path = "demo") -> Summary:
+    """The whole chain on a real encoder and real texts from packages, offline, in minutes.
+
+    :raises MissingExtraError: the ``demo`` extra is not installed.
+    """
+    from replank.chain.pipeline import quickstart as chain
+
+    return chain(Path(out))
+
+
+def search(
+    predecessor: ModelLike,
+    out: str | Path,
+    budget: Budget,
+    config: SearchConfig | None = None,
+    *,
+    data: DataConfig | None = None,
+) -> SearchResult:
+    """Find the model of the best quality within a budget, among depths and precisions of a predecessor.
+
+    >>> found = replank.search("predecessor", "out", replank.Budget(max_latency_ms=5, min_retention=0.98), data=data)
+
+    :param out: gets ``search.json`` and the artifact ``winner``.
+    :param data: of a model that was made for a GLUE data set, that data set by default.
+    :returns: the candidates, with what is known of each and why it has not won.
+    :raises QualityGateError: no candidate meets the budget.
+    """
+    from replank.chain.search import search as find
+    from replank.chain.search_plan import SearchConfig
+
+    source = _source(predecessor)
+    return find(source, Path(out), (config or SearchConfig()).plan(), budget, data or _own_data(source))
+
+
+def predict_file(
+    model: ModelLike,
+    file: str | Path,
+    out: str | Path,
+    config: BatchConfig | None = None,
+    *,
+    runner: Runner | None = None,
+    force: bool = False,
+) -> BatchSummary:
+    """Answer every row of a file (.csv, .tsv, .jsonl, .parquet) into another, in the same order, resumable.
+
+    >>> replank.predict_file("int8", "texts.jsonl", "answers.csv").rows
+    1
+
+    :param runner: the place that it runs in; this process, on the CPU, by default.
+    :raises DataError: the file cannot be read as texts; nothing was answered.
+    """
+    from replank.batch.run import predict_file as answer_file
+
+    source = _source(model)
+    require_whole_texts(source, "predict_file")
+    return answer_file(source, Path(file).resolve(), Path(out), config, runner, force=force)
+
+
+def serve(
+    models: ModelLike | Mapping[str, ModelLike],
+    config: ServeConfig | None = None,
+    *,
+    device: Device | Auto = "cpu",
+    threads: int | None = None,
+) -> None:
+    """Serve models over HTTP until SIGTERM or SIGINT.
+
+    >>> replank.serve({"old": "onnx", "new": "int8"}, replank.Serve(port=9000))
+
+    :param models: by name, the first answers where a request names none; or just one.
+    :raises ReplankError: the address is taken, or a model fails in its warm-up.
+    """
+    from replank_serve.http.config import ServeConfig
+    from replank_serve.server import run_server
+
+    named = models if isinstance(models, Mapping) else {_name(models): models}
+    loaded = {name: load_served(model, device, threads) for name, model in named.items()}
+    run_server(loaded, config or ServeConfig())
+
+
+def load_served(model: ModelLike, device: Device | Auto, threads: int | None) -> Model:
+    """A loaded model that a route of the server answers.
+
+    :raises ModelError: no route answers its kind of task.
+    """
+    source = _source(model)
+    require_served(source)
+    return load_model(source, device=device, threads=threads)
+
+
+def loadtest(config: LoadtestConfig, out: str | Path = "loadtest", *, force: bool = False) -> dict[str, Any]:
+    """Find the highest rate at which 99 of 100 requests are answered within a limit, by MLPerf's rules.
+
+    >>> replank.loadtest(replank.Loadtest("http://localhost:8080", limit_ms=50))["server"]["rate"]
+    310.5
+
+    :param out: gets ``loadtest.json``, after each run, and ``loadtest.svg``.
+    :raises QualityGateError: no rate holds the limit.
+    """
+    from replank_serve.loadtest.files import loadtest_into
+
+    return loadtest_into(config, Path(out), force=force)
+
+
+def report(out: str | Path, benchmark: str | Path | None = None) -> Path:
+    """Write ``report.html`` and ``report.md`` about the artifacts in a folder that :func:`run` filled.
+
+    :param benchmark: a benchmark's JSON; ``benchmark.json`` in ``out`` by default, if there is one.
+    :returns: the page.
+    """
+    from replank.reporting.write import write_report
+
+    return write_report(Path(out), None if benchmark is None else Path(benchmark))
+
+
+def push_to_hub(model: ModelLike, name: str, *, private: bool = False, revision: str | None = None) -> str:
+    """Upload an artifact with its model card and manifest to the Hugging Face hub, in one commit.
+
+    >>> replank.push_to_hub("int8", "me/my-model", private=True)
+
+    :param name: ``owner/name``.
+    :returns: the address of the commit.
+    :raises HubError: no token, one that may not write there, or no network.
+    """
+    from replank.models.push import push
+
+    folder = model.path if isinstance(model, Artifact) else Path(model)
+    return push(folder, name, private=private, revision=revision)
+
+
+def triton(
+    model: ModelLike, repository: str | Path, config: TritonConfig | None = None, *, force: bool = False
+) -> Path:
+    """Put an ONNX model into a model repository of the Triton Inference Server.
+
+    >>> replank.triton("int8", "repository").name
+    'int8'
+
+    :returns: the model's folder in it.
+    """
+    from replank_export.triton import TritonConfig, write_repository
+
+    return write_repository(_source(model), Path(repository), config or TritonConfig(), force=force)
+
+
+def doctor() -> list[Check]:
+    """Check this machine and its libraries for everything that goes wrong in silence."""
+    from replank.runtime.doctor import doctor as examine
+
+    return examine()
+
+
+def _source(model: ModelLike) -> Source:
+    return open_source(model.path if isinstance(model, Artifact) else model)
+
+
+def _name(model: ModelLike) -> str:
+    from replank_serve.models.loaded_model import name_for
+
+    return name_for(str(model.path if isinstance(model, Artifact) else model))
+
+
+def _own_data(source: Source) -> DataConfig:
+    """The data set that a model was made for, where it goes by a name that everybody knows.
+
+    :raises UsageError: it does not.
+    """
+    if source.artifact and source.task.name in GLUE:
+        return DataConfig(dataset=source.task.name)
+    raise UsageError("no data given", hint="`dataset=NAME` (GLUE), `data=FOLDER`, or `dev=FILE`")

@@ -1,0 +1,124 @@
+"""Benchmarks: latency and throughput side by side, a fresh process per model, measured in turn, all samples kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+from replank.benchmarking.config import BenchmarkConfig as BenchmarkConfig
+from replank.benchmarking.config import Variant, short_names
+from replank.benchmarking.load import OtherLoad
+from replank.benchmarking.process import WorkerProcess
+from replank.benchmarking.result import INTERRUPTED, Benchmark, BenchmarkModel, LoadAverage, Shape, Stopped
+from replank.benchmarking.rounds import KNOWN, Rounds
+from replank.models.provenance import config_json
+from replank.system.environment import machine, versions
+from replank.system.errors import FieldError, MissingExtraError, ProviderError, ReplankError
+
+
+class Progress(Protocol):
+    """Called after each turn, and once for all turns of variants that are left out."""
+
+    def __call__(self, amount: int = 1, note: str = "") -> None:
+        """Report finished turns, and which they are."""
+        ...
+
+
+def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> Benchmark:
+    """Measure all variants.
+
+    An error, or Ctrl-C, after at least one complete round ends it early: the result is of the complete rounds, and its
+    ``stopped`` says why.
+
+    :raises FieldError: a length above a model's limit.
+    :raises ReplankError: a model that cannot be loaded or run, or whose process died, before a round was complete.
+    :raises KeyboardInterrupt: before a round was complete.
+    """
+    load_before, stopped = os.getloadavg(), None
+    with ExitStack() as stack:
+        workers, left_out = _start(config, stack)
+        if progress and left_out:
+            progress(config.rounds * len(config.shapes) * len(left_out), f"{len(left_out)} left out")
+        _require_lengths(config, workers)
+        meter = OtherLoad(worker.process_id for worker in workers.values())
+        variants = list(workers)
+        baseline = next(n for n, variant in enumerate(variants) if config.baseline in (None, variant.name))
+        rounds = Rounds(config, list(workers.values()), baseline)
+        try:
+            _take_turns(rounds, config, variants, progress)
+        except (ReplankError, KeyboardInterrupt) as error:
+            if not rounds.complete:
+                raise
+            stopped = _stopped(error)
+        other_load = None if stopped else meter.cores()
+        models = tuple(_model(variant.name, worker) for variant, worker in workers.items())
+    return Benchmark(
+        config=config_json(config) | {"models": short_names(config.models), "texts": _texts_json(config)},
+        machine=machine(),
+        versions=versions(),
+        load_average=LoadAverage(load_before, os.getloadavg()),
+        other_load=other_load,
+        models=models,
+        left_out=left_out,
+        baseline=variants[baseline].name,
+        cells=rounds.cells([variant.name for variant in variants]),
+        stopped=stopped,
+    )
+
+
+def _start(config: BenchmarkConfig, stack: ExitStack) -> tuple[dict[Variant, WorkerProcess], dict[str, str]]:
+    """A process for each variant, and the reasons for those that ``auto`` left out."""
+    short = dict(zip(config.models, short_names(config.models), strict=True))
+    workers, left_out = {}, {}
+    for variant in config.variants:
+        try:
+            workers[variant] = stack.enter_context(WorkerProcess(variant, config.threads, config.texts))
+        except (ProviderError, MissingExtraError) as error:
+            # If not even the CPU can run it, nothing can; and without a baseline there is no ratio.
+            if not config.is_auto or variant.device == "cpu" or variant.name == config.baseline:
+                raise
+            # As everywhere in the result: no folders of this machine.
+            left_out[variant.name] = error.message.replace(variant.model, short[variant.model])
+    return workers, left_out
+
+
+def _require_lengths(config: BenchmarkConfig, workers: dict[Variant, WorkerProcess]) -> None:
+    """Refuse lengths above a model's limit before anything is measured, not minutes later."""
+    for variant, worker in workers.items():
+        limit = worker.facts.length_limit
+        if not config.texts and max(config.lengths) > limit:
+            raise FieldError("lengths", max(config.lengths), f"at most {limit} tokens for {variant.name}")
+
+
+def _take_turns(rounds: Rounds, config: BenchmarkConfig, variants: list[Variant], progress: Progress | None) -> None:
+    told = False
+    for round_number, shape, index in rounds.turns():
+        rounds.take(round_number, shape, index)
+        if progress and round_number < config.rounds:
+            progress(1, _note(variants[index], round_number, shape, config))
+        elif progress and not told:
+            progress(0, f"more rounds where a ratio is not known to {KNOWN:.0%} yet")
+            told = True
+
+
+def _note(variant: Variant, round_number: int, shape: Shape, config: BenchmarkConfig) -> str:
+    return f"{variant.name}, {shape}, round {round_number + 1}/{config.rounds}"
+
+
+def _stopped(error: ReplankError | KeyboardInterrupt) -> Stopped:
+    if isinstance(error, ReplankError):
+        return Stopped(error.message, error.hint)
+    return Stopped(INTERRUPTED, "the result contains the complete rounds only")
+
+
+def _model(name: str, worker: WorkerProcess) -> BenchmarkModel:
+    return BenchmarkModel(**vars(worker.facts), name=name, peak_memory_bytes=worker.peak_memory_bytes)
+
+
+def _texts_json(config: BenchmarkConfig) -> dict[str, Any] | None:
+    """A digest in place of the texts, which are the user's data."""
+    digest = hashlib.sha256(json.dumps(config.texts).encode()).hexdigest()
+    return {"count": len(config.texts), "sha256": digest} if config.texts else None

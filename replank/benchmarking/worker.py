@@ -1,0 +1,118 @@
+"""The process of one model in a benchmark: loads it, measures on request, answers in JSON lines.
+
+One for each variant, so that no model's memory, threads or allocator influences another's numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TextIO
+
+from replank.benchmarking.messages import Failure, Load, Samples, Turn
+from replank.benchmarking.result import ModelFacts
+from replank.models.encoders import position_limit
+from replank.models.source import Source, open_source
+from replank.runtime.model import Model, load_model
+from replank.runtime.timing import peak_memory, random_batch, text_batches, time_calls
+from replank.runtime.torch_modes import DEFAULT_MODE, in_mode, precision_of
+from replank.system.energy import EnergyMeter
+from replank.system.environment import available_cores
+from replank.system.errors import ReplankError, UsageError
+from replank.system.typed_json import dataclass_from_json
+
+# Enough for a mix of lengths, few enough that each turn measures all.
+_TEXT_BATCHES = 16
+
+
+def main() -> None:
+    """Answer requests from stdin until it ends."""
+    # Ctrl-C reaches the whole process group; the parent decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = _take_stdout()
+    load = dataclass_from_json(Load, json.loads(sys.stdin.readline()))
+    try:
+        _pin(load.threads)
+        started = time.perf_counter()
+        source = open_source(load.model)
+        model = in_mode(load_model(source, device=load.device, threads=load.threads), load.mode)
+        _answer(answers, _facts(model, load, time.perf_counter() - started))
+        for line in sys.stdin:
+            _answer(answers, _measure(model, load.texts, dataclass_from_json(Turn, json.loads(line))))
+    except ReplankError as error:
+        # A FieldError takes other arguments; its message is all that the parent needs.
+        kind = UsageError if isinstance(error, UsageError) else type(error)
+        _answer(answers, Failure(kind.__name__, error.message, error.hint))
+    except BrokenPipeError:
+        sys.exit(1)  # the parent is gone
+
+
+def _pin(threads: int | None) -> None:
+    """Pin this process to as many cores as threads, which would otherwise migrate between more cores."""
+    if threads and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def _measure(model: Model, texts: Sequence[Sequence[str]], turn: Turn) -> Samples:
+    """One turn: all batches of the texts equally often, so that each turn measures the same batches."""
+    if turn.length is None:
+        batches = text_batches(model, texts[: _TEXT_BATCHES * turn.batch_size], turn.batch_size)
+    else:
+        batches = [random_batch(model, turn.batch_size, turn.length, turn.seed)]
+    endless = itertools.cycle(batches)
+    for _ in range(max(turn.warmup, len(batches) * turn.is_first)):
+        model.predictor(next(endless))
+    meter, endless = EnergyMeter(), itertools.cycle(batches)
+    samples = time_calls(
+        lambda: model.predictor(next(endless)),
+        warmup=0,
+        min_iterations=turn.min_iterations,
+        min_seconds=turn.min_seconds,
+        multiple=len(batches),
+    )
+    return Samples(tuple(samples), meter.joules(), peak_memory())
+
+
+def _facts(model: Model, load: Load, load_seconds: float) -> ModelFacts:
+    source = model.source
+    manifest = source.artifact.manifest if source.artifact else None
+    return ModelFacts(
+        kind=source.kind,
+        precision=source.precision if load.mode == DEFAULT_MODE else precision_of(load.mode),
+        mode=load.mode if source.kind == "torch" else None,
+        layers=source.layers,
+        device=model.device,
+        provider=model.provider,
+        arithmetic=model.arithmetic,
+        model_bytes=_model_bytes(source),
+        task=manifest.task.name if manifest else None,
+        digest=manifest.digest if manifest else None,
+        quality=manifest.quality if manifest else None,
+        load_seconds=load_seconds,
+        length_limit=position_limit(source.config, source.name),
+        threads=load.threads or available_cores(),
+    )
+
+
+def _model_bytes(source: Source) -> int:
+    """The weights, or the graph with its external data; the tokenizer is no part of a model's size."""
+    patterns = ("*.safetensors",) if source.kind == "torch" else ("model.onnx", "*.onnx_data", "*.onnx.data")
+    return sum(path.stat().st_size for pattern in patterns for path in source.folder.glob(pattern))
+
+
+def _take_stdout() -> TextIO:
+    """Reserve stdout for the answers: what a library prints goes to stderr from now on."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _answer(answers: TextIO, message: ModelFacts | Samples | Failure) -> None:
+    answers.write(json.dumps(asdict(message)) + "\n")
+    answers.flush()

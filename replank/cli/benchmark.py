@@ -1,0 +1,74 @@
+"""The command `benchmark`."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from replank.benchmarking.config import BenchmarkConfig
+from replank.benchmarking.table import render
+from replank.cli.command import command
+from replank.cli.config_options import config_of, config_options
+from replank.cli.options import FILE, console, data_options, json_option, option, print_json
+from replank.data.examples import DataConfig
+from replank.data.text_lines import read_texts
+from replank.system.errors import ReplankError, UsageError
+
+Texts = tuple[tuple[str, ...], ...]
+
+
+@command("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128")
+@click.argument("models", nargs=-1, required=True)
+@option("--texts", type=FILE, help="Measure on the lines of a file, padded as in use, instead of lengths.")
+@config_options(BenchmarkConfig)
+@data_options
+@json_option
+@click.pass_context
+def benchmark(
+    context: click.Context,
+    /,
+    models: tuple[str, ...],
+    texts: Path | None,
+    data: DataConfig | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Latency and throughput of MODELS, torch and ONNX, each in a fresh process, measured in turn.
+
+    The first one is the baseline of the ratios. With --texts or a task's data, real texts give the lengths. --json
+    keeps every sample; replank report takes that.
+    """
+    from replank import api
+
+    if (texts or data) and context.get_parameter_source("lengths") is not ParameterSource.DEFAULT:
+        raise UsageError("real texts have lengths of their own", hint="leave out `lengths`, or the texts")
+    given = settings | {"models": models, "texts": _texts(texts, data) or None}
+    result = api.benchmark(config_of(BenchmarkConfig, given))
+    if as_json:
+        print_json(result.to_json())
+    else:
+        console().print(render(result))
+    if stopped := result.stopped:
+        if stopped.is_interrupt:
+            raise KeyboardInterrupt
+        raise ReplankError(stopped.error, hint=stopped.hint)
+
+
+def _texts(file: Path | None, data: DataConfig | None) -> Texts:
+    """In an order of their own, which is the same for every model: files are often sorted."""
+    if file and data:
+        raise UsageError("`texts` and a task's data exclude each other")
+    if file:
+        found = read_texts(file)
+    elif data:
+        dataset = data.load()
+        split = dataset.split(dataset.held_out)
+        found = list(zip(split.first, split.second, strict=True)) if split.second else [(text,) for text in split.first]
+    else:
+        return ()
+    random.Random(0).shuffle(found)  # noqa: S311 - an order, no secret
+    return tuple(found)

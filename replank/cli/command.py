@@ -1,0 +1,71 @@
+"""Commands whose help is grouped under headings, and whose errors speak in their own flags."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from replank.cli.rendering import in_flags
+from replank.system.errors import ReplankError
+
+_DEFAULT_HEADING = "Options"
+
+
+class Option(click.Option):
+    """An option that stands under a heading of the help.
+
+    :param heading: such as ``"Data"``.
+    """
+
+    def __init__(self, *arguments: Any, heading: str = _DEFAULT_HEADING, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.heading = heading
+
+
+class Command(click.Command):
+    """One command."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        try:
+            return super().invoke(ctx)
+        except ReplankError as error:
+            error.message = in_flags(error.message, ctx)
+            error.hint = error.hint and in_flags(error.hint, ctx)
+            raise
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, heading by heading."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                sections.setdefault(getattr(parameter, "heading", _DEFAULT_HEADING), []).append(record)
+        # The command's own options come first, whatever order they were declared in.
+        for heading in sorted(sections, key=lambda name: name != _DEFAULT_HEADING):
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
+
+
+def command(example: str) -> Callable[[Callable[..., None]], Command]:
+    """A function as a command of its name.
+
+    :param example: a line to type, which the help ends with.
+    """
+
+    def decorate(function: Callable[..., None]) -> Command:
+        name = function.__name__.rstrip("_").replace("_", "-")
+        made: Command = click.command(name, cls=Command, epilog=f"\b\nExample:\n  {example}")(function)
+        return made
+
+    return decorate
+
+
+class FlagFormatter(logging.Formatter):
+    """Log messages in the flags of the command that runs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        return in_flags(super().format(record), click.get_current_context(silent=True))

@@ -1,0 +1,32 @@
+"""The command `evaluate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from replank.cli.command import command
+from replank.cli.options import data_options, device_options, json_option, option, print_json, print_table
+from replank.data.examples import SPLITS, DataConfig
+
+
+@command("replank evaluate int8 --dataset sst2 --split dev")
+@click.argument("model")
+@option("--split", type=click.Choice([*SPLITS, "validation"]), default="dev", help="The split to score.")
+@data_options
+@device_options
+@json_option
+def evaluate(model: str, split: str, data: DataConfig | None, device: Any, threads: int | None, as_json: bool) -> None:
+    """Score MODEL (torch or ONNX: folder or hub name) on a task's data.
+
+    A model that was made for a data set of GLUE's needs no data option.
+    """
+    from replank import api
+
+    quality = api.evaluate(model, data=data, split=split, device=device, threads=threads)
+    if as_json:
+        print_json({"model": model} | quality)
+    else:
+        metrics = [(name, f"{value:.4f}") for name, value in quality["metrics"].items()]
+        print_table(f"{model} on {split}, {quality['rows']} rows", metrics)

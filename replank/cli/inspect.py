@@ -1,0 +1,104 @@
+"""The command `inspect`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replank.cli.command import command
+from replank.cli.inspect_tables import graph_table, identity_rows, precision_table, speed_table, work_table
+from replank.cli.options import console, json_option, option, print_json, print_table
+from replank.models.encoders import position_limit
+from replank.models.source import Source, open_source
+from replank.system.extras import installed_version, require
+
+if TYPE_CHECKING:
+    from replank_export.profile.flops import Work
+
+_log = logging.getLogger(__name__)
+
+
+@command("replank inspect int8 --measure")
+@click.argument("model")
+@option("--batch-size", type=click.IntRange(1), default=1, help="Texts to count FLOPs of.")
+@option("--length", type=click.IntRange(1), default=128, help="Tokens of each, up to the model's limit.")
+@option("--measure", is_flag=True, help="Measure the latency, and what this machine could do at best; takes seconds.")
+@json_option
+def inspect(model: str, batch_size: int, length: int, measure: bool, as_json: bool) -> None:
+    """Show what MODEL is: kind, task, lineage, quality, and what a forward pass is made of.
+
+    Every file of an artifact is checked first. FLOPs are two for each multiply-accumulate of a matrix product.
+    """
+    source = open_source(model)
+    manifest = source.artifact.manifest if source.artifact else None
+    length = min(length, position_limit(source.config, model))
+    if measure:
+        require("onnx")
+    work, graph = _examine(source, batch_size, length)
+    speed = _measure(source, work) if measure and work else None
+    if as_json:
+        known = {"digest": manifest.digest, "manifest": manifest.to_json()} if manifest else {}
+        parts = {"work": work and work.to_json(), "graph": graph, "speed": speed}
+        print_json(_facts(source) | known | {name: value for name, value in parts.items() if value})
+        return
+    print_table(model, identity_rows(source, manifest))
+    if work:
+        console().print(work_table(work.to_json()))
+    if graph:
+        console().print(graph_table(graph))
+    if work:
+        console().print(precision_table(work.by_precision()))
+    if speed:
+        console().print(speed_table(speed))
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "precision": source.precision,
+        "architecture": source.config["model_type"],
+        "layers": source.layers,
+        "task": source.task.to_json(),
+    }
+
+
+def _examine(source: Source, batch_size: int, length: int) -> tuple[Work | None, dict[str, Any] | None]:
+    """The work of a model and, of an ONNX model, what its graph is made of; nothing where onnx is not installed."""
+    if source.kind == "torch":
+        from replank_export.profile.torch_flops import torch_work
+
+        return torch_work(source, batch_size, length), None
+    if installed_version("onnx") is None:
+        # The image that serves has no other use for it, and checks its artifact with this command.
+        _log.warning("not installed: onnx; what the graph is made of is left out")
+        return None, None
+    from replank_export.profile.graph_report import graph_report
+
+    report = graph_report(source, batch_size, length)
+    return report.work, {
+        "operators": report.operators,
+        "fused": {name: {"fused": fused, "of": most} for name, (fused, most) in report.fused.items()},
+        "not_int8": report.not_int8,
+    }
+
+
+def _measure(source: Source, work: Work) -> dict[str, Any]:
+    from replank.runtime.model import load_model
+    from replank_export.profile.roofline import measure_latency, measure_machine, roofline
+
+    measured_ms, fastest_ms = measure_latency(load_model(source), work.batch_size, work.length)
+    machine = measure_machine(work)
+    least = roofline(work, machine)
+    return {
+        **asdict(machine),
+        "matrix_bytes": work.matrix_bytes,
+        **asdict(least),
+        "roofline_ms": least.ms,
+        "measured_ms": measured_ms,
+        "fastest_ms": fastest_ms,
+        "distance": measured_ms / least.ms,
+    }

@@ -1,0 +1,163 @@
+"""The command `predict`: answers to texts, or to a whole test split."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replank.cli.command import command
+from replank.cli.options import (
+    FOLDER,
+    data_options,
+    device_options,
+    json_option,
+    option,
+    print_json,
+    required_data,
+)
+from replank.data.examples import DataConfig
+from replank.data.text_lines import parse_text_line
+from replank.models.source import open_source
+from replank.system.errors import DataError, UsageError
+from replank.text.unicode import without_lone_surrogates
+
+if TYPE_CHECKING:
+    from replank.runtime.model import Model
+
+_STDIN_BATCH = 256
+# An answer is one line, whatever the text holds; and no text may command the terminal.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@command('replank predict int8 "a moving and funny film"')
+@click.argument("model")
+@click.argument("texts", nargs=-1)
+@option(
+    "--glue", type=FOLDER, help="Folder for the leaderboard's files; needs --dataset, and --data if not from the hub."
+)
+@data_options
+@device_options
+@json_option
+def predict(
+    model: str,
+    texts: tuple[str, ...],
+    glue: Path | None,
+    data: DataConfig | None,
+    device: Any,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Answer TEXTS, or the lines of stdin; of a pair task, arguments in twos, or a tab between the two.
+
+    A line of stdin may also be JSON: a string, a list of two strings. --json prints one JSON object a line.
+    A model that labels words prints each on a line, as CoNLL's files do; one that gives vectors prints JSON lists. With
+    --glue, the test split of a GLUE task is answered into the files that its leaderboard takes.
+    """
+    from replank import api
+
+    if glue is not None:
+        _predict_glue(model, glue, required_data(data), device, threads, as_json)
+        return
+    if data is not None:
+        raise UsageError("predict takes data with `glue` only", hint="replank evaluate scores a model on data")
+    if not texts and sys.stdin.isatty():
+        raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
+    loaded = api.load_served(model, device, threads)
+    show = {"/predict": _show_answers, "/ner": _show_words, "/embed": _show_vectors}[loaded.task.kind.route or ""]
+    width = 2 if loaded.task.is_pair else 1
+    for batch in _batches(_arguments(texts, width) if texts else _lines(width)):
+        for line in show(loaded, batch, as_json):
+            sys.stdout.buffer.write(line.encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
+    """A line for each text: the likeliest label with its probability, or all of them as JSON."""
+    texts: Any = batch if model.task.is_pair else [text for (text,) in batch]
+    for row, answer in zip(batch, model.predict(texts), strict=True):
+        if as_json:
+            shown = row[0] if len(row) == 1 else row
+            yield json.dumps({"text": shown, "label": answer.label, "scores": answer.scores})
+        else:
+            yield _line(answer.label, f"{answer.score:.4f}", *row)
+
+
+def _show_words(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
+    """A line for each word with its label and probability, and an empty one after each text; or a text as JSON."""
+    for (text,), tagged in zip(batch, model.tag([text for (text,) in batch]), strict=True):
+        if as_json:
+            words = [{"word": word.text, "label": word.label, "score": word.score} for word in tagged.words]
+            yield json.dumps({"text": text, "words": words})
+            continue
+        for word in tagged.words:
+            yield _line(word.text, word.label or "", "" if word.score is None else f"{word.score:.4f}")
+        yield ""
+
+
+def _show_vectors(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
+    """A JSON list for each text, or an object that names the text too."""
+    for (text,), vector in zip(batch, model.embed([text for (text,) in batch]).tolist(), strict=True):
+        yield json.dumps({"text": text, "vector": vector} if as_json else vector)
+
+
+def _line(*values: str) -> str:
+    return "\t".join(_CONTROL.sub(" ", value) for value in values)
+
+
+def _predict_glue(
+    model: str, folder: Path, config: DataConfig, device: Any, threads: int | None, as_json: bool
+) -> None:
+    from replank.runtime.evaluate import require_same_task
+    from replank.runtime.leaderboard import write_predictions
+    from replank.runtime.model import load_model
+    from replank.system.progress import progress
+
+    source = open_source(model)
+    data = config.load(source.task)
+    require_same_task(source.name, source.task, data)
+    loaded = load_model(source, task=data.task, device=device, threads=threads)
+    rows = sum(len(examples) for split, examples in data.splits.items() if split.startswith(("test", "ax")))
+    with progress("predict", rows) as advance:
+        written = write_predictions(loaded, data, folder, progress=advance)
+    if as_json:
+        print_json([str(path) for path in written])
+    else:
+        click.echo("\n".join(map(str, written)))
+
+
+def _batches(rows: Iterator[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
+    """Rows in lists, so that a long stdin is answered as it comes and fits into memory."""
+    batch: list[tuple[str, ...]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _STDIN_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _arguments(texts: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
+    if len(texts) % width:
+        raise UsageError(f"{len(texts)} texts for a task of pairs; expected them in twos")
+    # What is not UTF-8 comes from the system as half characters.
+    clean = tuple(map(without_lone_surrogates, texts))
+    return (clean[start : start + width] for start in range(0, len(clean), width))
+
+
+def _lines(width: int) -> Iterator[tuple[str, ...]]:
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        line = raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").rstrip("\r\n")
+        row = parse_text_line(line, width)
+        if len(row) != width:
+            raise DataError(
+                f"line {number} of stdin holds {len(row)} of the {width} texts that the task takes",
+                hint='a pair is two texts with a tab between, or ["first", "second"]' if width == 2 else None,
+            )
+        yield row

@@ -1,0 +1,34 @@
+"""The command `quantize`: one stage, several schemes, each with settings of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from replank.cli.command import command
+from replank.cli.config_options import variant_of, variant_options
+from replank.cli.options import FOLDER, data_options, out_options
+from replank.cli.stage_result import show
+from replank.data.examples import DataConfig
+from replank_export.int8 import SCHEMES
+
+
+@command("replank quantize onnx int8 --dataset sst2")
+@click.argument("model")
+@click.argument("out", type=FOLDER)
+@variant_options("scheme", SCHEMES, "dynamic", "How activations are scaled")
+@data_options
+@out_options
+def quantize(
+    model: str, out: Path, scheme: str, data: DataConfig | None, force: bool, as_json: bool, **settings: Any
+) -> None:
+    """Make an INT8 model: quantize MODEL, an ONNX model, and measure what it costs and brings, into OUT.
+
+    With the task's data the loss is measured; above --max-drop nothing is written and the exit code is 3.
+    """
+    from replank import api
+
+    config = variant_of("scheme", SCHEMES, scheme, settings)
+    show(api.quantize(model, out, config, data=data, force=force), as_json)

@@ -1,0 +1,79 @@
+"""The command `serve`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from replank.cli.command import command
+from replank.cli.config_options import config_of, config_options
+from replank.cli.options import FILE, device_options, option
+from replank.system.errors import UsageError
+from replank_serve.http.config import ServeConfig
+from replank_serve.http.security import read_keys
+from replank_serve.models.loaded_model import checked_name, name_for
+
+
+@command("replank serve int8 --port 8080")
+@click.argument("models", nargs=-1, required=True)
+@config_options(ServeConfig)
+@option("--api-key-file", type=FILE, help="Keys that requests must bring one of, one a line; also REPLANK_API_KEY.")
+@option("--allow-load", is_flag=True, help="Let this machine, and holders of a key, load and unload models.")
+@option("--ray", is_flag=True, help="As replicas on Ray Serve: RAY_ADDRESS's cluster, or one of this machine.")
+@option("--replicas", type=click.IntRange(1), help="Ray: how many at least. [default: 1]")
+@option("--max-replicas", type=click.IntRange(1), help="Ray: how many under load. [default: --replicas]")
+@device_options
+def serve(
+    models: tuple[str, ...],
+    device: Any,
+    threads: int | None,
+    api_key_file: Path | None,
+    allow_load: bool,
+    ray: bool,
+    replicas: int | None,
+    max_replicas: int | None,
+    **settings: Any,
+) -> None:
+    """Serve MODELS over HTTP: POST /predict, docs of all routes at /docs, a page to try them at /.
+
+    Each is a folder, or NAME=FOLDER to be asked for under a name of yours; the first answers where none is named.
+    """
+    from replank import api
+
+    keys = read_keys(api_key_file, os.environ.get("REPLANK_API_KEY"))
+    loader = partial(api.load_served, device=device, threads=threads) if allow_load else None
+    config = replace(config_of(ServeConfig, settings), api_keys=keys, loader=loader)
+    folders = _named(models)
+    if ray:
+        from replank_serve.ray_app import RayConfig, run_on_ray
+
+        # Loaded here too: what cannot be loaded is said before a cluster starts. Replicas have other working folders.
+        loaded = {name: api.load_served(folder, device, threads) for name, folder in folders.items()}
+        places = {name: str(model.source.folder.resolve()) for name, model in loaded.items()}
+        run_on_ray(RayConfig(places, device, threads or 1, replicas or 1, max_replicas), config)
+        return
+    if replicas or max_replicas:
+        raise UsageError("`replicas` and `max_replicas` need `ray`", hint="add `ray=True`")
+    api.serve(folders, config, device=device, threads=threads)
+
+
+def _named(models: tuple[str, ...]) -> dict[str, str]:
+    """Folders or hub names by the names that clients use.
+
+    :raises UsageError: two have one name.
+    """
+    folders: dict[str, str] = {}
+    for model in models:
+        name, equals, folder = model.partition("=")
+        # A folder's own name may hold the sign.
+        if not equals or Path(model).exists():
+            name, folder = name_for(model), model
+        if checked_name(name) in folders:
+            raise UsageError(f"two models have the name {name}", hint="replank serve a=FOLDER b=FOLDER names them")
+        folders[name] = folder
+    return folders

@@ -1,0 +1,71 @@
+"""The commands that make the artifacts of a report again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from replank.reporting.facts import Stage
+
+# The option that chooses among the variants of a stage's configuration.
+_CHOICES = {"compress": "--method", "quantize": "--scheme"}
+# Settings that are on by default, and so must be switched off.
+_ON_BY_DEFAULT = ("per_channel",)
+
+
+def commands(stages: Sequence[Stage]) -> list[str]:
+    """One line a stage. ``DATA`` stands for the folder of the data, whose place no manifest knows."""
+    return [_command(stage) for stage in stages]
+
+
+def _command(stage: Stage) -> str:
+    manifest = stage.manifest
+    config = manifest.made_by["config"]
+    stage_name = manifest.made_by["stage"]
+    parts = ["replank", stage_name, (manifest.parent or {"name": "MODEL"})["name"], stage.name]
+    if (choice := _CHOICES.get(stage_name)) and "type" in config:
+        parts += [choice, variant_name(config["type"])]
+    for name, value in config.items():
+        parts += _flags(name, value)
+    if manifest.made_by.get("data"):
+        parts += _data(stage)
+    return shlex.join(parts)
+
+
+def _flags(name: str, value: Any) -> list[str]:
+    """A field of a configuration as its flag; what is left at nothing needs none."""
+    flag = f"--{name.replace('_', '-')}"
+    if name == "type":
+        return []
+    match value:
+        case bool() if name in _ON_BY_DEFAULT:
+            return [] if value else [f"--no-{flag.removeprefix('--')}"]
+        case None | False:
+            return []
+        case True:
+            return [flag]
+        case {"type": kind, **rest}:
+            inner = [part for key, item in rest.items() for part in _flags(str(key), item)]
+            return [flag, variant_name(kind), *inner]
+        case list():
+            return [flag, ",".join(map(str, value))]
+        case _:
+            return [flag, str(value)]
+
+
+def variant_name(type_name: str) -> str:
+    """The name under which a configuration is registered, from that of its type: ``AntiCurriculumSchedule`` is
+    ``anti-curriculum``. The registries themselves would import torch.
+    """
+    stem = re.sub(r"(Config|Schedule|Int8)$", "", type_name)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", stem).lower()
+
+
+def _data(stage: Stage) -> list[str]:
+    task = stage.manifest.task
+    columns = [*task.columns, None, None][:2]
+    named = {"--text": columns[0], "--text-pair": columns[1], "--label": task.label_column, "--task": task.kind.name}
+    flags = [part for flag, value in named.items() if value for part in (flag, value)]
+    return ["--dataset", re.sub(r"\s+", " ", task.name), "--data", "DATA", *flags, "--max-length", str(task.max_length)]

@@ -1,0 +1,173 @@
+"""What a report says, from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from replank.benchmarking.summary import Summary
+from replank.charts.lines import training_chart
+from replank.models.card import lineage
+from replank.reporting.commands import commands
+from replank.reporting.document import Block, Commands, Document, Figure, Grid, Heading, Paragraph, Steps
+from replank.reporting.facts import Facts, Stage
+from replank.reporting.speed import int8_section, speed_section
+
+
+def document(facts: Facts) -> Document:
+    """The whole report."""
+    task = facts.stages[-1].manifest.task
+    blocks: list[Block] = [
+        Paragraph(_task_line(facts)),
+        *_quality(facts),
+        *speed_section(facts),
+        *_lineage(facts.stages),
+        *_training(facts.stages),
+        *_verification(facts.stages),
+        *int8_section(facts.stages),
+        *_providers(facts.stages),
+        *_machine(facts),
+        Heading("To repeat it"),
+        Commands(commands(facts.stages)),
+        Paragraph("DATA is the folder of the data; its splits had these digests."),
+        _digests(facts.stages),
+    ]
+    return Document(f"{task.name}: report of {facts.name}", blocks)
+
+
+def _task_line(facts: Facts) -> str:
+    task = facts.stages[-1].manifest.task
+    columns = f" of {' and '.join(task.columns)}" if task.columns else ""
+    labels = f"; labels: {', '.join(task.labels)}" if task.labels else ""
+    return f"{task.kind}{columns}, at most {task.max_length} tokens{labels}."
+
+
+def _quality(facts: Facts) -> list[Block]:
+    """Each stage, the chain's first model at the top; what is kept is of that one, on the same rows."""
+    entries = _scored(facts)
+    if not entries:
+        return [Heading("Quality"), Paragraph("Not measured.")]
+    metrics = list(dict.fromkeys(name for _, quality in entries for name in quality["metrics"]))
+    first = entries[0][1]
+    rows = []
+    for name, quality in entries:
+        kept = ""
+        if _comparable(first, quality):
+            kept = f"{quality['metrics'][metrics[0]] / first['metrics'][metrics[0]]:.1%}"
+        values = [f"{quality['metrics'][key]:.4f}" if key in quality["metrics"] else "" for key in metrics]
+        rows.append([name, *values, kept, f"{quality['split']}, {quality['rows']}"])
+    return [Heading("Quality"), Grid(["model", *metrics, f"{metrics[0]} kept", "split, rows"], rows)]
+
+
+def _scored(facts: Facts) -> list[tuple[str, dict[str, Any]]]:
+    """Names and qualities: as the chain compared them, with a first model that has no folder here; then the others."""
+    shown = {model.folder: model for model in facts.summary.models} if facts.summary else {}
+    manifests = {stage.name: stage.manifest.quality for stage in facts.stages}
+    found = [
+        (model.name, {"data": None, **_of(facts.summary), **(manifests.get(folder) or {}), "metrics": model.metrics})
+        for folder, model in shown.items()
+        if facts.summary
+    ]
+    return found + [(name, quality) for name, quality in manifests.items() if quality and name not in shown]
+
+
+def _of(summary: Summary) -> dict[str, Any]:
+    return {"split": summary.split, "rows": summary.rows}
+
+
+def _comparable(first: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Of the same rows, as far as both say which; and above 0, of which alone a part can be kept."""
+    same = first["data"] is None or other["data"] is None or first["data"] == other["data"]
+    headline = next(iter(first["metrics"]))
+    return same and first["metrics"][headline] > 0 and headline in other["metrics"]
+
+
+def _lineage(stages: Sequence[Stage]) -> list[Block]:
+    last = stages[-1]
+    rows = [
+        (
+            stage.name,
+            f"{stage.manifest.kind} {stage.manifest.precision}",
+            stage.manifest.digest[:12],
+            f"{stage.model_bytes / 1e6:.1f}",
+            f"{stage.manifest.made_by['seconds']:.0f}",
+        )
+        for stage in stages
+    ]
+    steps = [line.replace("`", "") for line in lineage(last.manifest.to_json())]
+    return [Heading("Lineage"), Grid(("artifact", "kind", "digest", "MB", "seconds"), rows, names=3), Steps(steps)]
+
+
+def _training(stages: Sequence[Stage]) -> list[Block]:
+    trained = [stage for stage in stages if stage.curve]
+    blocks: list[Block] = []
+    for stage in trained:
+        headline = stage.manifest.task.headline
+        title = f"{stage.name}: {stage.manifest.made_by['stage']}"
+        dev = [entry["eval_headline"] for entry in stage.curve if "eval_headline" in entry]
+        text = f"{stage.name}: dev {headline} {', '.join(f'{value:.4f}' for value in dev)} in turn." if dev else ""
+        blocks.append(Figure(training_chart(title, stage.curve, headline), text))
+    return [Heading("Training"), *blocks] if blocks else []
+
+
+def _verification(stages: Sequence[Stage]) -> list[Block]:
+    """The worst of each case: an ONNX model against torch, INT8 against its fp32 source."""
+    blocks: list[Block] = []
+    for stage in stages:
+        verification = stage.manifest.verification
+        if not verification:
+            continue
+        bound = verification["tolerance"]
+        judged = f"at most {bound:g} allowed" if bound is not None else "judged by the task's metric"
+        blocks.append(
+            Paragraph(f"{stage.name}: largest difference of a logit {verification['max_abs']:.1e}; {judged}.")
+        )
+        rows = [
+            (
+                case["case"],
+                str(case["rows"]),
+                f"{case['max_abs']:.1e}",
+                "equal" if case["sqnr_db"] is None else f"{case['sqnr_db']:.1f}",
+                "" if case["label_agreement"] is None else f"{case['label_agreement']:.1%}",
+            )
+            for case in verification["cases"]
+        ]
+        blocks.append(Grid(("case", "rows", "max |difference|", "SQNR dB", "same label"), rows))
+    return [Heading("Verification"), *blocks] if blocks else []
+
+
+def _providers(stages: Sequence[Stage]) -> list[Block]:
+    """What ``--device auto`` measured, where a model keeps it."""
+    blocks: list[Block] = []
+    for stage in stages:
+        if not (kept := stage.manifest.providers):
+            continue
+        columns = ["provider", *(f"{batch} x {length}, ms" for batch, length in kept["shapes"])]
+        rows = [[name, *(f"{value:.2f}" for value in values)] for name, values in kept["milliseconds"].items()]
+        left_out = " ".join(f"{name} is left out: {reason}." for name, reason in kept["left_out"].items())
+        note = f"Chosen on {kept['machine']['cpu']} with {kept['threads']} threads: {kept['choice']}. {left_out}"
+        blocks += [Heading(f"Providers: {stage.name}"), Grid(columns, rows, note=note.strip())]
+    return blocks
+
+
+def _machine(facts: Facts) -> list[Block]:
+    """Where the speed was measured, or else the last artifact was made."""
+    if measured := facts.benchmark or facts.summary:
+        machine, versions = measured.machine, measured.versions
+    else:
+        made_by = facts.stages[-1].manifest.made_by
+        machine, versions = made_by["machine"], made_by["versions"]
+    rows = [
+        ("CPU", f"{machine['cpu']}, {machine['cores']} cores, {machine['architecture']}"),
+        ("instruction sets", ", ".join(machine["instruction_sets"])),
+        ("memory", f"{machine['memory_gib']} GiB"),
+        ("system", machine["system"]),
+        *versions.items(),
+    ]
+    return [Heading("Machine"), Grid(("", ""), rows, names=2)]
+
+
+def _digests(stages: Sequence[Stage]) -> Grid:
+    """Of the last artifact that was made with data."""
+    known = [stage.manifest.made_by["data"] for stage in stages if stage.manifest.made_by.get("data")]
+    return Grid(("split", "sha256"), list(known[-1].items()) if known else [], names=2)

@@ -1,0 +1,148 @@
+"""A report's part on size and speed: from a benchmark's result where there is one, else from the chain's comparison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replank.benchmarking.result import Benchmark, Cell, busy
+from replank.benchmarking.summary import Summary
+from replank.charts.scatter import Point, front_of, scatter_chart
+from replank.reporting.document import Block, Figure, Grid, Heading, Paragraph
+from replank.reporting.facts import Facts, Stage
+
+
+def speed_section(facts: Facts) -> list[Block]:
+    """Sizes and latencies, and quality against speed."""
+    blocks: list[Block] = [Heading("Size and speed")]
+    if facts.benchmark:
+        blocks += [_benchmark_models(facts.benchmark), *_benchmark_cells(facts.benchmark)]
+    elif facts.summary:
+        blocks.append(_summary(facts.summary))
+    else:
+        sizes = [(stage.name, f"{stage.model_bytes / 1e6:.1f}") for stage in facts.stages]
+        blocks.append(Grid(("model", "MB"), sizes, note="No latency was measured: replank benchmark does it."))
+    return blocks + _trade_off(facts)
+
+
+def _summary(summary: Summary) -> Grid:
+    rows = [
+        (model.name, f"{model.bytes / 1e6:.1f}", f"{model.p50_ms:.2f}", f"{1e3 / model.p50_ms:.1f}",
+         f"{model.speed_up:.1f}x")
+        for model in summary.models
+    ]  # fmt: skip
+    note = f"One text of {summary.length} tokens at a time, models in turn."
+    if summary.is_disturbed:
+        note += f" {busy()}"
+    return Grid(("model", "MB", "p50 ms", "texts/s", "speed-up"), rows, note=note)
+
+
+def _benchmark_models(result: Benchmark) -> Grid:
+    rows = [
+        (
+            model.name,
+            f"{model.kind} {model.precision}",
+            model.provider or f"torch, {model.device}",
+            str(model.layers),
+            f"{model.model_bytes / 1e6:.1f}",
+            f"{model.load_seconds:.1f}",
+            f"{model.peak_memory_bytes / 1e6:.0f}",
+            str(model.threads),
+        )
+        for model in result.models
+    ]
+    left_out = " ".join(f"{name} is left out: {reason}." for name, reason in result.left_out.items())
+    columns = ("model", "kind", "runs on", "layers", "MB", "load s", "peak MB", "threads")
+    return Grid(columns, rows, names=3, note=left_out)
+
+
+def _benchmark_cells(result: Benchmark) -> list[Block]:
+    """A table for each batch size and length, all with the same columns."""
+    has_energy = any(cell.joules_per_text is not None for cell in result.cells)
+    columns = ["model", "p50 ms", "p50, 95 %", "p90 ms", "p95 ms", "p99 ms", "texts/s"]
+    columns += ["J/text"] * has_energy + [f"times as fast as {result.baseline}, 95 %"]
+    blocks: list[Block] = []
+    for shape in result.shapes:
+        size = f"{shape.batch_size} text{'s' * (shape.batch_size > 1)} at a time"
+        lengths = f"of {shape.length} tokens each:" if shape.length else "real texts, padded:"
+        blocks.append(Paragraph(f"{size}, {lengths}"))
+        blocks.append(Grid(columns, [_cell_row(cell, result.baseline, has_energy) for cell in result.at(shape)]))
+    if result.disturbance:
+        blocks.append(Paragraph(f"{result.disturbance} Ratios hold as far as their intervals reach."))
+    return blocks
+
+
+def _cell_row(cell: Cell, baseline: str, has_energy: bool) -> list[str]:
+    low, high = cell.intervals_ms["p50"]
+    joules = cell.joules_per_text
+    return [
+        cell.model,
+        f"{cell.p50_ms:.2f}",
+        f"{low:.2f}-{high:.2f}",
+        *(f"{value:.2f}" for value in (cell.p90_ms, cell.p95_ms, cell.p99_ms)),
+        f"{cell.texts_per_second:.1f}",
+        *([f"{joules:.3g}" if joules is not None else ""] if has_energy else []),
+        "baseline" if cell.model == baseline else str(cell.ratio),
+    ]
+
+
+def _trade_off(facts: Facts) -> list[Block]:
+    """Quality against latency, where both are known of at least two models and of the same rows."""
+    if facts.benchmark and not facts.benchmark.is_same_task:
+        text = "The models of the benchmark are of different tasks, or were scored on different rows: only their speed"
+        return [Paragraph(f"{text} is compared.")]
+    points, metric, shape = _points(facts)
+    if len(points) < 2:
+        return []
+    front = front_of(points)
+    names = " → ".join(point.name for point in front)
+    title = f"{metric} against the latency of {shape}"
+    text = f"{title}. On the front, from the fastest to the best: {names}. No other model beats one of them in both."
+    chart = scatter_chart(title, "p50 latency, ms (log scale)", metric, points)
+    return [Heading("Quality against speed"), Figure(chart), Paragraph(text)]
+
+
+def _points(facts: Facts) -> tuple[list[Point], str, str]:
+    if facts.benchmark:
+        shape = facts.benchmark.shapes[0]
+        p50 = {cell.model: cell.p50_ms for cell in facts.benchmark.at(shape)}
+        scored = [(model.name, *model.headline) for model in facts.benchmark.models if model.headline]
+        points = [Point(name, p50[name], value) for name, _, value in scored]
+        metric = scored[0][1] if scored else ""
+        return points, metric, f"{shape.batch_size} x " + (f"{shape.length} tokens" if shape.length else "real texts")
+    if facts.summary:
+        points = [Point(model.name, model.p50_ms, model.headline) for model in facts.summary.models]
+        return points, facts.summary.task.metrics[0], f"one text of {facts.summary.length} tokens"
+    return [], "", ""
+
+
+def int8_section(stages: list[Stage]) -> list[Block]:
+    """Where quantized models kept floating point, what they are made for, and what it brought."""
+    blocks: list[Block] = []
+    for stage in stages:
+        made_by = stage.manifest.made_by
+        if "kept_in_float" in made_by:
+            blocks += [Heading(f"INT8: {stage.name}"), *_int8(made_by)]
+        elif kept := made_by.get("kept_in_fp32"):
+            blocks += [Heading(f"fp16: {stage.name}"), Paragraph(f"Kept in fp32: {', '.join(map(str, kept))}.")]
+    return blocks
+
+
+def _int8(made_by: dict[str, Any]) -> list[Block]:
+    facts = [f"{made_by['scheme']} quantization"]
+    if target := made_by.get("target"):
+        facts.append(f"made for {target}")
+    if speed := made_by.get("speed"):
+        gain = speed["source_ms"] / speed["ms"]
+        facts.append(f"{speed['ms']:.2f} ms for {speed['length']} tokens, {gain:.2f} times as fast as its source")
+    blocks: list[Block] = [Paragraph("; ".join(facts).capitalize() + ".")]
+    if sizes := made_by.get("sizes"):
+        rows = [
+            (name, f"{sizes['source'][name] / 1e6:.2f}", f"{sizes['int8'][name] / 1e6:.2f}") for name in sizes["int8"]
+        ]
+        blocks.append(Grid(("weights", "source, MB", "INT8, MB"), rows))
+    if kept := made_by["kept_in_float"]:
+        rows = [(entry["node"], entry["operator"], " x ".join(map(str, entry["shape"]))) for entry in kept]
+        blocks.append(Grid(("kept in floating point", "operator", "weights"), rows, names=2))
+    else:
+        blocks.append(Paragraph("No weight matrix was kept in floating point."))
+    return blocks

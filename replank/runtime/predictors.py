@@ -1,0 +1,64 @@
+"""Predictors: a padded batch of token ids to logits, with ONNX Runtime or with torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank.text.padding import Batch
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import torch
+
+Logits = NDArray[np.float32]
+
+
+class Predictor(Protocol):
+    """A loaded model: called with a batch, it gives logits of shape ``(batch, outputs)``.
+
+    Where each token is asked, of shape ``(batch, length, outputs)``.
+    """
+
+    def __call__(self, batch: Batch) -> Logits:
+        """Run one batch."""
+        ...
+
+
+class OnnxPredictor:
+    """An ONNX Runtime session.
+
+    :param output: the output that holds the answers.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, output: str = "logits") -> None:
+        self._session, self._output = session, output
+        self._inputs = [node.name for node in session.get_inputs()]
+
+    def __call__(self, batch: Batch) -> Logits:
+        """Run one batch."""
+        arrays = batch.inputs()
+        # A graph may take segments although the tokenizer makes none; they are all zero then.
+        feeds = {name: arrays.get(name, np.zeros_like(batch.input_ids)) for name in self._inputs}
+        (logits,) = self._session.run([self._output], feeds)
+        return np.asarray(logits, dtype=np.float32)
+
+
+class TorchPredictor:
+    """A transformers model with a head, in eager mode."""
+
+    def __init__(self, model: torch.nn.Module, device: str) -> None:
+        self.module: torch.nn.Module = model.eval().to(device)
+        self._device = device
+
+    def __call__(self, batch: Batch) -> Logits:
+        """Run one batch."""
+        import torch
+
+        with torch.inference_mode():
+            inputs = {name: torch.from_numpy(value).to(self._device) for name, value in batch.inputs().items()}
+            # A model with a head gives logits, a bare encoder its last hidden state: the first of what either gives.
+            logits: Logits = self.module(**inputs)[0].float().cpu().numpy()
+        return logits

@@ -1,0 +1,57 @@
+"""The examples in docstrings of the interface, run as they stand on tiny models under the names that they use."""
+
+from __future__ import annotations
+
+import doctest
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import replank
+from replank import api
+from replank.data.examples import DataConfig
+
+# A server without end, an account of somebody's, or minutes.
+NOT_HERE = {"run", "search", "serve", "loadtest", "push_to_hub"}
+EXAMPLES = {
+    test.name.rpartition(".")[2]: test
+    for test in doctest.DocTestFinder().find(api, "api")
+    if test.examples and test.name.count(".") == 1
+}
+
+
+@pytest.fixture
+def names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Path, int8_artifact: Path, data: DataConfig
+) -> dict[str, Any]:
+    """A working folder with the artifacts of a chain, and what the examples take as known."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "encoder").symlink_to(encoder)
+    for name in ("predecessor", "successor", "onnx", "int8"):
+        (tmp_path / name).symlink_to(int8_artifact.with_name(name))
+    (tmp_path / "texts.jsonl").write_text('{"sentence": "a warm film"}\n', encoding="utf-8")
+    return {"replank": replank, "data": data}
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - NOT_HERE))
+def test_an_example_runs_as_it_stands(name: str, names: dict[str, Any]) -> None:
+    example = EXAMPLES[name]
+    example.globs = names
+    said: list[str] = []
+    runner = doctest.DocTestRunner()
+    runner.run(example, out=said.append, clear_globs=False)
+    assert runner.failures == 0, "".join(said)
+
+
+def test_every_function_of_the_interface_has_an_example() -> None:
+    without = {"doctor", "quickstart", "report"}
+    assert set(EXAMPLES) | without == {name for name in replank.__all__ if getattr(api, name, None) and name.islower()}
+
+
+@pytest.mark.parametrize("name", sorted(NOT_HERE))
+def test_an_example_that_does_not_run_here_names_what_exists(name: str) -> None:
+    for step in EXAMPLES[name].examples:
+        compile(step.source, name, "exec")
+        for part in step.source.split("replank.")[1:]:
+            assert part.partition("(")[0] in replank.__all__
