@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from replank.system.errors import DataError
 from replank.system.typed_json import dataclass_from_json
+from replank.tasks.task import headline
 
 RESULT_SCHEMA = 2
 # The error of a result that Ctrl-C ended early.
@@ -68,8 +69,8 @@ class ModelFacts:
 
     @property
     def headline(self) -> tuple[str, float] | None:
-        """The name and value of the task's headline metric, which is stored first; ``None`` if it was not measured."""
-        return next(iter(self.quality["metrics"].items())) if self.quality else None
+        """The name and value of the task's headline metric; ``None`` if it was not measured."""
+        return headline(self.quality["metrics"]) if self.quality else None
 
 
 @dataclass(frozen=True)
@@ -215,19 +216,16 @@ class Benchmark:
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether the machine was busy: other processes used many cores, or latencies vary as they then do.
-
-        Its latencies are not reliable then, and its ratios as far as their intervals reach.
-        """
-        return is_uneven(self.cells) or (self.other_load or 0.0) > _BUSY * self.machine["cores"]
+        """Whether the machine was busy: other processes used many cores, or latencies vary as they then do."""
+        return self.disturbance is not None
 
     @property
     def disturbance(self) -> str | None:
-        """A sentence on a busy machine; ``None`` on a quiet one."""
-        if not self.is_disturbed:
-            return None
-        used = f"others used {self.other_load:.1f} of {self.machine['cores']} cores"
-        return busy(used if self.other_load else "latencies varied by more than half")
+        """A sentence on a busy machine; ``None`` on an idle one."""
+        load, cores = self.other_load or 0.0, self.machine["cores"]
+        if load > _BUSY * cores:
+            return busy(f"other processes used {load:.1f} of {cores} cores")
+        return busy("latencies varied by more than half") if is_uneven(self.cells) else None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, with what follows from the others for readers that do not compute it."""
@@ -255,9 +253,15 @@ class Benchmark:
 
 
 def busy(why: str | None = None) -> str:
-    """The sentence that every table of latencies has if the machine was busy."""
-    reason = f": {why}" if why else ""
-    return f"The machine was busy while this was measured{reason}. Latencies are longer than on a quiet one."
+    """The sentence below every table of latencies that were measured on a busy machine.
+
+    :param why: how it was noticed.
+    """
+    reason = f" ({why})" if why else ""
+    return (
+        f"The machine was busy during the measurement{reason}: latencies are longer than on an idle machine; "
+        "ratios hold within their intervals."
+    )
 
 
 def is_uneven(cells: tuple[Cell, ...]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from replank.system.errors import DataError, ReplankError
 from replank.system.typed_json import dataclass_from_json
-from replank.tasks.task import Task
+from replank.tasks.task import Task, headline
 
 SUMMARY = "summary.json"
 
@@ -34,7 +34,7 @@ class SummaryModel:
     @property
     def headline(self) -> float:
         """The value of the headline metric."""
-        return next(iter(self.metrics.values()))
+        return headline(self.metrics)[1]
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def comparison_table(summary: Summary) -> Table:
         title=f"{summary.task.name}: quality on {summary.rows} rows of {summary.split}, "
         f"latency of one text of {summary.length} tokens",
         title_justify="left",
-        caption=f"{busy()} Run the same command again for true ones." if summary.is_disturbed else None,
+        caption=f"{busy()} Run the same command again for true latencies." if summary.is_disturbed else None,
         caption_justify="left",
     )
     table.add_column("model")

@@ -30,6 +30,7 @@ from replank.runtime.model import load_model
 from replank.system.environment import machine, versions
 from replank.system.errors import QualityGateError
 from replank.system.progress import progress
+from replank.tasks.task import headline
 
 if TYPE_CHECKING:
     from replank_compress.methods.theseus import TheseusConfig
@@ -209,7 +210,7 @@ def _best_dev(source: Source) -> float:
     """The headline metric on dev of the best checkpoint."""
     artifact = source.artifact
     assert artifact is not None  # noqa: S101 - a stage made it
-    return float(next(iter(artifact.manifest.made_by["best_dev"].values())))
+    return headline(artifact.manifest.made_by["best_dev"])[1]
 
 
 def _held_out(source: Source) -> dict[str, float] | None:

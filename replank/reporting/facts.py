@@ -29,12 +29,6 @@ class Stage:
     curve: list[dict[str, Any]]
     model_bytes: int
 
-    @property
-    def headline(self) -> float | None:
-        """The task's first metric, as it was measured on this model."""
-        quality = self.manifest.quality
-        return float(next(iter(quality["metrics"].values()))) if quality else None
-
 
 @dataclass(frozen=True)
 class Facts:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from replank.benchmarking.summary import Summary
 from replank.charts.lines import training_chart
 from replank.models.card import lineage
 from replank.reporting.commands import commands
 from replank.reporting.document import Block, Commands, Document, Figure, Grid, Heading, Paragraph, Steps
 from replank.reporting.facts import Facts, Stage
+from replank.reporting.quality import quality_section
 from replank.reporting.speed import int8_section, speed_section
 
 
@@ -19,7 +18,7 @@ def document(facts: Facts) -> Document:
     task = facts.stages[-1].manifest.task
     blocks: list[Block] = [
         Paragraph(_task_line(facts)),
-        *_quality(facts),
+        *quality_section(facts),
         *speed_section(facts),
         *_lineage(facts.stages),
         *_training(facts.stages),
@@ -40,46 +39,6 @@ def _task_line(facts: Facts) -> str:
     columns = f" of {' and '.join(task.columns)}" if task.columns else ""
     labels = f"; labels: {', '.join(task.labels)}" if task.labels else ""
     return f"{task.kind}{columns}, at most {task.max_length} tokens{labels}."
-
-
-def _quality(facts: Facts) -> list[Block]:
-    """Each stage, the chain's first model at the top; what is kept is of that one, on the same rows."""
-    entries = _scored(facts)
-    if not entries:
-        return [Heading("Quality"), Paragraph("Not measured.")]
-    metrics = list(dict.fromkeys(name for _, quality in entries for name in quality["metrics"]))
-    first = entries[0][1]
-    rows = []
-    for name, quality in entries:
-        kept = ""
-        if _comparable(first, quality):
-            kept = f"{quality['metrics'][metrics[0]] / first['metrics'][metrics[0]]:.1%}"
-        values = [f"{quality['metrics'][key]:.4f}" if key in quality["metrics"] else "" for key in metrics]
-        rows.append([name, *values, kept, f"{quality['split']}, {quality['rows']}"])
-    return [Heading("Quality"), Grid(["model", *metrics, f"{metrics[0]} kept", "split, rows"], rows)]
-
-
-def _scored(facts: Facts) -> list[tuple[str, dict[str, Any]]]:
-    """Names and qualities: as the chain compared them, with a first model that has no folder here; then the others."""
-    shown = {model.folder: model for model in facts.summary.models} if facts.summary else {}
-    manifests = {stage.name: stage.manifest.quality for stage in facts.stages}
-    found = [
-        (model.name, {"data": None, **_of(facts.summary), **(manifests.get(folder) or {}), "metrics": model.metrics})
-        for folder, model in shown.items()
-        if facts.summary
-    ]
-    return found + [(name, quality) for name, quality in manifests.items() if quality and name not in shown]
-
-
-def _of(summary: Summary) -> dict[str, Any]:
-    return {"split": summary.split, "rows": summary.rows}
-
-
-def _comparable(first: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Of the same rows, as far as both say which; and above 0, of which alone a part can be kept."""
-    same = first["data"] is None or other["data"] is None or first["data"] == other["data"]
-    headline = next(iter(first["metrics"]))
-    return same and first["metrics"][headline] > 0 and headline in other["metrics"]
 
 
 def _lineage(stages: Sequence[Stage]) -> list[Block]:

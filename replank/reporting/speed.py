@@ -6,6 +6,7 @@ from typing import Any
 
 from replank.benchmarking.result import Benchmark, Cell, busy
 from replank.benchmarking.summary import Summary
+from replank.benchmarking.table import OTHER_TASKS
 from replank.charts.scatter import Point, front_of, scatter_chart
 from replank.reporting.document import Block, Figure, Grid, Heading, Paragraph
 from replank.reporting.facts import Facts, Stage
@@ -88,8 +89,7 @@ def _cell_row(cell: Cell, baseline: str, has_energy: bool) -> list[str]:
 def _trade_off(facts: Facts) -> list[Block]:
     """Quality against latency, where both are known of at least two models and of the same rows."""
     if facts.benchmark and not facts.benchmark.is_same_task:
-        text = "The models of the benchmark are of different tasks, or were scored on different rows: only their speed"
-        return [Paragraph(f"{text} is compared.")]
+        return [Paragraph(OTHER_TASKS)]
     points, metric, shape = _points(facts)
     if len(points) < 2:
         return []
@@ -111,7 +111,7 @@ def _points(facts: Facts) -> tuple[list[Point], str, str]:
         return points, metric, f"{shape.batch_size} x " + (f"{shape.length} tokens" if shape.length else "real texts")
     if facts.summary:
         points = [Point(model.name, model.p50_ms, model.headline) for model in facts.summary.models]
-        return points, facts.summary.task.metrics[0], f"one text of {facts.summary.length} tokens"
+        return points, facts.summary.task.headline, f"one text of {facts.summary.length} tokens"
     return [], "", ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -64,3 +65,8 @@ class Task:
         """
         lists = {key: tuple(values[key]) for key in ("labels", "columns", "metrics")}
         return cls(**values | {"kind": kind_named(values["kind"])} | lists)
+
+
+def headline(metrics: Mapping[str, float]) -> tuple[str, float]:
+    """The name and value of the headline metric: of a task's metrics, it is always stored first."""
+    return next(iter(metrics.items()))

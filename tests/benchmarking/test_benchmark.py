@@ -154,6 +154,14 @@ def test_a_busy_machine_is_noticed() -> None:
     assert result_of(cell_of(steady), other_load=0.41).is_disturbed
 
 
+def test_the_remark_on_a_busy_machine_says_how_it_was_noticed() -> None:
+    steady, uneven = cell_of([[10.0] * 9 + [30.0]] * 3), cell_of([[10.0] * 8 + [30.0] * 2] * 3)
+    assert result_of(steady, other_load=0.3).disturbance is None
+    # A load that is only noise is not the reason.
+    assert "(latencies varied by more than half)" in (result_of(uneven, other_load=0.3).disturbance or "")
+    assert "(other processes used 1.5 of 4 cores)" in (result_of(uneven, other_load=1.5).disturbance or "")
+
+
 def test_the_published_result_is_read_and_written_as_it_is() -> None:
     file = Path(__file__).parents[2] / "benchmarks/results/bert_base_speed.json"
     published = json.loads(file.read_text(encoding="utf-8"))

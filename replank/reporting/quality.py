@@ -1,0 +1,63 @@
+"""The part of a report on quality: the metrics of each model, and the fraction of the first one's that it retains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from replank.reporting.document import Block, Grid, Heading, Paragraph
+from replank.reporting.facts import Facts
+from replank.tasks.task import headline
+
+
+def quality_section(facts: Facts) -> list[Block]:
+    """A row for each model, the first of the chain at the top."""
+    scores = _scores(facts)
+    if not scores:
+        return [Heading("Quality"), Paragraph("Not measured.")]
+    metrics = list(dict.fromkeys(name for score in scores for name in score.metrics))
+    rows = []
+    for score in scores:
+        values = [f"{score.metrics[name]:.4f}" if name in score.metrics else "" for name in metrics]
+        rows.append([score.model, *values, score.kept_of(scores[0]), f"{score.split}, {score.rows}"])
+    return [Heading("Quality"), Grid(["model", *metrics, f"{metrics[0]} kept", "split, rows"], rows)]
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The metrics of a model.
+
+    :param rows: how many rows of the split they were computed on.
+    :param data: the digest of these rows; ``None`` if it is not known.
+    """
+
+    model: str
+    split: str
+    rows: int
+    data: str | None
+    metrics: Mapping[str, float]
+
+    def kept_of(self, first: _Score) -> str:
+        """The headline metric as a fraction of that of the chain's first model.
+
+        Empty if they were scored on different rows, or if that one's is not above 0.
+        """
+        name, reference = headline(first.metrics)
+        is_same = first.data is None or self.data is None or first.data == self.data
+        return f"{self.metrics[name] / reference:.1%}" if is_same and reference > 0 and name in self.metrics else ""
+
+
+def _scores(facts: Facts) -> list[_Score]:
+    """The models that the chain compared, of which the first need not have a folder here; then all other artifacts."""
+    manifests = {stage.name: stage.manifest.quality for stage in facts.stages}
+    scores, compared = [], set()
+    if summary := facts.summary:
+        for model in summary.models:
+            quality = manifests.get(model.folder) or {"split": summary.split, "rows": summary.rows, "data": None}
+            scores.append(_Score(model.name, quality["split"], quality["rows"], quality["data"], model.metrics))
+            compared.add(model.folder)
+    return scores + [
+        _Score(name, quality["split"], quality["rows"], quality["data"], quality["metrics"])
+        for name, quality in manifests.items()
+        if quality and name not in compared
+    ]
