@@ -1,1 +1,1 @@
-"""The report of a chain: one page and one Markdown file, made of manifests and results, without any model."""
+"""The report of a chain: an HTML page and a Markdown file, from manifests and results; no model is loaded."""

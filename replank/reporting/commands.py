@@ -1,4 +1,4 @@
-"""The commands that make the artifacts of a report again."""
+"""The commands that reproduce the artifacts of a report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ON_BY_DEFAULT = ("per_channel",)
 
 
 def commands(stages: Sequence[Stage]) -> list[str]:
-    """One line a stage. ``DATA`` stands for the folder of the data, whose place no manifest knows."""
+    """A command line for each stage. ``DATA`` stands for the folder of the data, which manifests do not name."""
     return [_command(stage) for stage in stages]
 
 
@@ -35,7 +35,7 @@ def _command(stage: Stage) -> str:
 
 
 def _flags(name: str, value: Any) -> list[str]:
-    """A field of a configuration as its flag; what is left at nothing needs none."""
+    """The options for a field of a configuration; none for a field without a value."""
     flag = f"--{name.replace('_', '-')}"
     if name == "type":
         return []
@@ -56,8 +56,9 @@ def _flags(name: str, value: Any) -> list[str]:
 
 
 def variant_name(type_name: str) -> str:
-    """The name under which a configuration is registered, from that of its type: ``AntiCurriculumSchedule`` is
-    ``anti-curriculum``. The registries themselves would import torch.
+    """The name under which a configuration is registered: ``anti-curriculum`` for ``AntiCurriculumSchedule``.
+
+    It follows from the type's name, as importing the registries would import torch.
     """
     stem = re.sub(r"(Config|Schedule|Int8)$", "", type_name)
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", stem).lower()

@@ -1,4 +1,4 @@
-"""What a report consists of, whatever it is written as. Every text is plain: escaping is the writer's work."""
+"""The blocks of a report, apart from the format it is written in. All texts are plain; writers escape them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Some sentences."""
+    """A paragraph of text."""
 
     text: str
 
@@ -31,7 +31,7 @@ class Steps:
 class Grid:
     """A table: the first ``names`` columns are words, the others numbers.
 
-    :param note: what the table must be read with.
+    :param note: a remark below the table.
     """
 
     columns: Sequence[str]
@@ -44,8 +44,8 @@ class Grid:
 class Figure:
     """A chart.
 
-    :param svg: a whole SVG document, already safe.
-    :param text: what Markdown, which has no chart, says instead.
+    :param svg: an SVG document by :mod:`replank.charts`, in which all texts are escaped.
+    :param text: what Markdown shows in its place.
     """
 
     svg: str
@@ -54,7 +54,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Commands:
-    """Lines to type."""
+    """Command lines."""
 
     lines: Sequence[str]
 
@@ -64,7 +64,7 @@ Block = Heading | Paragraph | Steps | Grid | Figure | Commands
 
 @dataclass(frozen=True)
 class Document:
-    """A title and what follows."""
+    """A whole report."""
 
     title: str
     blocks: Sequence[Block]

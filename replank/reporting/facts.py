@@ -1,4 +1,4 @@
-"""What a report is made of: the artifacts of a folder, their trainings, and what was measured of them."""
+"""The input of a report: the artifacts of a folder, their training logs, and their measurements."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Result = TypeVar("Result", Benchmark, Summary)
 class Stage:
     """One artifact.
 
-    :param curve: the entries of its training's log; empty where nothing was trained.
-    :param model_bytes: of the weights or the graph.
+    :param curve: the entries of its training log; empty if it was not trained.
+    :param model_bytes: bytes of the weights or the graph.
     """
 
     name: str
@@ -32,11 +32,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Facts:
-    """All of it.
+    """The facts about a folder of artifacts.
 
-    :param stages: each after what it was made of.
-    :param summary: what ``run`` compared at its end; ``None`` in a folder that it did not fill.
-    :param benchmark: a benchmark's result; ``None`` without one.
+    :param name: of the folder.
+    :param stages: each after the artifact that it was made from.
+    :param summary: of the whole chain; ``None`` in a folder that ``run`` did not fill.
+    :param benchmark: the result of a benchmark; ``None`` if there is none.
     """
 
     name: str
@@ -48,10 +49,10 @@ class Facts:
 def read_facts(out: Path, benchmark: Path | None = None) -> Facts:
     """Read a folder of artifacts.
 
-    :param benchmark: what ``replank benchmark --json`` printed; where ``None``, ``benchmark.json`` in ``out``, if any.
-    :raises UsageError: there is no artifact in it, or it is one.
-    :raises ArtifactError: one is damaged.
-    :raises DataError: a result is not what it should be.
+    :param benchmark: a benchmark's result in JSON; ``None`` for ``benchmark.json`` in ``out``, if it exists.
+    :raises UsageError: it holds no artifact, or is one itself.
+    :raises ArtifactError: an artifact is damaged.
+    :raises DataError: a summary or benchmark cannot be read.
     """
     if (out / MANIFEST).is_file():
         raise UsageError(f"{out} is an artifact, whose files are sealed", hint="give the folder that it lies in")
@@ -76,7 +77,7 @@ def _read_stage(folder: Path) -> Stage:
 
 
 def _depth(stage: Stage) -> int:
-    """How many artifacts it comes from."""
+    """The number of its ancestors."""
     depth, parent = 0, stage.manifest.parent
     while parent:
         depth, parent = depth + 1, (parent["manifest"] or {}).get("parent")

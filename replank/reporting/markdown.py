@@ -1,4 +1,7 @@
-"""A report as Markdown."""
+"""A report as Markdown.
+
+Without a template: Markdown has no autoescaping in jinja2, and a template's own line breaks would end its tables.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
 
 def to_markdown(document: Document) -> str:
-    """GitHub's Markdown, in which any name is only a name."""
+    """A document in GitHub's Markdown; any text of the report is only text in it."""
     parts = [f"# {_text(document.title)}", *(_block(block) for block in document.blocks)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -35,6 +38,6 @@ def _block(block: Block) -> str:
 
 
 def _text(text: str) -> str:
-    """On one line, with nothing that Markdown or HTML would take for its own."""
+    """A text on one line, without markup of Markdown or HTML."""
     escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""What a report says, from top to bottom."""
+"""The sections of a report, from top to bottom."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def document(facts: Facts) -> Document:
     task = facts.stages[-1].manifest.task
     blocks: list[Block] = [
         Paragraph(_task_line(facts)),
+        *_result(facts),
         *quality_section(facts),
         *speed_section(facts),
         *_lineage(facts.stages),
@@ -38,7 +39,18 @@ def _task_line(facts: Facts) -> str:
     task = facts.stages[-1].manifest.task
     columns = f" of {' and '.join(task.columns)}" if task.columns else ""
     labels = f"; labels: {', '.join(task.labels)}" if task.labels else ""
-    return f"{task.kind}{columns}, at most {task.max_length} tokens{labels}."
+    return f"Task: {task.kind}{columns}, at most {task.max_length} tokens{labels}."
+
+
+def _result(facts: Facts) -> list[Block]:
+    """The last model of the chain against the first, in a sentence."""
+    if facts.summary is None or len(facts.summary.models) < 2:
+        return []
+    first, last = facts.summary.models[0], facts.summary.models[-1]
+    kept = facts.summary.retention(last)
+    quality = f" and keeps {kept:.1%} of its {facts.summary.task.headline}" if kept is not None else ""
+    size = f"is {last.speed_up:.1f} times as fast as {first.name}, has {last.bytes / first.bytes:.0%} of its size"
+    return [Paragraph(f"Result: {last.name} {size}{quality}.")]
 
 
 def _lineage(stages: Sequence[Stage]) -> list[Block]:
@@ -70,7 +82,7 @@ def _training(stages: Sequence[Stage]) -> list[Block]:
 
 
 def _verification(stages: Sequence[Stage]) -> list[Block]:
-    """The worst of each case: an ONNX model against torch, INT8 against its fp32 source."""
+    """The largest differences of each case: an ONNX model from torch, INT8 from its fp32 source."""
     blocks: list[Block] = []
     for stage in stages:
         verification = stage.manifest.verification
@@ -96,7 +108,7 @@ def _verification(stages: Sequence[Stage]) -> list[Block]:
 
 
 def _providers(stages: Sequence[Stage]) -> list[Block]:
-    """What ``--device auto`` measured, where a model keeps it."""
+    """The latencies by which ``device="auto"`` chose a provider, for each model that keeps them."""
     blocks: list[Block] = []
     for stage in stages:
         if not (kept := stage.manifest.providers):
@@ -110,7 +122,7 @@ def _providers(stages: Sequence[Stage]) -> list[Block]:
 
 
 def _machine(facts: Facts) -> list[Block]:
-    """Where the speed was measured, or else the last artifact was made."""
+    """The machine that measured the speed, or else made the last artifact."""
     if measured := facts.benchmark or facts.summary:
         machine, versions = measured.machine, measured.versions
     else:
@@ -127,6 +139,6 @@ def _machine(facts: Facts) -> list[Block]:
 
 
 def _digests(stages: Sequence[Stage]) -> Grid:
-    """Of the last artifact that was made with data."""
+    """The digests of the splits of the last artifact that was made with data."""
     known = [stage.manifest.made_by["data"] for stage in stages if stage.manifest.made_by.get("data")]
     return Grid(("split", "sha256"), list(known[-1].items()) if known else [], names=2)

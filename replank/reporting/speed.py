@@ -1,4 +1,4 @@
-"""A report's part on size and speed: from a benchmark's result where there is one, else from the chain's comparison."""
+"""The part of a report on size and speed: from a benchmark's result if there is one, else from the chain's summary."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _cell_row(cell: Cell, baseline: str, has_energy: bool) -> list[str]:
 
 
 def _trade_off(facts: Facts) -> list[Block]:
-    """Quality against latency, where both are known of at least two models and of the same rows."""
+    """Quality against latency, if both are known of two models or more, on the same rows."""
     if facts.benchmark and not facts.benchmark.is_same_task:
         return [Paragraph(OTHER_TASKS)]
     points, metric, shape = _points(facts)
@@ -96,9 +96,9 @@ def _trade_off(facts: Facts) -> list[Block]:
     front = front_of(points)
     names = " → ".join(point.name for point in front)
     title = f"{metric} against the latency of {shape}"
-    text = f"{title}. On the front, from the fastest to the best: {names}. No other model beats one of them in both."
+    text = f"On the Pareto front, from the fastest to the best: {names}. No other model is both faster and better."
     chart = scatter_chart(title, "p50 latency, ms (log scale)", metric, points)
-    return [Heading("Quality against speed"), Figure(chart), Paragraph(text)]
+    return [Heading("Quality against speed"), Figure(chart, f"{title}."), Paragraph(text)]
 
 
 def _points(facts: Facts) -> tuple[list[Point], str, str]:
@@ -116,7 +116,7 @@ def _points(facts: Facts) -> tuple[list[Point], str, str]:
 
 
 def int8_section(stages: list[Stage]) -> list[Block]:
-    """Where quantized models kept floating point, what they are made for, and what it brought."""
+    """The target, gain and remaining floating-point operators of each quantized model."""
     blocks: list[Block] = []
     for stage in stages:
         made_by = stage.manifest.made_by

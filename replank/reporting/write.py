@@ -1,4 +1,4 @@
-"""Writing a report."""
+"""The files of a report."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ PAGE, MARKDOWN = "report.html", "report.md"
 
 
 def write_report(out: Path, benchmark: Path | None = None) -> Path:
-    """Write ``report.html`` and ``report.md`` of a folder of artifacts, over those of before.
+    """Write ``report.html`` and ``report.md`` into a folder of artifacts, replacing earlier ones.
 
-    :param benchmark: what ``replank benchmark --json`` printed; where ``None``, ``benchmark.json`` in ``out``, if any.
-    :returns: the page.
+    :param benchmark: a benchmark's result in JSON; ``None`` for ``benchmark.json`` in ``out``, if it exists.
+    :returns: the path of the page.
+    :raises MissingExtraError: matplotlib or jinja2 is not installed.
     :raises ReplankError: see :func:`read_facts`.
     """
     report = document(read_facts(out, benchmark))

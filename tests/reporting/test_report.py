@@ -6,6 +6,8 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -20,12 +22,13 @@ from replank.cli.config_options import config_of, variant_of
 from replank.cli.main import cli, command_named
 from replank.models.artifact import MANIFEST, Artifact, Manifest, manifest_text
 from replank.models.provenance import config_json
-from replank.reporting.commands import commands, variant_name
+from replank.reporting.commands import _ON_BY_DEFAULT, commands, variant_name
 from replank.reporting.facts import read_facts
 from replank.reporting.markdown import to_markdown
 from replank.reporting.page import to_page
 from replank.reporting.sections import document
 from replank.reporting.write import write_report
+from replank.system.settings import settings_of
 from replank.tasks.task import Task
 from replank_compress.methods import METHODS
 from replank_compress.methods.kd import KdConfig
@@ -117,6 +120,9 @@ def test_a_report_says_what_was_made(folder: Path) -> None:
         assert artifact.manifest.digest[:12] in text
         metrics = (artifact.manifest.quality or {})["metrics"]
         assert f"| the {name} | {metrics['accuracy']:.4f} |" in text
+    first, last = Artifact.open(folder / "predecessor"), Artifact.open(folder / "int8")
+    size = last.model_file.stat().st_size / first.model_file.stat().st_size
+    assert f"Result: the int8 is 8.0 times as fast as the predecessor, has {size:.0%} of its size and keeps " in text
     assert "| the int8 | " in text
     assert "1.00 | 1000.0 | 8.0x |" in text
     assert "The machine was busy" in text
@@ -261,6 +267,23 @@ def test_every_configuration_has_a_command(folder: Path, stage: str, config: Any
 @pytest.mark.parametrize("registry", [METHODS, SCHEMES, SCHEDULES])
 def test_the_name_of_a_variant_follows_from_its_type(registry: Mapping[str, type]) -> None:
     assert [variant_name(variant.__name__) for variant in registry.values()] == list(registry)
+
+
+def test_settings_that_are_on_by_default_are_known() -> None:
+    """They alone need a flag where they are off."""
+    configs: list[Any] = [FinetuneConfig, ExportConfig, *METHODS.values(), *SCHEMES.values(), *SCHEDULES.values()]
+    assert {entry.name for config in configs for entry in settings_of(config) if entry.default is True} == set(
+        _ON_BY_DEFAULT
+    )
+
+
+def test_no_model_is_loaded(folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from replank.reporting.write import write_report\n"
+        "write_report(Path(sys.argv[1]))\n"
+        "assert not {'torch', 'transformers', 'onnx', 'onnxruntime'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
 
 
 def test_a_report_of_numbers(folder: Path) -> None:
