@@ -18,6 +18,7 @@ from replank.runtime.evaluate import evaluate
 from replank.runtime.model import load_model
 from replank.runtime.predictors import TorchPredictor
 from replank.system.errors import QualityGateError
+from replank.system.extras import require
 from replank.system.processes import is_first_process
 from replank.system.progress import progress
 from replank.system.quiet import quiet_transformers
@@ -36,6 +37,7 @@ class Run:
     """A training run: its stage, source, data and settings.
 
     :param init_from: the model whose layers it starts from, if that is not ``source``.
+    :raises MissingExtraError: matplotlib, which draws the curves when all is done, is not installed.
     """
 
     stage: str
@@ -44,6 +46,10 @@ class Run:
     config: TrainingConfig
     stopwatch: Stopwatch
     init_from: Source | None = None
+
+    def __post_init__(self) -> None:
+        # Now, not after hours of training.
+        require("matplotlib")
 
     @property
     def origin(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import pytest
 
 from replank.charts.lines import Line, Panel, line_chart
 from replank.charts.scatter import Point, scatter_chart
+from replank.system import extras
+from replank.system.errors import MissingExtraError
 from svg_document import SvgDocument
 
 HOSTILE = "</svg><script>x()</script>"
@@ -85,6 +87,14 @@ def test_what_xml_cannot_hold_is_replaced() -> None:
     texts = SvgDocument(drawn).texts
     assert "nul �, escape �, surrogate �" in texts
     assert f"{'x' * 39}…" in texts
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = extras.installed_version
+    monkeypatch.setattr(extras, "installed_version", lambda name: None if name == "matplotlib" else real(name))
+    with pytest.raises(MissingExtraError, match="not installed: matplotlib") as refusal:
+        loss_chart()
+    assert refusal.value.hint == 'pip install "replank[bench]"'
 
 
 def test_matplotlib_is_imported_when_a_chart_is_drawn_and_pyplot_never() -> None:

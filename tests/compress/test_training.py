@@ -20,7 +20,8 @@ from replank.data.training_examples import LabelledExamples
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.model import load_model
-from replank.system.errors import TrainingError, UsageError
+from replank.system import extras
+from replank.system.errors import MissingExtraError, TrainingError, UsageError
 from replank_compress.finetune import finetune
 from replank_compress.methods.schedule import LinearSchedule
 from replank_compress.methods.theseus import Replacing, TheseusConfig
@@ -143,6 +144,16 @@ def test_a_half_written_checkpoint_is_passed_over(
     resumed = finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
     undisturbed = finetune(open_source(encoder), tmp_path / "undisturbed", FinetuneConfig(**SHORT), data)
     assert resumed.manifest.files["model.safetensors"] == undisturbed.manifest.files["model.safetensors"]
+
+
+def test_a_package_that_only_the_end_needs_is_missed_at_the_start(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = extras.installed_version
+    monkeypatch.setattr(extras, "installed_version", lambda name: None if name == "matplotlib" else real(name))
+    with pytest.raises(MissingExtraError, match="not installed: matplotlib"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert list(tmp_path.glob("out*")) == []
 
 
 def test_a_loss_that_is_no_number_ends_the_run(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
