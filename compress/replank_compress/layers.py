@@ -9,19 +9,24 @@ from typing import Any
 
 from torch import nn
 
-from replank.models.encoders import encoder_of
+from replank.models.encoders import Encoder, encoder_of
 from replank.system.errors import FieldError, UsageError
+
+
+def encoder_of_model(model: Any) -> Encoder:
+    """The architecture of a transformers model."""
+    return encoder_of(model.config.to_dict(), type(model).__name__)
 
 
 def layer_stack(model: Any) -> nn.ModuleList:
     """The layers of a transformers encoder, in order."""
-    stack: nn.ModuleList = attrgetter(_stack_path(model))(model.base_model)
+    stack: nn.ModuleList = attrgetter(encoder_of_model(model).stack)(model.base_model)
     return stack
 
 
 def set_layer_stack(model: Any, layers: Iterable[nn.Module]) -> None:
     """Replace the layers of an encoder, in place."""
-    parent, _, name = _stack_path(model).rpartition(".")
+    parent, _, name = encoder_of_model(model).stack.rpartition(".")
     setattr(attrgetter(parent)(model.base_model), name, nn.ModuleList(layers))
 
 
@@ -33,7 +38,7 @@ def assemble(model: Any, layers: Iterable[nn.Module]) -> Any:
     """
     stack, chosen = layer_stack(model), list(layers)
     config = copy.deepcopy(model.config)
-    config.num_hidden_layers = len(chosen)
+    config.num_hidden_layers = len(chosen)  # whatever the architecture's own key is: transformers maps this one to it
     plain = type(model)(config)
     set_layer_stack(model, chosen)
     try:
@@ -79,7 +84,3 @@ def _example_grouping(depth: int, layers: int) -> str:
     """Groups of nearly equal size, the larger ones last: replacing early layers costs the most."""
     small, larger = divmod(depth, layers)
     return ",".join(map(str, [small] * (layers - larger) + [small + 1] * larger))
-
-
-def _stack_path(model: Any) -> str:
-    return encoder_of(model.config.to_dict(), type(model).__name__).layers

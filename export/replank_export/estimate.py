@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from replank.models.encoders import encoder_of
 from replank.models.source import Source
 from replank_export.profile.flops import Work
 from replank_export.profile.roofline import Machine as Machine
 from replank_export.profile.roofline import measure_machine, roofline
-from replank_export.profile.torch_flops import torch_work
+from replank_export.profile.torch_flops import layer_of, torch_work
 
 
 @dataclass(frozen=True)
@@ -40,13 +38,11 @@ class Estimator:
     def _first(self, layers: int, precision: Literal["fp32", "int8"]) -> Work:
         """The work of the first layers, with linear layers in a precision."""
         work = self._work()
-        path = encoder_of(self.source.config, self.source.name).layers
-        layer = re.compile(rf"(?:^layer |\b{re.escape(path)}\.)(\d+)\b")
         bytes_each = {"fp32": 4, "int8": 1}[precision]
 
         def stays(name: str) -> bool:
-            found = layer.search(name)
-            return found is None or int(found[1]) < layers
+            layer = layer_of(self.source, name)
+            return layer is None or layer < layers
 
         return replace(
             work,

@@ -60,7 +60,7 @@ def _facts(source: Source) -> dict[str, Any]:
         "name": source.name,
         "kind": source.kind,
         "precision": source.precision,
-        "architecture": source.config["model_type"],
+        "architecture": source.encoder.model_type,
         "layers": source.layers,
         "task": source.task.to_json(),
     }

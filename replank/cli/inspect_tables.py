@@ -24,7 +24,7 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
     """Kind, task, lineage and quality."""
     task = source.task
     rows = [
-        ("model", f"{source.kind} {source.precision}, {source.config['model_type']}, {source.layers} layers"),
+        ("model", f"{source.kind} {source.precision}, {source.encoder.model_type}, {source.layers} layers"),
         ("task", f"{task.name}: {task.kind}" + (f" into {', '.join(task.labels)}" if task.labels else "")),
         ("max length", f"{task.max_length} tokens"),
     ]

@@ -1,7 +1,8 @@
-"""What replank knows about each architecture. A table: no other place asks for a model's type."""
+"""The supported architectures: one row each, and no other place asks for a model's type."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,37 +10,134 @@ from replank.system.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """Facts of one architecture of transformers.
+class ConfigKeys:
+    """The keys of ``config.json`` for facts that architectures name differently; by default transformers' usual ones.
 
-    :param layers: path of the stack of layers below ``model.base_model``.
-    :param position_offset: positions that the position embedding reserves, for padding.
-    :param refused_with: a setting of ``config.json`` with which the layers are no plain stack.
+    :param layers: number of Transformer layers.
+    :param heads: attention heads per layer.
+    :param hidden_size: width of the hidden states.
+    :param activation: activation function of the feed-forward layers.
     """
 
-    layers: str = "encoder.layer"
+    layers: str = "num_hidden_layers"
+    heads: str = "num_attention_heads"
+    hidden_size: str = "hidden_size"
+    activation: str = "hidden_act"
+
+
+_USUAL_KEYS = ConfigKeys()
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An architecture of transformers.
+
+    The defaults describe BERT, and everything built like it. Names of modules are as in the weights' names.
+
+    :param model_type: its name in ``config.json``.
+    :param stack: path of the stack of layers below ``model.base_model``.
+    :param embeddings: name of the module with the embeddings.
+    :param pooler: name of the pooler's module.
+    :param tables: endings of the names of modules whose weights are looked up instead of multiplied with.
+    :param token_projections: linear layers outside the stack that are applied to every token.
+    :param keys: its keys of ``config.json``.
+    :param position_offset: rows of the position embedding that are reserved for padding.
+    :param attentions: attention operators per layer that a completely fused graph has.
+    :param norms: layer norms per layer, each fused with the addition before it.
+    :param gelus: activations per layer, each fused with the bias before it if it is the exact GELU.
+    :param extra_scores: a key of ``config.json``; if it is set, attention scores have terms of relative positions that
+        the count of FLOPs leaves out.
+    :param refused_with: a key of ``config.json``; if it is set, the layers are not a plain stack.
+    """
+
+    model_type: str
+    stack: str = "encoder.layer"
+    embeddings: str = "embeddings"
+    pooler: str = "pooler"
+    tables: tuple[str, ...] = ("embeddings",)
+    token_projections: tuple[str, ...] = ()
+    keys: ConfigKeys = _USUAL_KEYS
     position_offset: int = 0
+    attentions: int = 1
+    norms: int = 2
+    gelus: int = 1
+    extra_scores: str | None = None
     refused_with: str | None = None
 
+    def layers(self, config: dict[str, Any]) -> int:
+        """The number of Transformer layers."""
+        return int(_read(config, _USUAL_KEYS.layers, self.keys.layers))
 
-ENCODERS: dict[str, Encoder] = {
-    "bert": Encoder(),
-    "electra": Encoder(),
-    "distilbert": Encoder(layers="transformer.layer"),
-    "roberta": Encoder(position_offset=2),
-    "xlm-roberta": Encoder(position_offset=2),
-    "camembert": Encoder(position_offset=2),
-    "mpnet": Encoder(position_offset=2),
-    "data2vec-text": Encoder(position_offset=2),
-    "xlm-roberta-xl": Encoder(position_offset=2),
-    "roberta-prelayernorm": Encoder(position_offset=2),
-    "ernie": Encoder(),
-    "megatron-bert": Encoder(),
-    "deberta": Encoder(),
-    # The convolution of its two largest models comes after the first layer, whatever that is.
-    "deberta-v2": Encoder(refused_with="conv_kernel_size"),
-}
-# Encoders that people would look for here, and why they are not.
+    def heads(self, config: dict[str, Any]) -> int:
+        """The number of attention heads per layer."""
+        return int(_read(config, _USUAL_KEYS.heads, self.keys.heads))
+
+    def hidden_size(self, config: dict[str, Any]) -> int:
+        """The width of the hidden states."""
+        return int(_read(config, _USUAL_KEYS.hidden_size, self.keys.hidden_size))
+
+    def activation(self, config: dict[str, Any]) -> str:
+        """The activation function, by transformers' name; the exact GELU is ``gelu``, the default of all encoders."""
+        return str(config.get(_USUAL_KEYS.activation) or config.get(self.keys.activation) or "gelu")
+
+    def has_extra_scores(self, config: dict[str, Any]) -> bool:
+        """Whether attention scores have terms that the count of FLOPs leaves out."""
+        return self.extra_scores is not None and bool(config.get(self.extra_scores))
+
+    def layer_of(self, weight: str) -> int | None:
+        """The index of the layer that a weight belongs to; ``None`` outside the stack."""
+        found = re.search(rf"(?:^|\.){re.escape(self.stack)}\.(\d+)\.", weight)
+        return int(found[1]) if found else None
+
+    def is_in_stack(self, weight: str) -> bool:
+        """Whether a weight belongs to a layer."""
+        return _is_below(self.stack, weight)
+
+    def is_in_embeddings(self, weight: str) -> bool:
+        """Whether a weight belongs to the embeddings."""
+        return _is_below(self.embeddings, weight)
+
+    def is_in_pooler(self, weight: str) -> bool:
+        """Whether a weight belongs to the pooler."""
+        return _is_below(self.pooler, weight)
+
+    def is_table(self, weight: str) -> bool:
+        """Whether rows of a weight are looked up, instead of it being multiplied with."""
+        return weight.endswith(tuple(f"{table}.weight" for table in self.tables))
+
+    def is_per_token(self, weight: str) -> bool:
+        """Whether a linear layer of the encoder is applied to every token, not only to one per text."""
+        return self.is_in_stack(weight) or any(_is_below(module, weight) for module in self.token_projections)
+
+
+_ROWS = (
+    Encoder("bert"),
+    Encoder("electra", token_projections=("embeddings_project",)),
+    Encoder(
+        "distilbert",
+        stack="transformer.layer",
+        keys=ConfigKeys(layers="n_layers", heads="n_heads", hidden_size="dim", activation="activation"),
+    ),
+    Encoder("roberta", position_offset=2),
+    Encoder("xlm-roberta", position_offset=2),
+    Encoder("camembert", position_offset=2),
+    Encoder("mpnet", position_offset=2, tables=("embeddings", "relative_attention_bias")),
+    Encoder("data2vec-text", position_offset=2),
+    Encoder("xlm-roberta-xl", position_offset=2),
+    Encoder("roberta-prelayernorm", position_offset=2),
+    Encoder("ernie"),
+    Encoder("megatron-bert"),
+    Encoder("deberta", token_projections=("embed_proj",), extra_scores="relative_attention"),
+    Encoder(
+        "deberta-v2",
+        token_projections=("embed_proj",),
+        extra_scores="relative_attention",
+        # The convolution of its two largest models follows the first layer, whichever that is.
+        refused_with="conv_kernel_size",
+    ),
+)
+ENCODERS: dict[str, Encoder] = {encoder.model_type: encoder for encoder in _ROWS}
+# Encoders that people would look for here, with the reason why they are refused.
 REFUSED: dict[str, str] = {
     "albert": "its layers are one layer, run many times: there is nothing to replace",
     "modernbert": "what kind of attention a layer has depends on its place, and the first has no norm: a layer cannot "
@@ -48,7 +146,7 @@ REFUSED: dict[str, str] = {
 
 
 def encoder_of(config: dict[str, Any], name: str) -> Encoder:
-    """The facts of the architecture that a ``config.json`` names.
+    """The architecture that a ``config.json`` names.
 
     :param name: the model's name, for the message.
     :raises ModelError: a decoder, an encoder-decoder, or an architecture that is not in the table.
@@ -65,7 +163,7 @@ def encoder_of(config: dict[str, Any], name: str) -> Encoder:
     encoder = ENCODERS[model_type]
     if encoder.refused_with and config.get(encoder.refused_with):
         raise ModelError(
-            f"{name} has a {encoder.refused_with}, with which its layers are no plain stack",
+            f"{name} sets {encoder.refused_with}; only encoders whose layers form a plain stack are supported",
             hint=f"models of type {model_type!r} without it are handled",
         )
     return encoder
@@ -74,3 +172,12 @@ def encoder_of(config: dict[str, Any], name: str) -> Encoder:
 def position_limit(config: dict[str, Any], name: str) -> int:
     """The longest input in tokens, special tokens included."""
     return int(config.get("max_position_embeddings", 512)) - encoder_of(config, name).position_offset
+
+
+def _read(config: dict[str, Any], usual: str, own: str) -> Any:
+    """A value under either key; transformers accepts its usual key from every architecture, and lets it win."""
+    return config[usual] if usual in config else config[own]
+
+
+def _is_below(module: str, weight: str) -> bool:
+    return f".{module}." in f".{weight}"

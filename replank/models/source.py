@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from replank.models.artifact import MANIFEST, MODEL_FILES, Artifact, ArtifactKind
-from replank.models.encoders import encoder_of, position_limit
+from replank.models.encoders import Encoder, encoder_of, position_limit
 from replank.models.hub import fetch_model
 from replank.models.onnx_checks import require_sound_file
 from replank.system.errors import ModelError
@@ -51,9 +51,14 @@ class Source:
         return self.folder / MODEL_FILES[self.kind]
 
     @property
+    def encoder(self) -> Encoder:
+        """Its architecture."""
+        return encoder_of(self.config, self.name)
+
+    @property
     def layers(self) -> int:
         """Number of Transformer layers."""
-        return int(self.config.get("num_hidden_layers") or self.config["n_layers"])
+        return self.encoder.layers(self.config)
 
     @property
     def task(self) -> Task:
@@ -137,8 +142,8 @@ def _require_facts(source: Source) -> None:
         complete = False
     if not complete:
         raise ModelError(
-            f"{source.folder / 'config.json'} is damaged: no sensible num_hidden_layers, max_position_embeddings "
-            "or id2label",
+            f"{source.folder / 'config.json'} is damaged: no sensible {source.encoder.keys.layers}, "
+            "max_position_embeddings or id2label",
             hint="copy the model again, or take config.json from where it was published",
         )
 

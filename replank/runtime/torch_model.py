@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from replank.models.encoders import encoder_of
 from replank.models.source import Source
 from replank.system.errors import ModelError
 from replank.system.extras import require
@@ -53,10 +52,14 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
 
 
 def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None:
-    stack = f".{encoder_of(source.config, source.name).layers}."
-    missing = [key for key in report["missing_keys"] if not new_head or stack in key or ".embeddings." in key]
-    unplaced = [key for key in report["unexpected_keys"] if stack in f".{key}"]
-    misfit = [key for key, *_ in report["mismatched_keys"] if stack in key or ".embeddings." in key]
+    encoder = source.encoder
+
+    def is_in_encoder(key: str) -> bool:
+        return encoder.is_in_stack(key) or encoder.is_in_embeddings(key)
+
+    missing = [key for key in report["missing_keys"] if not new_head or is_in_encoder(key)]
+    unplaced = [key for key in report["unexpected_keys"] if encoder.is_in_stack(key)]
+    misfit = [key for key, *_ in report["mismatched_keys"] if is_in_encoder(key)]
     problems = (
         (missing, "lack"),
         (unplaced, "hold, beyond what config.json describes,"),

@@ -93,13 +93,19 @@ def test_the_digest_of_a_plain_folder_is_that_of_its_weights(plain: Path, encode
 @pytest.mark.parametrize("model_type", list(ENCODERS))
 def test_every_known_architecture(plain: Path, model_type: str) -> None:
     source = open_source(configure(plain, model_type=model_type))
-    offset = 2 if "roberta" in model_type or model_type in ("camembert", "mpnet", "data2vec-text") else 0
-    assert position_limit(source.config, source.name) == 64 - offset
-    assert source.text_encoder(source.task).max_length == 64 - offset
+    assert source.encoder is ENCODERS[model_type]
+    limit = 64 - source.encoder.position_offset
+    assert position_limit(source.config, source.name) == limit
+    assert source.text_encoder(source.task).max_length == limit
 
 
-def test_distilberts_own_names(plain: Path) -> None:
-    assert open_source(configure(plain, "num_hidden_layers", model_type="distilbert", n_layers=6)).layers == 6
+def test_distilberts_own_keys(plain: Path) -> None:
+    own = {"n_layers": 6, "n_heads": 2, "dim": 8, "activation": "relu"}
+    usual = ("num_hidden_layers", "num_attention_heads", "hidden_size", "hidden_act")
+    source = open_source(configure(plain, *usual, model_type="distilbert", **own))
+    encoder, config = source.encoder, source.config
+    found = (source.layers, encoder.heads(config), encoder.hidden_size(config), encoder.activation(config))
+    assert found == tuple(own.values())
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,7 @@ def test_a_pickle_is_not_loaded(plain: Path) -> None:
     [
         ({"model_type": "albert"}, "'albert', which replank cannot handle: its layers are one layer"),
         ({"model_type": "modernbert"}, "'modernbert', which replank cannot handle: what kind of attention"),
-        ({"model_type": "deberta-v2", "conv_kernel_size": 3}, "has a conv_kernel_size, with which its layers are no"),
+        ({"model_type": "deberta-v2", "conv_kernel_size": 3}, "sets conv_kernel_size; only encoders whose layers form"),
         ({"model_type": "gpt2"}, "is a model of type 'gpt2'"),
         ({"model_type": "frobnicate"}, "is a model of type 'frobnicate'"),
         ({"model_type": None}, "is a model of type None"),
@@ -259,6 +265,6 @@ def test_a_stage_that_needs_the_other_kind_says_the_way(encoder: Path, onnx_arti
 
 
 def test_an_encoders_facts_are_found_by_type() -> None:
-    assert encoder_of({"model_type": "distilbert"}, "x").layers == "transformer.layer"
+    assert encoder_of({"model_type": "distilbert"}, "x").stack == "transformer.layer"
     assert position_limit({"model_type": "bert"}, "x") == 512
     assert position_limit({"model_type": "roberta", "max_position_embeddings": 514}, "x") == 512

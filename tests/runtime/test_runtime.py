@@ -22,6 +22,7 @@ from replank.runtime.session import open_session
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import MissingExtraError, ModelError, ProviderError
 from replank.system.json_files import read_json
+from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch
 from tiny import sentences
 
@@ -213,6 +214,12 @@ def test_only_the_head_may_be_new_where_training_follows(encoder: Path, tmp_path
     ):
         with pytest.raises(ModelError, match=problem):
             load_torch_model(changed(encoder, tmp_path / name, None, **config), new_head=True, num_labels=3)
+
+
+def test_the_layers_of_a_bare_encoder_may_not_be_new(encoder: Path, tmp_path: Path) -> None:
+    source = changed(encoder, tmp_path / "deeper", None, num_hidden_layers=6)
+    with pytest.raises(ModelError, match=r"lack encoder\.layer\.4\..* and 31 others"):
+        load_torch_model(source, KINDS["feature-extraction"])
 
 
 def test_a_head_of_another_size_gives_way_only_where_training_follows(predecessor: Path) -> None:

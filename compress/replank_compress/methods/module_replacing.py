@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from replank_compress.layers import assemble, layer_stack, set_layer_stack
+from replank_compress.layers import assemble, encoder_of_model, layer_stack, set_layer_stack
 
 
 class ReplaceableModule(nn.Module):
@@ -64,8 +64,9 @@ class ModuleReplacement:
             for size, successor in zip(sizes, successors, strict=True)
         ]
         set_layer_stack(model, [])
+        is_in_pooler = encoder_of_model(model).is_in_pooler
         head = {id(parameter) for parameter in model.parameters()}
-        head -= {id(parameter) for name, parameter in model.base_model.named_parameters() if "pooler." not in name}
+        head -= {id(parameter) for name, parameter in model.base_model.named_parameters() if not is_in_pooler(name)}
         self._shared = [(parameter, id(parameter) in head) for parameter in model.parameters()]
         set_layer_stack(model, self.modules)
         self.train_shared(())

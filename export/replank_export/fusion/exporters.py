@@ -93,7 +93,7 @@ def _write(source: Source, target: Path, task: Task, name: str, *, opset: int, s
         raw = Path(scratch) / "raw.onnx"
         exporter.fuse(raw, target, exporter.trace(source, raw, task, segments=segments, opset=opset))
     fused = count_fused(target)
-    return Graph(name, fused, unfused(fused, source.config, source.layers))
+    return Graph(name, fused, unfused(fused, source))
 
 
 def _together(source: Source, refusals: list[ModelError]) -> ModelError:

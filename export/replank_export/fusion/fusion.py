@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import onnx
 import onnx_ir
@@ -12,6 +11,7 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 from onnxscript.rewriter.ort_fusions import optimize_for_ort
 
+from replank.models.source import Source
 from replank.system.quiet import quiet_logging
 from replank_export.fusion.position_bias import share_position_bias
 from replank_export.fusion.trace import Traced
@@ -55,15 +55,15 @@ def count_fused(path: Path) -> dict[str, int]:
     return {name: counts[name] for name in FUSED_OPERATORS if counts[name]}
 
 
-def unfused(counts: dict[str, int], config: dict[str, Any], layers: int) -> str | None:
+def unfused(counts: dict[str, int], source: Source) -> str | None:
     """What of the layers was not fused, in words; ``None`` if all of it was.
 
     :param counts: of :func:`count_fused`.
-    :param config: the model's ``config.json``.
     """
-    expected = {"Attention": layers, "SkipLayerNormalization": 2 * layers}
-    if config.get("hidden_act", config.get("activation")) == "gelu":
-        expected["BiasGelu"] = layers
+    encoder, layers = source.encoder, source.layers
+    expected = {"Attention": encoder.attentions * layers, "SkipLayerNormalization": encoder.norms * layers}
+    if encoder.activation(source.config) == "gelu":
+        expected["BiasGelu"] = encoder.gelus * layers
     # Embeddings and heads may have a norm or a GELU of their own that was fused too; attention they have not.
     missing = [
         f"{counts.get(name, 0)} {name} nodes instead of {number}"

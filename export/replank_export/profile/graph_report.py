@@ -75,20 +75,19 @@ def _file_bytes(path: Path, model: onnx.ModelProto) -> int:
 
 
 def _count_fused(operators: dict[str, int], source: Source) -> dict[str, tuple[int, int]]:
-    """A layer has one attention, two norms, and mostly one GELU; embeddings and heads may have more of them."""
-    layers = source.layers
-    activation = str(source.config.get("hidden_act") or source.config.get("activation"))
+    """How often the layers' operators are fused, and could be; embeddings and heads may have more of them."""
+    encoder, layers = source.encoder, source.layers
     wanted = {
-        "attention": (_ATTENTION, layers),
-        "layer norms": (_LAYER_NORM, 2 * layers),
-        **({"gelu": (_GELU, layers)} if "gelu" in activation else {}),
+        "attention": (_ATTENTION, encoder.attentions * layers),
+        "layer norms": (_LAYER_NORM, encoder.norms * layers),
+        **({"gelu": (_GELU, encoder.gelus * layers)} if "gelu" in encoder.activation(source.config) else {}),
         "embeddings": (_EMBEDDINGS, 1),
     }
     counts = {name: sum(operators.get(operator, 0) for operator in found) for name, (found, _) in wanted.items()}
     # INT8 graphs have norms opened into a sum and a norm on purpose, the embeddings' too; no exporter writes such sums.
     opened = min(operators.get("Sum", 0), operators.get("LayerNormalization", 0))
     counts["layer norms"] += opened
-    counts["embeddings"] += max(0, opened - 2 * layers)
+    counts["embeddings"] += max(0, opened - encoder.norms * layers)
     return {name: (min(counts[name], most), most) for name, (_, most) in wanted.items()}
 
 

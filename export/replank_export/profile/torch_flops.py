@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
-from replank.models.encoders import encoder_of
 from replank.models.source import Source
 from replank.system.errors import ModelError
 from replank_export.profile.flops import Product, Weight, Work
 
 # Precisions in safetensors' names; what has none of these is no weight.
 _PRECISIONS = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
-_TABLE = re.compile(r"(embeddings|relative_attention_bias)\.weight$")
-# A projection of ELECTRA's that stands outside the layers, and sees each token.
-_PER_TOKEN = "embeddings_project"  # noqa: S105 - no password
 # replank loads every torch model in it, whatever it is stored in.
 _COMPUTED_IN = "fp32"
+# The name of the products of attention, which has no weight, before the index of its layer.
+_ATTENTION_OF = "layer "
 
 
 def torch_work(source: Source, batch_size: int, length: int) -> Work:
@@ -32,16 +29,21 @@ def torch_work(source: Source, batch_size: int, length: int) -> Work:
             precision=_PRECISIONS[entry["dtype"]],
             shape=tuple(entry["shape"]),
             bytes=entry["data_offsets"][1] - entry["data_offsets"][0],
-            is_table=_TABLE.search(name) is not None,
+            is_table=source.encoder.is_table(name),
         )
         for name, entry in _read_header(source).items()
         if name != "__metadata__" and entry["dtype"] in _PRECISIONS
     )
     linears = [_linear(source, weight, batch_size, length) for weight in weights if _is_linear(weight)]
     products = (*linears, *_tied_decoder(source, weights, batch_size * length), *_attention(source, batch_size, length))
-    # DeBERTa's scores have two more terms, of positions.
-    uncounted = {"relative attention": source.layers} if source.config.get("relative_attention") else {}
+    uncounted = {"relative attention": source.layers} if source.encoder.has_extra_scores(source.config) else {}
     return Work(batch_size, length, source.model_file.stat().st_size, products, weights, uncounted)
+
+
+def layer_of(source: Source, name: str) -> int | None:
+    """The index of the layer that a matrix product or a weight belongs to; ``None`` outside the layers."""
+    attention = name.removeprefix(_ATTENTION_OF)
+    return int(attention) if attention != name else source.encoder.layer_of(name)
 
 
 def _read_header(source: Source) -> dict[str, Any]:
@@ -63,8 +65,7 @@ def _is_linear(weight: Weight) -> bool:
 
 def _linear(source: Source, weight: Weight, batch_size: int, length: int) -> Product:
     """A linear layer: each token's within the stack, before it, and where each token is answered; else each text's."""
-    stack = f".{encoder_of(source.config, source.name).layers}."
-    per_token = stack in f".{weight.name}" or _PER_TOKEN in weight.name or source.task.is_per_token
+    per_token = source.encoder.is_per_token(weight.name) or source.task.is_per_token
     columns, inner = weight.shape
     return Product(
         name=weight.name,
@@ -89,12 +90,18 @@ def _tied_decoder(source: Source, weights: tuple[Weight, ...], tokens: int) -> l
 
 def _attention(source: Source, batch_size: int, length: int) -> list[Product]:
     """Scores of all tokens with all, and their values weighted by them, for each head."""
-    config = source.config
-    heads = int(config.get("num_attention_heads") or config["n_heads"])
-    width = int(config.get("hidden_size") or config["dim"]) // heads
+    heads = source.encoder.heads(source.config)
+    width = source.encoder.hidden_size(source.config) // heads
     return [
         Product(
-            f"layer {layer}", "Attention", _COMPUTED_IN, length, inner, columns, batch_size * heads, has_weight=False
+            f"{_ATTENTION_OF}{layer}",
+            "Attention",
+            _COMPUTED_IN,
+            length,
+            inner,
+            columns,
+            batch_size * heads,
+            has_weight=False,
         )
         for layer in range(source.layers)
         for inner, columns in ((width, length), (length, width))
