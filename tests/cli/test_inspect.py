@@ -176,7 +176,7 @@ def test_without_onnx_the_files_are_checked_and_the_graph_is_left_out(
     replank: Replank, monkeypatch: pytest.MonkeyPatch, int8_artifact: Path, successor: Path
 ) -> None:
     """As in the image that serves."""
-    for module in ("replank.system.extras", "replank.cli.inspecting"):
+    for module in ("replank.system.extras", "replank.cli.inspect"):
         monkeypatch.setattr(f"{module}.installed_version", lambda package: None)
     facts = json.loads(replank("inspect", int8_artifact, "--json").out)
     assert facts["digest"] == Artifact.open(int8_artifact).manifest.digest
