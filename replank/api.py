@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from replank_export.verify.compare import Verification
     from replank_serve.http.config import ServeConfig
     from replank_serve.loadtest.config import LoadtestConfig
+    from replank_serve.loadtest.result import LoadtestResult
 
 # A model folder, a hub name, or an artifact that a stage returned.
 ModelLike = str | Path | Artifact
@@ -382,8 +383,8 @@ def serve(
     from replank_serve.server import run_server
 
     named = models if isinstance(models, Mapping) else {_name(models): models}
-    loaded = {name: load_served(model, device, threads) for name, model in named.items()}
-    run_server(loaded, config or ServeConfig())
+    # No name for the models here: it would keep one in memory that is replaced later.
+    run_server({name: load_served(model, device, threads) for name, model in named.items()}, config or ServeConfig())
 
 
 def load_served(model: ModelLike, device: Device | Auto, threads: int | None) -> Model:
@@ -396,10 +397,10 @@ def load_served(model: ModelLike, device: Device | Auto, threads: int | None) ->
     return load_model(source, device=device, threads=threads)
 
 
-def loadtest(config: LoadtestConfig, out: str | Path = "loadtest", *, force: bool = False) -> dict[str, Any]:
+def loadtest(config: LoadtestConfig, out: str | Path = "loadtest", *, force: bool = False) -> LoadtestResult:
     """Find the highest rate at which 99 of 100 requests are answered within a limit, by MLPerf's rules.
 
-    >>> replank.loadtest(replank.Loadtest("http://localhost:8080", limit_ms=50))["server"]["rate"]
+    >>> replank.loadtest(replank.Loadtest("http://localhost:8080", limit_ms=50)).server.rate
     310.5
 
     :param out: gets ``loadtest.json``, after each run, and ``loadtest.svg``.

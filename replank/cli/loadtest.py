@@ -39,7 +39,7 @@ def loadtest(
     given["texts"] = tuple(read_texts(texts)) if texts else None
     result = api.loadtest(config_of(LoadtestConfig, settings | given), out, force=force)
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
     else:
         console().print(render(result))
         click.echo(f"{out / RESULT}, {out / CHART}")

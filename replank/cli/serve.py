@@ -53,8 +53,10 @@ def serve(
         from replank_serve.ray_app import RayConfig, run_on_ray
 
         # Loaded here too: what cannot be loaded is said before a cluster starts. Replicas have other working folders.
-        loaded = {name: api.load_served(folder, device, threads) for name, folder in folders.items()}
-        places = {name: str(model.source.folder.resolve()) for name, model in loaded.items()}
+        places = {
+            name: str(api.load_served(folder, device, threads).source.folder.resolve())
+            for name, folder in folders.items()
+        }
         run_on_ray(RayConfig(places, device, threads or 1, replicas or 1, max_replicas), config)
         return
     if replicas or max_replicas:

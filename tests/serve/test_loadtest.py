@@ -15,6 +15,7 @@ import pytest
 from loadtest_stand_in import INFO, measured, stand_in
 from replank.system.errors import QualityGateError, UsageError
 from replank_serve.loadtest.config import LoadtestConfig
+from replank_serve.loadtest.result import LoadtestResult
 from replank_serve.loadtest.run import highest_rate, loadtest
 from replank_serve.loadtest.table import chart, render
 from svg_document import SvgDocument
@@ -64,24 +65,25 @@ def test_a_rate_that_held_once_by_luck_is_not_the_answer() -> None:
 def test_an_engine_in_process(onnx_artifact: Path) -> None:
     config = LoadtestConfig(str(onnx_artifact), limit_ms=5000, seconds=0.2, threads=1)
     result, kept = measured(config)
-    assert result["target"] == {"kind": "engine", "model": "onnx", "precision": "fp32", "layers": 2, "device": "cpu"}
-    assert [run["scenario"] for run in result["runs"][:3]] == ["SingleStream", "Offline", "Server"]
-    for run in result["runs"]:
-        assert run["samples"] >= 100 or run["scenario"] == "Offline"
-        assert 0 < run["p50_ms"] <= run["p90_ms"] <= run["p99_ms"] <= run["max_ms"]
-    best = result["server"]
+    assert result.target == {"kind": "engine", "model": "onnx", "precision": "fp32", "layers": 2, "device": "cpu"}
+    assert [run.scenario for run in result.runs[:3]] == ["SingleStream", "Offline", "Server"]
+    for run in result.runs:
+        assert run.samples >= 100 or run.scenario == "Offline"
+        assert 0 < run.p50_ms <= run.p90_ms <= run.p99_ms <= run.max_ms
+    best = result.server
+    assert best
     # A rate that does not hold may be refused; what holds never is.
-    assert all(run["refused"] == {} for run in result["runs"] if run.get("rate") in (None, best["rate"]))
-    rates = [run["rate"] for run in result["runs"] if run["scenario"] == "Server"]
-    assert rates.count(best["rate"]) >= 2 or best["rate"] == min(rates)
-    assert best["p99_ms"] <= 5000
-    assert kept[-1] == json.loads(json.dumps(result))
-    assert len(kept) == len(result["runs"]) + 1
+    assert all(run.refused == {} for run in result.runs if run.rate in (None, best.rate))
+    rates = [run.rate or 0.0 for run in result.server_runs]
+    assert [run.rate for run in result.server_runs].count(best.rate) >= 2 or best.rate == min(rates)
+    assert best.p99_ms <= 5000
+    assert kept[-1] == json.loads(json.dumps(result.to_json()))
+    assert len(kept) == len(result.runs) + 1
     drawn = chart(result)
     assert list(SvgDocument(drawn).tooltips) == ["p50", "p90", "p99", "limit 5000 ms"]
-    assert str(onnx_artifact.parent) not in json.dumps(result)
+    assert str(onnx_artifact.parent) not in json.dumps(result.to_json())
     assert render(result).renderables[-1] == (
-        f"{best['rate']:.1f} requests/s hold p99 at 5000 ms (MLPerf-style, no MLPerf result)"
+        f"{best.rate:.1f} requests/s hold p99 at 5000 ms (MLPerf-style, no MLPerf result)"
     )
 
 
@@ -98,10 +100,11 @@ def test_a_server_over_http(onnx_artifact: Path, tmp_path: Path) -> None:
             result, _ = measured(LoadtestConfig(said[0], limit_ms=5000, seconds=0.2))
         finally:
             server.kill()
-    assert (result["target"]["kind"], result["target"]["model"], result["target"]["layers"]) == ("url", "onnx", 2)
-    assert result["server"]["p99_ms"] <= 5000
-    assert result["server"]["samples"] >= 100
-    assert all(run["refused"] == {} for run in result["runs"])
+    assert (result.target["kind"], result.target["model"], result.target["layers"]) == ("url", "onnx", 2)
+    assert result.server
+    assert result.server.p99_ms <= 5000
+    assert result.server.samples >= 100
+    assert all(run.refused == {} for run in result.runs)
 
 
 def test_texts_are_asked_as_given_and_offline_in_large_requests() -> None:
@@ -110,12 +113,12 @@ def test_texts_are_asked_as_given_and_offline_in_large_requests() -> None:
         result, _ = measured(LoadtestConfig(stand.url, limit_ms=5000, seconds=0.2, texts=texts))
     asked = stand.asked
     assert {text for inputs in asked for text in inputs} == {"one", "two", "three"}
-    single, offline = result["runs"][:2]
-    assert all(len(inputs) == 1 for inputs in asked[: single["samples"]])
+    single, offline = result.runs[:2]
+    assert all(len(inputs) == 1 for inputs in asked[: single.samples])
     # The request of the largest size is that of a query of all samples, which only Offline asks.
     assert max(map(len, asked)) == INFO["limits"]["max_texts"]  # type: ignore[index]
-    assert sum(len(inputs) for inputs in asked) == sum(run["samples"] for run in result["runs"])
-    assert offline["samples"] > 4
+    assert sum(len(inputs) for inputs in asked) == sum(run.samples for run in result.runs)
+    assert offline.samples > 4
 
 
 def test_a_rate_at_which_requests_are_refused_does_not_hold() -> None:
@@ -123,18 +126,19 @@ def test_a_rate_at_which_requests_are_refused_does_not_hold() -> None:
     kept: list[dict[str, Any]] = []
     with stand_in() as stand:
 
-        def keep(result: dict[str, Any]) -> None:
-            kept.append(result)
-            stand.statuses |= dict.fromkeys(range(10**4), 429) if len(result["runs"]) == 2 else {}
+        def keep(result: LoadtestResult) -> None:
+            kept.append(result.to_json())
+            stand.statuses |= dict.fromkeys(range(10**4), 429) if len(result.runs) == 2 else {}
 
-        with pytest.raises(QualityGateError, match=r"no rate holds .* requests were refused \(HTTP 429\)"):
+        with pytest.raises(QualityGateError, match=r"no rate keeps .* requests were refused \(HTTP 429\)"):
             loadtest(LoadtestConfig(stand.url, limit_ms=5000, seconds=0.2), keep)
     assert kept[-1]["nearest"]["refused"] == {"HTTP 429": kept[-1]["nearest"]["samples"]}
 
 
 def test_pairs_are_asked_of_a_model_of_pairs(pair_onnx_artifact: Path) -> None:
     name = str(pair_onnx_artifact)
-    with pytest.raises(UsageError, match="takes pairs of texts, and"):
+    with pytest.raises(UsageError, match="takes pairs of texts; got"):
         loadtest(LoadtestConfig(name, limit_ms=5000, texts=(("single",),)), lambda _: None)
     result, _ = measured(LoadtestConfig(name, limit_ms=5000, seconds=0.1, texts=(("a film", "a plot"),), threads=1))
-    assert result["server"]["samples"] >= 100
+    assert result.server
+    assert result.server.samples >= 100

@@ -18,12 +18,12 @@ from replank_serve.loadtest.run import loadtest
 
 def test_a_limit_that_no_rate_holds_names_the_nearest_miss() -> None:
     kept: list[dict[str, Any]] = []
-    message = r"no rate holds p99 at 0.001 ms; the nearest: .* ms at .* requests/s"
+    message = r"no rate keeps p99 within 0\.001 ms; closest: .* ms at .* requests/s"
     with stand_in() as stand, pytest.raises(QualityGateError, match=message):
-        loadtest(LoadtestConfig(stand.url, limit_ms=0.001, seconds=0.2), kept.append)
+        loadtest(LoadtestConfig(stand.url, limit_ms=0.001, seconds=0.2), lambda result: kept.append(result.to_json()))
     assert kept[-1]["server"] is None
     assert kept[-1]["nearest"] == kept[-1]["runs"][2]
-    assert "no rate holds" in kept[-1]["failure"]
+    assert "no rate keeps" in kept[-1]["failure"]
 
 
 def test_a_server_that_refuses_without_load_is_not_tested() -> None:
@@ -61,8 +61,8 @@ def test_a_url_where_nothing_listens(replank: Replank, tmp_path: Path) -> None:
         (("x", "--limit", "50"), 2, "--limit is 50; expected a number above 0 with one of the units us, ms, s"),
         (("x", "--limit", "50parsec"), 2, "--limit is 50parsec; expected a number above 0"),
         (("x", "--limit", "-5ms"), 2, "--limit is -5ms; expected a number above 0"),
-        (("x", "--limit", "5ms", "--seconds", "0"), 2, "--seconds 0.0: expected more than 0"),
-        (("ftp://host", "--limit", "5ms"), 2, "ftp://host is no URL of a server"),
+        (("x", "--limit", "5ms", "--seconds", "0"), 2, "--seconds is 0.0; expected more than 0"),
+        (("ftp://host", "--limit", "5ms"), 2, "ftp://host is not the URL of a server"),
         (("no/such/folder", "--limit", "5ms"), 1, "there is no folder no/such/folder"),
         (("x", "--limit", "5ms", "--texts", "no.txt"), 1, "cannot read no.txt: No such file"),
     ],

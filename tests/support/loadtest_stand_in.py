@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from replank_serve.loadtest.config import LoadtestConfig
+from replank_serve.loadtest.result import LoadtestResult
 from replank_serve.loadtest.run import loadtest
 
 INFO = {
@@ -92,8 +93,8 @@ def _serve(server: ThreadingHTTPServer) -> None:
         server.serve_forever(0.05)
 
 
-def measured(config: LoadtestConfig) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def measured(config: LoadtestConfig) -> tuple[LoadtestResult, list[dict[str, Any]]]:
     """The result, and what was kept on the way."""
     kept: list[dict[str, Any]] = []
-    result = loadtest(config, lambda value: kept.append(json.loads(json.dumps(value))))
+    result = loadtest(config, lambda value: kept.append(json.loads(json.dumps(value.to_json()))))
     return result, kept

@@ -1,1 +1,1 @@
-"""Load tests by MLPerf's scenarios."""
+"""Load tests with MLPerf's scenarios."""

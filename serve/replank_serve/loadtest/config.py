@@ -14,13 +14,13 @@ from replank.system.settings import setting
 class LoadtestConfig:
     """The target of a load test, and the load.
 
-    :param target: the URL of a server; or a folder or a hub name, whose model runs in an engine in a process of ours.
+    :param target: the URL of a server; or a folder or hub name, whose model runs in an engine in a child process.
     :param limit_ms: the limit on the 99th percentile of latency, in milliseconds.
     :param seconds: least duration of each run; there are about a dozen.
-    :param texts: texts of the requests, in random order: tuples of one text, or of two where pairs are compared;
-        ``None`` makes texts of 5, 18 and 50 words.
-    :param device: execution provider of a model; a server chose for itself.
-    :param threads: threads of one operator of a model.
+    :param texts: texts of the requests, drawn in random order: tuples of one text, or of two for a task on pairs;
+        ``None`` generates texts of 5, 18 and 50 words.
+    :param device: execution provider of a model; ignored for a URL.
+    :param threads: intra-op threads of a model; ignored for a URL.
     :param seed: of arrivals and of the order of texts.
     :raises UsageError: a value out of range.
     """
@@ -31,7 +31,7 @@ class LoadtestConfig:
     texts: tuple[tuple[str, ...], ...] | None = None
     device: str = setting("cpu", "Execution provider of a model; no silent fallback.", choices=(*PROVIDERS, "auto"))
     threads: int | None = setting(None, "Threads of one operator of a model. [default: all available cores]")
-    seed: int = setting(0, "Seed of arrivals and of the order of texts.")
+    seed: int = setting(0, "Seed of arrival times and of the order of texts.")
 
     def __post_init__(self) -> None:
         for name, value in (("limit_ms", self.limit_ms), ("seconds", self.seconds)):

@@ -1,9 +1,8 @@
-"""A load test with its result kept in files."""
+"""A load test whose result is written to files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from replank.system.errors import UsageError
 from replank.system.extras import require
@@ -11,18 +10,18 @@ from replank.system.files import replace_file
 from replank.system.json_files import write_json
 from replank.system.progress import progress
 from replank_serve.loadtest.config import LoadtestConfig
+from replank_serve.loadtest.result import LoadtestResult
 from replank_serve.loadtest.table import chart
 
 RESULT, CHART = "loadtest.json", "loadtest.svg"
 
 
-def loadtest_into(config: LoadtestConfig, out: Path, *, force: bool = False) -> dict[str, Any]:
-    """Run a load test; its result and a chart of it are written after each run.
+def loadtest_into(config: LoadtestConfig, out: Path, *, force: bool = False) -> LoadtestResult:
+    """Run a load test, and write its result and a chart after each run.
 
-    :param out: gets ``loadtest.json`` and ``loadtest.svg``.
+    :param out: the folder for ``loadtest.json`` and ``loadtest.svg``.
     :param force: replace the result of another load test.
-    :returns: see :func:`loadtest`.
-    :raises UsageError: ``out`` holds a result.
+    :raises UsageError: ``out`` holds a result already.
     :raises QualityGateError: no rate holds the limit.
     """
     if (out / RESULT).exists() and not force:
@@ -30,10 +29,10 @@ def loadtest_into(config: LoadtestConfig, out: Path, *, force: bool = False) -> 
     require("mlcommons-loadgen")
     from replank_serve.loadtest.run import loadtest, units
 
-    def keep(result: dict[str, Any]) -> None:
+    def keep(result: LoadtestResult) -> None:
         out.mkdir(parents=True, exist_ok=True)
         replace_file(out / CHART, chart(result))
-        write_json(out / RESULT, result)
+        write_json(out / RESULT, result.to_json())
 
     with progress("loadtest", units()) as advance:
         return loadtest(config, keep, advance)

@@ -1,4 +1,4 @@
-"""One run of MLPerf's load generator against a target, in a process of its own."""
+"""One run of MLPerf's load generator against a target, in a child process."""
 
 from __future__ import annotations
 
@@ -11,58 +11,44 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 import mlperf_loadgen as loadgen
 
 from replank.system.errors import ReplankError
-from replank_serve.loadtest.target import RefusedError, Target, Texts, open_target
+from replank_serve.loadtest.result import RunResult, RunSettings
+from replank_serve.loadtest.target import RefusedError, Samples, Target, open_target
 
-Scenario = Literal["SingleStream", "Server", "Offline"]
 _PERCENTILES = {"p50_ms": "50.00", "p90_ms": "90.00", "p95_ms": "95.00", "p99_ms": "99.00"}
+_THROUGHPUT = {
+    "SingleStream": "qps_with_loadgen_overhead",
+    "Server": "completed_samples_per_sec",
+    "Offline": "samples_per_second",
+}
 _PREFIX = "result_"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Run:
-    """What the load generator does.
+def run_child(pipe: Connection, name: str, device: Any, threads: int | None) -> None:
+    """The child process: open a target, send its description, then do one run for each settings that arrive.
 
-    :param seconds: least time that it takes.
-    :param queries: least number of queries.
-    :param rate: Server: queries a second, arriving as a Poisson process. Offline: samples a second that are expected.
-    :param limit_ms: Server: what the 99th percentile must not exceed.
-    :param seed: of arrivals and of the choice of texts.
+    Sends results, or an error of replank's. The load generator cannot be stopped from Python, so the process exits
+    without waiting for it.
     """
-
-    scenario: Scenario
-    seconds: float
-    queries: int
-    rate: float
-    limit_ms: float
-    seed: int
-
-
-def answer_runs(pipe: Connection, name: str, device: Any, threads: int | None) -> None:
-    """Open a target, say what it is, and do the runs that come; errors of replank's are sent back.
-
-    The load generator cannot be stopped from Python: the process ends with it, whatever it is doing.
-    """
-    # Ctrl-C reaches the whole group; the parent decides what becomes of this process.
+    # Ctrl-C reaches the whole process group; the parent ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.dup2(2, 1)  # what a library prints is no data
+    os.dup2(2, 1)  # stdout is for data, not for what libraries print
     code = 0
     try:
         target = open_target(name, device, threads)
         pipe.send((target.facts, target.width))
-        texts: Texts = pipe.recv()
+        samples: Samples = pipe.recv()
         while True:
-            pipe.send(drive(target, texts, pipe.recv()))
+            pipe.send(drive(target, samples, pipe.recv()))
     except ReplankError as error:
         pipe.send(error)
     except (EOFError, BrokenPipeError):
@@ -75,66 +61,58 @@ def answer_runs(pipe: Connection, name: str, device: Any, threads: int | None) -
         os._exit(code)
 
 
-def drive(target: Target, texts: Texts, run: Run) -> dict[str, Any]:
+def drive(target: Target, samples: Samples, run: RunSettings) -> RunResult:
     """Do one run.
 
-    Latencies count from the time at which a query was due, also where the generator came late with it.
-
-    :returns: JSON values: what was asked for; ``samples``, ``per_second`` that were completed, ``p50_ms`` to
-        ``p99_ms``, ``mean_ms`` and ``max_ms``; ``refused``, the number of samples by reason; ``valid``, whether the
-        generator's own rules for the length of a run and its confidence are met.
     :raises ReplankError: the target is gone.
     """
-    asked = _Asked(target, texts)
+    queries = _Queries(target, samples)
     with tempfile.TemporaryDirectory(prefix="replank-") as logs:
-        # Off this thread, so that the end of the target is known at once and not after the run.
-        threading.Thread(target=_start, args=(asked, len(texts), run, logs), daemon=True).start()
-        failure = asked.ended.get()
+        # In a thread, so that a dead target is noticed at once and not after the run.
+        threading.Thread(target=_generate, args=(queries, len(samples), run, logs), daemon=True).start()
+        failure = queries.ended.get()
         if failure is not None:
             raise failure
         found = _read_log(Path(logs) / "detail.txt")
-    throughput = "samples_per_second" if run.scenario == "Offline" else "completed_samples_per_sec"
-    if run.scenario == "SingleStream":
-        throughput = "qps_with_loadgen_overhead"
-    return {
-        "scenario": run.scenario,
-        "rate": run.rate if run.scenario == "Server" else None,
-        "seconds": run.seconds,
-        "seed": run.seed,
-        "samples": asked.samples,
-        "per_second": found[throughput],
+    return RunResult(
+        scenario=run.scenario,
+        rate=run.rate if run.scenario == "Server" else None,
+        seconds=run.seconds,
+        seed=run.seed,
+        samples=queries.samples,
+        per_second=found[_THROUGHPUT[run.scenario]],
         **{name: found[f"{rank}_percentile_latency_ns"] / 1e6 for name, rank in _PERCENTILES.items()},
-        "mean_ms": found["mean_latency_ns"] / 1e6,
-        "max_ms": found["max_latency_ns"] / 1e6,
-        "refused": dict(asked.refused),
-        "valid": found["validity"] == "VALID" and not asked.refused,
-    }
+        mean_ms=found["mean_latency_ns"] / 1e6,
+        max_ms=found["max_latency_ns"] / 1e6,
+        refused=dict(queries.refused),
+        valid=found["validity"] == "VALID" and not queries.refused,
+    )
 
 
-class _Asked:
-    """Queries between the load generator and the target. Nothing here may raise into the generator's C++ threads.
+class _Queries:
+    """The queries of the load generator to a target. No method may raise into the generator's C++ threads.
 
-    :param ended: gets ``None`` when the run is over, or what ended it.
+    :param ended: receives ``None`` at the end of the run, or the error that ended it.
     """
 
-    def __init__(self, target: Target, texts: Texts) -> None:
-        self._target, self._texts = target, texts
-        self._lanes = threading.BoundedSemaphore(target.in_flight)
+    def __init__(self, target: Target, samples: Samples) -> None:
+        self._target, self._samples = target, samples
+        self._slots = threading.BoundedSemaphore(target.in_flight)
         self.samples = 0
         self.refused: Counter[str] = Counter()
         self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
-    def one(self, samples: Any) -> None:
-        """A query of one sample, answered later."""
-        self._guarded(lambda: self._submit(samples, lambda: None))
+    def issue_one(self, query: Any) -> None:
+        """Send a query of one sample."""
+        self._guarded(lambda: self._submit(query, lambda: None))
 
-    def many(self, samples: Any) -> None:
-        """A query of all samples: in requests as large as may be, as many together as may wait."""
+    def issue_all(self, query: Any) -> None:
+        """Send a query of all samples: in requests of the maximal size, as many at once as the queue admits."""
 
         def submit() -> None:
-            for start in range(0, len(samples), self._target.request_texts):
-                self._lanes.acquire()
-                self._submit(samples[start : start + self._target.request_texts], self._lanes.release)
+            for start in range(0, len(query), self._target.request_texts):
+                self._slots.acquire()
+                self._submit(query[start : start + self._target.request_texts], self._slots.release)
 
         self._guarded(submit)
 
@@ -144,10 +122,10 @@ class _Asked:
         except BaseException as error:
             self.ended.put(error)
 
-    def _submit(self, samples: Any, then: Callable[[], None]) -> None:
-        self.samples += len(samples)
-        future = self._target.submit([self._texts[sample.index] for sample in samples])
-        future.add_done_callback(partial(self._complete, [sample.id for sample in samples], then))
+    def _submit(self, query: Any, then: Callable[[], None]) -> None:
+        self.samples += len(query)
+        future = self._target.submit([self._samples[sample.index] for sample in query])
+        future.add_done_callback(partial(self._complete, [sample.id for sample in query], then))
 
     def _complete(self, ids: list[int], then: Callable[[], None], future: Future[None]) -> None:
         error = future.exception()
@@ -159,7 +137,12 @@ class _Asked:
         then()
 
 
-def _start(asked: _Asked, texts: int, run: Run, logs: str) -> None:
+def _generate(queries: _Queries, samples: int, run: RunSettings, logs: str) -> None:
+    """Run the load generator to its end.
+
+    :param samples: number of distinct samples.
+    :param logs: folder of the generator's logs.
+    """
     settings = loadgen.TestSettings()
     settings.scenario = getattr(loadgen.TestScenario, run.scenario)
     settings.mode = loadgen.TestMode.PerformanceOnly
@@ -174,20 +157,20 @@ def _start(asked: _Asked, texts: int, run: Run, logs: str) -> None:
     output.copy_summary_to_stdout = False
     log = loadgen.LogSettings()
     log.log_output, log.enable_trace = output, False
-    asking = asked.many if run.scenario == "Offline" else asked.one
-    system = loadgen.ConstructSUT(asking, lambda: None)
-    library = loadgen.ConstructQSL(texts, texts, lambda _: None, lambda _: None)
+    issue = queries.issue_all if run.scenario == "Offline" else queries.issue_one
+    system = loadgen.ConstructSUT(issue, lambda: None)
+    library = loadgen.ConstructQSL(samples, samples, lambda _: None, lambda _: None)
     try:
         loadgen.StartTestWithLogSettings(system, library, settings, log, "")
-        asked.ended.put(None)
+        queries.ended.put(None)
     except BaseException as error:
-        asked.ended.put(error)
+        queries.ended.put(error)
     finally:
         loadgen.DestroyQSL(library)
         loadgen.DestroySUT(system)
 
 
 def _read_log(path: Path) -> dict[str, Any]:
-    """The results among the lines of the generator's log, which are JSON after a mark."""
+    """The results in the generator's log, whose lines are JSON after a prefix."""
     entries = [json.loads(line.partition(":::MLLOG ")[2]) for line in path.read_text(encoding="utf-8").splitlines()]
     return {entry["key"].removeprefix(_PREFIX): entry["value"] for entry in entries if entry["key"].startswith(_PREFIX)}

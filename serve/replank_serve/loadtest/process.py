@@ -1,4 +1,4 @@
-"""The near end of a load test's process: starts it, asks it for runs, and leaves no child behind."""
+"""The child process of a load test, as its parent sees it."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from typing import Any
 
 from replank.system.child_process import ChildProcess
 from replank.system.errors import ReplankError
-from replank_serve.loadtest.mlperf import Run, answer_runs
-from replank_serve.loadtest.target import Texts
+from replank_serve.loadtest.mlperf import run_child
+from replank_serve.loadtest.result import RunResult, RunSettings
+from replank_serve.loadtest.target import Samples
 
 
 class LoadProcess(ChildProcess):
-    """A process of its own for the load generator, which cannot be interrupted, and for the engine that it asks.
+    """A child process for the load generator, which cannot be interrupted, and for the engine under test.
 
-    Entering starts it and waits until the target answers.
+    Entering the context starts it and waits until the target answers.
 
-    :param name: a URL, a folder, or a name on the hub.
+    :param name: a URL, a folder, or a hub name.
     """
 
     def __init__(self, name: str, device: Any, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self._name = name
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=answer_runs, args=(theirs, name, device, threads), daemon=True)
+        self._process = context.Process(target=run_child, args=(theirs, name, device, threads), daemon=True)
         self._theirs = theirs
         self.facts: dict[str, Any] = {}
         self.width = 1
 
-    def take_texts(self, texts: Texts) -> None:
-        """Say what is asked; before the first run, once."""
-        self._pipe.send(texts)
+    def send_samples(self, samples: Samples) -> None:
+        """Send the samples; once, before the first run."""
+        self._pipe.send(samples)
 
-    def run(self, run: Run) -> dict[str, Any]:
+    def run(self, settings: RunSettings) -> RunResult:
         """Do one run.
 
         :raises ReplankError: the target is gone, or the process died.
         """
-        self._pipe.send(run)
-        found: dict[str, Any] = self._receive()
-        return found
+        self._pipe.send(settings)
+        result: RunResult = self._receive()
+        return result
 
     def _begin(self) -> None:
         self._process.start()
@@ -48,15 +49,15 @@ class LoadProcess(ChildProcess):
 
     def _receive(self) -> Any:
         try:
-            answer = self._pipe.recv()
+            received = self._pipe.recv()
         except EOFError:
             self._process.join()
             raise ReplankError(
                 f"the process that tested {self._name} died (exit code {self._process.exitcode}); stderr may say why"
             ) from None
-        if isinstance(answer, ReplankError):
-            raise answer
-        return answer
+        if isinstance(received, ReplankError):
+            raise received
+        return received
 
     def _end(self) -> None:
         if self._process.pid is not None:

@@ -1,4 +1,4 @@
-"""What a load test asks: an engine in this process, or a server behind a URL. Both take requests and answer later."""
+"""The target of a load test: an engine in this process, or a server behind a URL."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from replank.system.errors import ReplankError, UsageError
 from replank_serve.engine.engine import Engine
 from replank_serve.engine.limits import EngineLimits
 
-Texts = Sequence[tuple[str, ...]]
-# A server's own deadline, 30 s unless told otherwise, comes first: what is silent for longer hangs.
+Samples = Sequence[tuple[str, ...]]
+# Longer than a server's own deadline, 30 s by default: a server that is silent for so long hangs.
 _SILENCE_SECONDS = 60.0
 _CONNECTIONS = 128
-# Texts of one request to an engine, as many as a server takes by default.
+# Samples per request to an engine; a server's default limit.
 _REQUEST_TEXTS = 32
 
 
 class RefusedError(ReplankError):
-    """One request was answered with an error, such as a full queue's; others may be answered well.
+    """A request was refused, for example because the queue is full; the target itself is fine.
 
-    :param reason: in a word, to be counted by.
+    :param reason: a short reason, by which refusals are counted.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -39,12 +39,12 @@ class RefusedError(ReplankError):
 
 
 class Target(ABC):
-    """Something that answers texts.
+    """A model behind an asynchronous interface.
 
-    :param facts: what it is, as JSON values.
-    :param width: texts of one example: 2 where pairs are compared.
-    :param request_texts: examples that one request may hold.
-    :param in_flight: requests of so many examples that may be under way together without being refused.
+    :param facts: its description, as JSON values.
+    :param width: texts per sample: 2 for pairs.
+    :param request_texts: maximum samples per request.
+    :param in_flight: requests of that size that the queue admits at once.
     """
 
     facts: dict[str, Any]
@@ -53,21 +53,21 @@ class Target(ABC):
     in_flight: int
 
     @abstractmethod
-    def submit(self, texts: Texts) -> Future[None]:
-        """Ask, and do not wait.
+    def submit(self, samples: Samples) -> Future[None]:
+        """Send a request without waiting for its answer.
 
-        The future fails with :class:`RefusedError` if this request was refused, and with any other
+        The future fails with :class:`RefusedError` if the request was refused, and with another
         :class:`ReplankError` if the target is gone.
         """
 
 
 def open_target(name: str, device: Any, threads: int | None) -> Target:
-    """The target that a URL, a folder or a hub name stands for."""
+    """The target for a URL, a folder or a hub name."""
     return HttpTarget(name) if "://" in name else EngineTarget(name, device, threads)
 
 
 class EngineTarget(Target):
-    """The engine that the server has, with its default limits and without HTTP."""
+    """The server's engine with its default limits, without HTTP."""
 
     def __init__(self, name: str, device: Any, threads: int | None) -> None:
         source = open_source(name)
@@ -88,16 +88,16 @@ class EngineTarget(Target):
         threading.Thread(target=self._loop.run_forever, name="replank-engine", daemon=True).start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
-    def submit(self, texts: Texts) -> Future[None]:
-        """Hand a request to the engine's event loop."""
-        return asyncio.run_coroutine_threadsafe(self._infer(texts), self._loop)
+    def submit(self, samples: Samples) -> Future[None]:
+        """Pass a request to the engine's event loop."""
+        return asyncio.run_coroutine_threadsafe(self._infer(samples), self._loop)
 
     async def _start(self) -> None:
         self._engine.start()
         await self._engine.started()
 
-    async def _infer(self, texts: Texts) -> None:
-        first, *second = (list(column) for column in zip(*texts, strict=True))
+    async def _infer(self, samples: Samples) -> None:
+        first, *second = (list(column) for column in zip(*samples, strict=True))
         try:
             await self._engine.infer(first, second[0] if second else None, timeout=_SILENCE_SECONDS)
         except ReplankError as error:
@@ -107,18 +107,18 @@ class EngineTarget(Target):
 
 
 class HttpTarget(Target):
-    """A server that ``replank serve`` started: connections are kept alive, one request at a time on each.
+    """A replank server behind a URL, over kept-alive connections with one request at a time on each.
 
-    :raises UsageError: no http URL.
-    :raises ReplankError: nothing answers there, or no server of replank's, or one that is not ready.
+    :raises UsageError: it is not an HTTP URL.
+    :raises ReplankError: nothing answers there, it is not a replank server, or it is not ready.
     """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{url} is no URL of a server", hint="such as http://localhost:8080")
+            raise UsageError(f"{url} is not the URL of a server", hint="a URL looks like http://localhost:8080")
         self._url, self._parts = url.rstrip("/"), parts
-        self._kept = threading.local()
+        self._local = threading.local()
         self._pool = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="replank-client")
         info = self._info()
         limits = info["limits"]
@@ -130,9 +130,9 @@ class HttpTarget(Target):
             name: info.get(name) for name in ("model", "precision", "layers", "device", "limits", "versions")
         }
 
-    def submit(self, texts: Texts) -> Future[None]:
-        """Hand a request to the next free connection."""
-        return self._pool.submit(self._predict, texts)
+    def submit(self, samples: Samples) -> Future[None]:
+        """Send a request on the next free connection."""
+        return self._pool.submit(self._predict, samples)
 
     def _info(self) -> dict[str, Any]:
         status, body = self._ask("GET", "/info")
@@ -143,12 +143,12 @@ class HttpTarget(Target):
         except (ValueError, KeyError, TypeError):
             pass
         raise ReplankError(
-            f"{self._url} is no server of replank's: GET /info answered {status}",
+            f"{self._url} is not a replank server: GET /info answered {status}",
             hint="start one with: replank serve MODEL",
         )
 
-    def _predict(self, texts: Texts) -> None:
-        inputs = [text[0] for text in texts] if self.width == 1 else [list(text) for text in texts]
+    def _predict(self, samples: Samples) -> None:
+        inputs = [sample[0] for sample in samples] if self.width == 1 else [list(sample) for sample in samples]
         status, body = self._ask("POST", "/predict", json.dumps({"inputs": inputs}).encode())
         if status == 503:
             raise ReplankError(f"{self._url} stopped answering: {_reason(body)}", hint="is the server shutting down?")
@@ -156,10 +156,10 @@ class HttpTarget(Target):
             raise RefusedError(f"HTTP {status}", f"{self._url} answered {status}: {_reason(body)}")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        """One request; a second time where the server closed a connection that had been idle."""
+        """One request; retried once if the server had closed an idle connection."""
         headers = {"content-type": "application/json"} if body else {}
         for is_last in (False, True):
-            fresh = not hasattr(self._kept, "connection")
+            fresh = not hasattr(self._local, "connection")
             try:
                 connection = self._connection()
                 connection.request(method, self._parts.path.rstrip("/") + path, body, headers)
@@ -174,20 +174,20 @@ class HttpTarget(Target):
 
     def _connection(self) -> http.client.HTTPConnection:
         """This thread's connection."""
-        if not hasattr(self._kept, "connection"):
+        if not hasattr(self._local, "connection"):
             kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
             connection = kind(self._parts.netloc.rpartition("@")[2], timeout=_SILENCE_SECONDS)
             connection.connect()
-            # A head and a body in two packets would otherwise wait for each other.
+            # http.client sends head and body apart; Nagle's algorithm would delay the second.
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._kept.connection = connection
-        kept: http.client.HTTPConnection = self._kept.connection
+            self._local.connection = connection
+        kept: http.client.HTTPConnection = self._local.connection
         return kept
 
     def _forget(self) -> None:
-        if hasattr(self._kept, "connection"):
-            self._kept.connection.close()
-            del self._kept.connection
+        if hasattr(self._local, "connection"):
+            self._local.connection.close()
+            del self._local.connection
 
     def _gone(self, error: Exception) -> ReplankError:
         if isinstance(error, TimeoutError):
@@ -199,7 +199,7 @@ class HttpTarget(Target):
 
 
 def _requests_at_once(max_queue_tokens: int, request_tokens: int) -> int:
-    """Requests that are never refused together, however long their texts are."""
+    """The number of concurrent requests that fit in the queue, whatever the length of their texts."""
     return max(1, min(_CONNECTIONS, max_queue_tokens // request_tokens))
 
 
@@ -207,4 +207,4 @@ def _reason(body: bytes) -> str:
     try:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
-        return body[:200].decode("utf-8", "replace").strip() or "without a word"
+        return body[:200].decode("utf-8", "replace").strip() or "no reason given"
