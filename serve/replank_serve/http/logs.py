@@ -1,50 +1,48 @@
-"""The server's log: one line on stderr for each event, as text or as a JSON object, with the request it belongs to."""
+"""The server's log on stderr: one line per event, as text or as a JSON object, with the id of its request."""
 
 from __future__ import annotations
 
-import json
 import logging
-from datetime import UTC, datetime
+import time
+from typing import Any
 
+from pythonjsonlogger import json
+
+from replank.system.logs import configure_logging
 from replank_serve.engine.request_id import REQUEST_ID
 
-_LOGGERS = ("replank_serve", "uvicorn")
-# What every record has; whatever else one has was given to it as `extra`.
-_STANDARD_FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+_TEXT = "%(asctime)s %(levelname)s %(message)s"
+_NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"}
 
 
 def log_to_stderr(*, log_requests: bool, json_logs: bool) -> None:
-    """Write the log of this process's server, whatever the rest of the process logs.
+    """Configure the log of this process.
 
-    :param log_requests: whether requests that were answered, or refused, have a line each. Of a short text, the line
-        would be a tenth of the server's work.
+    :param log_requests: log every request, not only those that fail with a server error. For a short text, that line
+        is a tenth of the server's work.
     """
-    formatter = JsonFormatter() if json_logs else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    for name in _LOGGERS:
-        log = logging.getLogger(name)
-        if not log.handlers:
-            log.addHandler(handler)
-            log.setLevel(logging.INFO if name == "replank_serve" else logging.WARNING)
-            log.propagate = False
+    # DEBUG, where it was asked for, stays.
+    level = min(logging.INFO, logging.getLogger("replank").getEffectiveLevel())
+    configure_logging(level, JsonFormatter() if json_logs else logging.Formatter(_TEXT))
     logging.getLogger("replank_serve.request").setLevel(logging.INFO if log_requests else logging.WARNING)
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line, in ASCII: no text in it can break a line or look like another one."""
+class JsonFormatter(json.JsonFormatter):
+    """One JSON object per line, in ASCII, so that no text can break a line or imitate one.
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The record's time (UTC), level, logger and message, its request, its extra fields and its exception."""
-        fields: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
+    Its fields are ``time`` (UTC), ``level``, ``logger``, ``message``, the record's extra fields, ``exception`` where
+    there is one, and ``request_id`` within a request.
+    """
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03d+00:00"
+
+    def __init__(self) -> None:
+        super().__init__(("asctime", "levelname", "name", "message"), rename_fields=_NAMES, json_ensure_ascii=True)
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Add the request's id."""
         if request_id := REQUEST_ID.get():
-            fields["request_id"] = request_id
-        fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
+            log_data.setdefault("request_id", request_id)
+        return log_data
