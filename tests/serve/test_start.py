@@ -26,7 +26,7 @@ def test_a_port_in_use_is_said_before_anything_is_loaded(onnx_artifact: Path) ->
         ) as info:
             run_server(model, ServeConfig(port=port))
     assert info.value.exit_code == 1
-    assert info.value.hint == "another program listens there; choose another --port, or 0 for a free one"
+    assert info.value.hint == "another program listens there; choose another `port`, or 0 for a free one"
 
 
 def test_an_address_of_another_machine_is_said(onnx_artifact: Path) -> None:
