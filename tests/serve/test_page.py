@@ -1,4 +1,4 @@
-"""The page in a real browser: headless Chromium, driven over plain WebDriver."""
+"""The page in a real browser: headless Chromium."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from commands import replank_process
 from replank.models.source import open_source
@@ -28,8 +27,7 @@ ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--window-size=1200,1000",
 )  # fmt: skip
-ENTER = "\ue007"
-ENTER_WITH_CONTROL = "\ue009\ue007"
+CONTROL_ENTER = Keys.CONTROL + Keys.ENTER
 # Texts of less than 4.5 to 1 against what is behind them (https://www.w3.org/TR/WCAG22/#contrast-minimum).
 CONTRAST = """
 const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -54,88 +52,56 @@ return [...document.querySelectorAll('body *')]
 
 
 class Browser:
-    """The little of WebDriver that is needed here."""
+    """Chromium, as the tests look at it."""
 
-    def __init__(self, port: int, profile: Path) -> None:
-        self._url = f"http://127.0.0.1:{port}"
-        chromium = shutil.which("chromium")
-        options = {"args": [*ARGUMENTS, f"--user-data-dir={profile}"], "binary": chromium}
-        wanted = {
-            "browserName": "chrome",
-            "goog:chromeOptions": options,
-            "goog:loggingPrefs": {"browser": "ALL"},
-        }
-        session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
-        self._url += f"/session/{session}"
+    def __init__(self, profile: Path) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(shutil.which("chromium"))
+        for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        # With both programs named, selenium looks for no others, nor fetches any.
+        self._driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
 
     def open(self, url: str) -> None:
-        self._call("POST", "/url", {"url": url})
+        self._driver.get(url)
 
     def quit(self) -> None:
-        self._call("DELETE", "")
+        self._driver.quit()
 
-    def type(self, selector: str, text: str) -> None:
-        self._call("POST", f"/element/{self._find(selector)}/value", {"text": text})
+    def type(self, selector: str, *keys: str) -> None:
+        self._driver.find_element(By.CSS_SELECTOR, selector).send_keys(*keys)
 
     def click(self, selector: str) -> None:
-        self._call("POST", f"/element/{self._find(selector)}/click", {})
+        self._driver.find_element(By.CSS_SELECTOR, selector).click()
 
     def run(self, script: str) -> Any:
-        return self._call("POST", "/execute/sync", {"script": script, "args": []})
+        return self._driver.execute_script(script)
 
     def texts(self, selector: str) -> list[str]:
-        script = f"return [...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)"
-        found: list[str] = self.run(script)
+        found: list[str] = self.run(
+            f"return [...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)"
+        )
         return found
 
     def emulate(self, width: int, scheme: str) -> None:
         screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         for command, values in (("DeviceMetricsOverride", screen), ("EmulatedMedia", media)):
-            self._call("POST", "/goog/cdp/execute", {"cmd": f"Emulation.set{command}", "params": values})
+            self._driver.execute_cdp_cmd(f"Emulation.set{command}", values)
 
     def complaints(self) -> list[str]:
-        return [entry["message"] for entry in self._call("POST", "/se/log", {"type": "browser"})]
+        return [entry["message"] for entry in self._driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline, self.texts("body")
-            time.sleep(0.05)
-
-    def _find(self, selector: str) -> str:
-        element = self._call("POST", "/element", {"using": "css selector", "value": selector})
-        return str(next(iter(element.values())))
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, {"content-type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)["value"]
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[int]:
-    if not (shutil.which("chromedriver") and shutil.which("chromium")):
-        pytest.skip("needs the programs chromium and chromedriver")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(["chromedriver", f"--port={port}", "--log-level=OFF"], stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
+        WebDriverWait(self._driver, timeout=10, poll_frequency=0.05).until(lambda _: condition())
 
 
 @pytest.fixture
-def browser(driver: int, tmp_path: Path) -> Iterator[Browser]:
-    browser = Browser(driver, tmp_path / "profile")
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    if not (shutil.which("chromedriver") and shutil.which("chromium")):
+        pytest.skip("needs the programs chromium and chromedriver")
+    browser = Browser(tmp_path / "profile")
     yield browser
     browser.quit()
 
@@ -164,7 +130,7 @@ def test_typing_a_text_shows_bars(browser: Browser, serve: str, onnx_artifact: P
     browser.until(lambda: browser.texts("#model") == ["onnx"])
     assert "negative, positive" in browser.texts("#facts")[0]
 
-    browser.type("#first", "the film is superb" + ENTER_WITH_CONTROL)
+    browser.type("#first", "the film is superb", CONTROL_ENTER)
     browser.until(lambda: len(browser.texts("#results .bars li")) == 2)
     (scores,) = model.task.kind.scores(model.task, model.logits(["the film is superb"]))
     assert browser.texts("#results .label") == [score.label for score in scores]
@@ -221,7 +187,7 @@ def test_two_models_answer_side_by_side(browser: Browser, serve: str, onnx_artif
     assert browser.texts("#other-choice option") == ["nothing", "new"]
     browser.type("#other-choice", "new")
     browser.click("#lines")
-    browser.type("#first", "\n".join(texts) + ENTER_WITH_CONTROL)
+    browser.type("#first", "\n".join(texts), CONTROL_ENTER)
     browser.until(lambda: browser.texts("#results .text") == texts)
     assert browser.texts("#results .side h2") == ["old", "new"] * 2
     assert browser.texts("#timing h2") == ["old", "new"]
@@ -248,13 +214,13 @@ def test_a_server_with_keys_asks_for_one(browser: Browser, serve: str) -> None:
     browser.open(serve)
     browser.until(lambda: browser.run("return !document.getElementById('key-form').hidden"))
     assert browser.texts("#error")[0].startswith("401: expected one of the server's keys")
-    browser.type("#key", "wrong-wrong-wrong" + ENTER)
+    browser.type("#key", "wrong-wrong-wrong" + Keys.ENTER)
     browser.until(lambda: browser.run("return !document.getElementById('key-form').hidden"))
     browser.run("document.getElementById('key').value = ''")
-    browser.type("#key", KEY + ENTER)
+    browser.type("#key", KEY + Keys.ENTER)
     browser.until(lambda: browser.texts("#model") == ["onnx"])
     assert browser.run("return document.getElementById('error').hidden") is True
-    browser.type("#first", "the film is superb" + ENTER_WITH_CONTROL)
+    browser.type("#first", "the film is superb", CONTROL_ENTER)
     browser.until(lambda: len(browser.texts("#results .bars li")) == 2)
     curl = browser.run("return document.getElementById('curl').textContent")
     assert '-H "authorization: Bearer $KEY"' in curl
@@ -268,7 +234,7 @@ def test_nothing_is_cut_off_on_a_narrow_screen_nor_pale_in_the_dark(browser: Bro
     browser.open(serve)
     browser.until(lambda: browser.texts("#model") == ["old"])
     browser.type("#other-choice", "new")
-    browser.type("#first", "superb" * 40 + ENTER_WITH_CONTROL)
+    browser.type("#first", "superb" * 40, CONTROL_ENTER)
     browser.until(lambda: len(browser.texts("#results .side")) == 2)
     browser.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     assert browser.run("return document.documentElement.scrollWidth") == 320
