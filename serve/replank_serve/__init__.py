@@ -1,1 +1,1 @@
-"""Hosting ONNX artifacts over HTTP, and measuring them. Never imports torch or transformers."""
+"""Serving models over HTTP, and load tests. Imports neither torch nor transformers."""

@@ -1,4 +1,4 @@
-"""The HTTP application: models behind routes shaped as text-embeddings-inference's, and under /v2."""
+"""The HTTP application: routes shaped like text-embeddings-inference's, and the Open Inference Protocol under /v2."""
 
 from __future__ import annotations
 
@@ -12,49 +12,54 @@ from replank.runtime.model import Model
 from replank.system.extras import installed_version
 from replank_serve.engine.engine import Engine
 from replank_serve.http.config import ServeConfig as ServeConfig
-from replank_serve.http.context import RequestContext
 from replank_serve.http.errors import add_error_handlers
 from replank_serve.http.metrics import Metrics
-from replank_serve.http.security import RequireKey
+from replank_serve.http.middleware import RequestContextMiddleware
+from replank_serve.http.security import ApiKeyMiddleware
 from replank_serve.http.telemetry import telemetry
 from replank_serve.models.loaded_model import name_for
-from replank_serve.models.registry import Models
-from replank_serve.routes.hosting import Hosting
-from replank_serve.routes.inference import add_answering
+from replank_serve.models.registry import ModelRegistry
+from replank_serve.routes.inference import add_inference
 from replank_serve.routes.loading import add_loading
 from replank_serve.routes.openinference import add_open_inference
 from replank_serve.routes.pages import add_pages
 from replank_serve.routes.probes import add_probes
+from replank_serve.routes.service import InferenceService
 
-# What the page of another origin may read beside the answer.
-_READABLE = ("x-request-id", "x-model", "x-tokenization-time", "x-queue-time", "x-inference-time", "x-batch-size")
+# Response headers that web pages of other origins may read.
+_EXPOSED = (
+    "x-request-id",
+    "x-model",
+    "x-tokenization-time",
+    "x-queue-time",
+    "x-inference-time",
+    "x-batch-size",
+)
 
 
 def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastAPI:
-    """The application of some models. Their engines, in ``app.state.engine``, live as long as its lifespan.
+    """An ASGI application that serves models. Their engines, in ``app.state.engine``, live as long as its lifespan.
 
-    :param models: by name, the first answers where a request names none; or just one.
+    :param models: the models by name, of which the first is the default; or one model.
     """
     named = {name_for(models.source.name): models} if isinstance(models, Model) else models
     metrics = Metrics()
-
-    def make_engine(name: str, model: Model) -> Engine:
-        return Engine(model, config, metrics.on_batch(name))
-
-    loaded = Models(named, make_engine, config.drain_seconds)
-    metrics.watch(loaded)
+    registry = ModelRegistry(
+        named, lambda name, model: Engine(model, config, metrics.on_batch(name)), config.drain_seconds
+    )
+    metrics.watch(registry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # Warming up goes on while probes are answered already: live, but not ready.
-        loaded.start()
+        # Probes are answered during the warm-up: the server is live but not ready.
+        registry.start()
         yield
-        await loaded.close()
+        await registry.close()
 
-    first, names = loaded.get(), ", ".join(served.name for served in loaded)
+    default, names = registry.get(), ", ".join(loaded.name for loaded in registry)
     app = FastAPI(
         title=f"replank: {names}",
-        description=f"{first.model.task.kind.name.capitalize()} with {names}.",
+        description=f"{default.model.task.kind.name.capitalize()} with {names}.",
         version=installed_version("replank") or "unknown",
         docs_url=None,
         redoc_url=None,
@@ -62,25 +67,29 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
         lifespan=lifespan,
         telemetry=telemetry(),
     )
-    app.state.engine = loaded
-    # The last that is added is the first that sees a request.
+    app.state.engine = registry
+    _add_middleware(app, config, metrics)
+    add_error_handlers(app)
+    service = InferenceService(registry, config, metrics)
+    add_inference(app, service, default.model.task)
+    add_probes(app, service)
+    if config.loader:
+        add_loading(app, service, config.loader)
+    add_open_inference(app, service)
+    add_pages(app)
+    return app
+
+
+def _add_middleware(app: FastAPI, config: ServeConfig, metrics: Metrics) -> None:
+    """Add the middleware, innermost first."""
     if config.api_keys:
-        app.add_middleware(RequireKey, keys=config.api_keys)
+        app.add_middleware(ApiKeyMiddleware, keys=config.api_keys)
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=config.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "traceparent", "x-request-id"],
-            expose_headers=_READABLE,
+            expose_headers=_EXPOSED,
         )
-    app.add_middleware(RequestContext, metrics=metrics)
-    add_error_handlers(app)
-    hosting = Hosting(loaded, config, metrics)
-    add_answering(app, hosting, first.model.task)
-    add_probes(app, hosting)
-    if config.loader:
-        add_loading(app, hosting, config.loader)
-    add_open_inference(app, hosting)
-    add_pages(app)
-    return app
+    app.add_middleware(RequestContextMiddleware, metrics=metrics)

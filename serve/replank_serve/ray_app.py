@@ -1,6 +1,6 @@
-"""Past one machine: the same application as the ingress of Ray Serve's replicas.
+"""Ray Serve: replicas on several machines, with the HTTP application as their ingress.
 
-Ray starts, scales, restarts and drains the replicas; batches form inside each of them, as in a single server.
+Ray starts, scales, restarts and drains the replicas; each forms its own batches, like a single server.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from fastapi import FastAPI
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.runtime.providers import Device, provider_of
-from replank.system.errors import UsageError
+from replank.system.errors import FieldError, UsageError
 from replank_serve.app import build_app
 from replank_serve.http.config import ServeConfig
 
 NAME = "replank"
-# Of requests, what a replica may hold: its own limit, which counts tokens, is to be met first.
+# Limits on a replica's requests, above the engine's own limit, which counts tokens.
 _ONGOING = 256
 _QUEUED = 256
-# A replica with more than so many batches' worth of requests gets another beside it.
+# Ongoing requests per replica, in full batches, above which another replica is started.
 _BATCHES_BEFORE_SCALING = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class RayConfig:
-    """What runs in the replicas, and how many of them.
+    """The replicas: their models and their number.
 
-    :param models: folders by name, on a file system that every machine of the cluster sees.
-    :param device: where each replica runs its models; a replica on a GPU has one of its own.
-    :param threads: cores of one replica.
-    :param replicas: how many there are at least.
-    :param max_replicas: how many there are under load; as many as ``replicas`` where ``None``.
-    :raises UsageError: a value out of range.
+    :param models: folders by name, on a file system that all machines of the cluster share.
+    :param device: execution provider; each replica on a GPU has one GPU.
+    :param threads: cores per replica.
+    :param replicas: minimum number of replicas.
+    :param max_replicas: maximum number of replicas under load; ``None`` is ``replicas``.
+    :raises FieldError: a value out of range.
     """
 
     models: Mapping[str, str]
@@ -50,21 +50,21 @@ class RayConfig:
     def __post_init__(self) -> None:
         for name in ("threads", "replicas"):
             if getattr(self, name) < 1:
-                raise UsageError(f"--{name} {getattr(self, name)}: expected at least 1")
+                raise FieldError(name, getattr(self, name), "at least 1")
         provider_of(self.device)
         if self.most < self.replicas:
-            raise UsageError(f"--max-replicas {self.most} is less than --replicas {self.replicas}")
+            raise FieldError("max_replicas", self.most, f"at least {self.replicas}, the number of `replicas`")
 
     @property
     def most(self) -> int:
-        """How many replicas there can be."""
+        """The maximum number of replicas."""
         return self.max_replicas or self.replicas
 
 
 def build(arguments: dict[str, Any]) -> Any:
-    """The application for Ray's own ``serve deploy``, from the ``args`` of its file; see ``deploy/ray.yaml``.
+    """The application for Ray's ``serve deploy``, which passes the ``args`` of its file; see ``deploy/ray.yaml``.
 
-    :param arguments: the fields of :class:`RayConfig`, and under ``serve`` those of :class:`ServeConfig`.
+    :param arguments: the fields of :class:`RayConfig`, with those of :class:`ServeConfig` under ``serve``.
     :raises UsageError: an unknown field, or a value out of range.
     """
     given = dict(arguments)
@@ -77,12 +77,14 @@ def build(arguments: dict[str, Any]) -> Any:
 
 
 def application(settings: RayConfig, config: ServeConfig) -> Any:
-    """A Ray Serve application whose replicas each load the models.
+    """A Ray Serve application; each replica loads all models.
 
-    :raises UsageError: a client could load a model, which one replica alone would do.
+    :raises UsageError: clients may load models, which only one replica would do.
     """
     if config.loader:
-        raise UsageError("--allow-load with --ray: one replica of many would load the model", hint="deploy again")
+        raise UsageError(
+            "`allow_load` does not work with `ray`: only one of the replicas would load the model", hint="deploy again"
+        )
     from ray import serve
 
     def replica_app() -> FastAPI:
@@ -97,7 +99,7 @@ def application(settings: RayConfig, config: ServeConfig) -> Any:
         app: FastAPI
 
         async def check_health(self) -> None:
-            """Ray sends requests after the first check, and replaces a replica that fails three."""
+            """Ray routes requests to a replica after its first check, and replaces it after three failures."""
             await self.app.state.engine.started()
             if self.app.state.engine.state == "dead":
                 raise RuntimeError("the inference engine has died")
@@ -120,26 +122,26 @@ def application(settings: RayConfig, config: ServeConfig) -> Any:
 
 
 def run_on_ray(settings: RayConfig, config: ServeConfig) -> None:
-    """Serve until SIGTERM or SIGINT, on the cluster that ``RAY_ADDRESS`` names, or else on one of this machine alone.
+    """Serve until SIGTERM or SIGINT, on the cluster that ``RAY_ADDRESS`` names, else on a local one.
 
-    On the signal nothing more is accepted and what is in flight is answered for as long as ``drain_seconds``.
+    On the signal the replicas refuse new requests and answer admitted ones for up to ``drain_seconds``.
 
-    :raises UsageError: the port is 0, which every machine of a cluster would understand in its own way.
+    :raises FieldError: the port is 0; each machine of the cluster would pick another one.
     :raises ModuleNotFoundError: Ray is not installed.
     """
     if not config.port:
-        raise UsageError("--port 0 with --ray: expected a port that is the same on every machine")
+        raise FieldError("port", config.port, "the same port on every machine")
     import ray
     from ray import serve
 
     app = application(settings, config)
     stop = threading.Event()
     ray.init(include_dashboard=False, log_to_driver=False)
-    # After Ray, which takes these signals for itself.
+    # After ray.init, which installs its own handlers.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        # Its own limit, 408, is behind the deadline of the application, 504.
+        # Ray's timeout, 408, must come after the application's deadline, 504.
         timeout = config.timeout_seconds + config.drain_seconds
         serve.start(http_options={"host": config.host, "port": config.port, "request_timeout_s": timeout})
         serve.run(app, name=NAME)

@@ -40,12 +40,12 @@ def test_nothing_is_too_large_for_an_empty_queue() -> None:
 def test_retry_after_is_when_what_waits_will_be_done(tokens: int, seconds: float, waiting: int, expected: int) -> None:
     admission = Admission(100)
     if tokens:
-        admission.learn(tokens, seconds)
+        admission.record(tokens, seconds)
     assert retry_after(admission, waiting) == expected
 
 
 def test_what_was_long_ago_counts_for_little() -> None:
     admission = Admission(100)
     for seconds in (10.0, *([1.0] * 60)):
-        admission.learn(100, seconds)
+        admission.record(100, seconds)
     assert retry_after(admission, 290) == 3

@@ -173,18 +173,21 @@ def test_regression_is_answered_with_a_number(model: Model) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"port": 70000}, "--port 70000: expected 0"),
-        ({"port": -1}, "--port -1"),
-        ({"max_batch": 0}, "--max-batch 0: expected at least 1"),
-        ({"max_batch_tokens": 0}, "--max-batch-tokens 0"),
-        ({"max_queue_tokens": 0}, "--max-queue-tokens 0"),
-        ({"max_texts": 0}, "--max-texts 0"),
-        ({"max_body_bytes": 0}, "--max-body-bytes 0"),
-        ({"timeout_seconds": 0.0}, "--timeout-seconds 0.0: expected more than 0"),
-        ({"timeout_seconds": float("nan")}, "--timeout-seconds nan"),
-        ({"drain_seconds": -1.0}, "--drain-seconds -1.0: expected 0 or more"),
-        ({"cors_origins": ("example.org",)}, "--cors-origin example.org: expected such as https://example.org"),
-        ({"cors_origins": ("https://example.org/",)}, "--cors-origin https://example.org/: expected"),
+        ({"port": 70000}, "`port` is 70000; expected 0 (any free port) to 65535"),
+        ({"port": -1}, "`port` is -1"),
+        ({"max_batch": 0}, "`max_batch` is 0; expected at least 1"),
+        ({"max_batch_tokens": 0}, "`max_batch_tokens` is 0"),
+        ({"max_queue_tokens": 0}, "`max_queue_tokens` is 0"),
+        ({"max_texts": 0}, "`max_texts` is 0"),
+        ({"max_body_bytes": 0}, "`max_body_bytes` is 0"),
+        ({"timeout_seconds": 0.0}, "`timeout_seconds` is 0.0; expected more than 0"),
+        ({"timeout_seconds": float("nan")}, "`timeout_seconds` is nan"),
+        ({"drain_seconds": -1.0}, "`drain_seconds` is -1.0; expected 0 or more"),
+        (
+            {"cors_origins": ("example.org",)},
+            "`cors_origins` is example.org; expected an origin such as https://example.org",
+        ),
+        ({"cors_origins": ("https://example.org/",)}, "`cors_origins` is https://example.org/; expected"),
     ],
 )
 def test_settings_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:

@@ -36,7 +36,7 @@ def image(int8_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def test_it_holds_the_server_and_no_more(image: Stage) -> None:
     packages = {path.name for path in image.root.glob("opt/replank/lib/python3*/site-packages/*")}
-    assert {"replank", "serve", "onnxruntime", "fastapi"} <= packages
+    assert {"replank", "replank_serve", "onnxruntime", "fastapi"} <= packages
     assert not {"torch", "transformers", "onnx", "pip", "pytest"} & packages
     assert size_mb(image.root, "opt/replank") < 300
     assert not (image.root / "source").exists()

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from dockerfile import values
-from replank.cli.main import cli
+from replank.cli.config_options import config_of
+from replank.cli.serve import serve
 from replank.runtime.model import Model
+from replank.system.settings import settings_of
 from replank_serve.app import build_app
 from replank_serve.http.config import ServeConfig
 
@@ -39,9 +41,9 @@ def test_it_fits_the_image() -> None:
     assert CONTAINER["securityContext"]["readOnlyRootFilesystem"] is True
     # Arguments follow the image's entry point, which they must not take the place of.
     assert "command" not in CONTAINER
-    command = cli.commands["serve"]
-    assert command.make_context("serve", ["/model", *CONTAINER["args"]]).params["drain_seconds"] == 10
-    assert PREDICTOR["terminationGracePeriodSeconds"] > 10
+    with serve.make_context("serve", ["/model", *CONTAINER["args"]]) as context:
+        settings = {name: context.params[name] for name in {entry.name for entry in settings_of(ServeConfig)}}
+    assert PREDICTOR["terminationGracePeriodSeconds"] > config_of(ServeConfig, settings).drain_seconds
 
 
 def test_the_probes_are_routes_of_the_server(model: Model) -> None:

@@ -21,7 +21,7 @@ from replank.text.padding import Batch
 from replank_serve.engine.engine import Engine
 from replank_serve.engine.limits import EngineLimits
 from replank_serve.models.loaded_model import name_for
-from replank_serve.models.registry import Models
+from replank_serve.models.registry import ModelRegistry
 
 # Where the application takes its client for one of this machine.
 LOCAL = "http://localhost"
@@ -183,7 +183,7 @@ def test_a_swap_under_load_loses_nothing(model: Model, onnx_artifact: Path) -> N
 
 def test_a_model_that_was_replaced_is_forgotten(onnx_artifact: Path) -> None:
     async def scenario() -> None:
-        models = Models({"first": load(onnx_artifact)}, new_engine, drain_seconds=1)
+        models = ModelRegistry({"first": load(onnx_artifact)}, new_engine, drain_seconds=1)
         gone = weakref.ref(models.get().model)
         models.start()
         await models.started()
@@ -206,7 +206,7 @@ def test_what_was_looked_up_before_a_swap_is_answered_by_the_old(model: Model) -
             made.append(new_engine(name, loaded))
             return made[-1]
 
-        models = Models({"onnx": constant(model, 5)}, make, drain_seconds=1)
+        models = ModelRegistry({"onnx": constant(model, 5)}, make, drain_seconds=1)
         models.start()
         await models.started()
         with models.get().use() as served:
@@ -233,7 +233,7 @@ def test_the_first_dead_engine_is_told_even_if_it_was_loaded_later(
         return model.predictor(batch)
 
     async def work() -> None:
-        models = Models({"sound": model}, new_engine, drain_seconds=1)
+        models = ModelRegistry({"sound": model}, new_engine, drain_seconds=1)
         models.start()
         await models.started()
         death = asyncio.create_task(models.died())
@@ -255,7 +255,7 @@ def test_the_first_dead_engine_is_told_even_if_it_was_loaded_later(
 @pytest.mark.parametrize("name", ["", "-a", "a/b", "a b", "a" * 65, "é"])
 def test_names_fit_into_a_path(model: Model, name: str) -> None:
     with pytest.raises(UsageError, match="is no name for a model"):
-        Models({name: model}, lambda *_: pytest.fail("made"), drain_seconds=1)
+        ModelRegistry({name: model}, lambda *_: pytest.fail("made"), drain_seconds=1)
 
 
 @pytest.mark.parametrize(

@@ -180,10 +180,10 @@ def test_the_file_for_a_cluster_fits_rays_schema_and_our_settings() -> None:
     ("arguments", "message"),
     [
         ({"models": {"a": "b"}, "replica": 2}, "the args of the application: .*'replica'"),
-        ({"models": {"a": "b"}, "replicas": 0}, "--replicas 0: expected at least 1"),
-        ({"models": {"a": "b"}, "replicas": 3, "max_replicas": 2}, "--max-replicas 2 is less than --replicas 3"),
+        ({"models": {"a": "b"}, "replicas": 0}, "`replicas` is 0; expected at least 1"),
+        ({"models": {"a": "b"}, "replicas": 3, "max_replicas": 2}, "`max_replicas` is 2; expected at least 3"),
         ({"models": {"a": "b"}, "device": "auto"}, "`device` is auto; expected one of cpu, cuda"),
-        ({"models": {"a": "b"}, "serve": {"max_batch": 0}}, "--max-batch 0"),
+        ({"models": {"a": "b"}, "serve": {"max_batch": 0}}, "`max_batch` is 0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(arguments: dict[str, Any], message: str) -> None:
@@ -192,7 +192,7 @@ def test_settings_that_cannot_work_are_refused(arguments: dict[str, Any], messag
 
 
 def test_what_only_one_process_can_do_is_refused(model: Model) -> None:
-    with pytest.raises(UsageError, match="--allow-load with --ray"):
+    with pytest.raises(UsageError, match="`allow_load` does not work with `ray`"):
         application(RayConfig({"a": "b"}), ServeConfig(loader=lambda _: model))
-    with pytest.raises(UsageError, match="--port 0 with --ray"):
+    with pytest.raises(UsageError, match="`port` is 0; expected the same port on every machine"):
         run_on_ray(RayConfig({"a": "b"}), ServeConfig(port=0))

@@ -77,7 +77,7 @@ def test_an_unforeseen_exception_is_500_with_the_error_body(
     def broken(*_: object) -> None:
         raise KeyError("nobody thought of this")
 
-    monkeypatch.setattr("replank_serve.routes.inference.answers", broken)
+    monkeypatch.setattr("replank_serve.routes.inference.answer", broken)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         response = await post(http, {"inputs": "film"})
@@ -94,7 +94,7 @@ def test_overload_sheds_with_retry_after_and_later_requests_are_answered(model: 
     async def client(http: httpx.AsyncClient, engine: Engine) -> None:
         held.gate.clear()
         first = asyncio.create_task(post(http, {"inputs": "a"}))
-        while engine.waiting or not engine._tickets:
+        while engine.waiting or not engine._pending:
             await asyncio.sleep(0.001)
         waiting = []
         for items in (4, 8):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder
-from replank_serve.engine.engine import Engine
+from replank_serve.engine.engine import BatchRecord, Engine
 from replank_serve.engine.limits import EngineLimits
 
 WORDS = {"[PAD]": 0, "a": 1, "b": 2, "bomb": 3, "poison": 4, "nan": 5}
@@ -77,9 +77,14 @@ def fake_model(predictor: FakePredictor) -> Model:
     return Model(Source("fake", Path("fake"), "onnx", {}, None), TASK, encoder, predictor, "cpu")
 
 
-def make_engine(predictor: FakePredictor, model: Model | None = None, **settings: Any) -> Engine:
-    limits = {"max_batch": 4, "max_batch_tokens": 32, "max_queue_tokens": 100} | settings
-    return Engine(model or fake_model(predictor), EngineLimits(**limits))
+def make_engine(
+    predictor: FakePredictor,
+    model: Model | None = None,
+    on_batch: Callable[[BatchRecord], None] | None = None,
+    **limits: int,
+) -> Engine:
+    defaults = {"max_batch": 4, "max_batch_tokens": 32, "max_queue_tokens": 100}
+    return Engine(model or fake_model(predictor), EngineLimits(**defaults | limits), on_batch)
 
 
 @asynccontextmanager

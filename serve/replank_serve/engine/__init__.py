@@ -1,1 +1,1 @@
-"""The inference engine: admission, tokenization, batching, the inference thread."""
+"""The inference engine: admission control, tokenization, dynamic batching, the inference thread."""

@@ -1,4 +1,4 @@
-"""How much work may wait, and when there will be room for more."""
+"""Admission control: a bound on queued tokens, and an estimate of when there will be room."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 
 from replank.system.errors import OverloadedError
 
-_MEMORY = 0.9
-_LONGEST_RETRY_SECONDS = 60
+# Weight of the past in the moving average of throughput, per batch.
+_DECAY = 0.9
+_MAX_RETRY_SECONDS = 60
 
 
 class Admission:
-    """The bound on what waits, in tokens: a request of many long texts is as much work as many requests.
+    """A bound on queued tokens. One request with many long texts costs as much as many short requests.
 
-    :param max_tokens: that may wait. When nothing waits, any request is let in: none is too large for ever.
+    :param max_tokens: bound on queued tokens. An empty queue admits any request, so none is refused for ever.
     """
 
     def __init__(self, max_tokens: int) -> None:
@@ -22,9 +23,9 @@ class Admission:
         self._seconds = 0.0
 
     def admit(self, tokens: int, waiting: int) -> None:
-        """Let some tokens in besides those that wait.
+        """Admit a request, given the tokens that are queued already.
 
-        :raises OverloadedError: they would be too many; with an estimate of when what waits now will be done.
+        :raises OverloadedError: the queue would exceed its bound; carries an estimate of the time to drain it.
         """
         if waiting and waiting + tokens > self._max_tokens:
             raise OverloadedError(
@@ -33,11 +34,11 @@ class Admission:
                 retry_after=self._retry_seconds(waiting),
             )
 
-    def learn(self, tokens: int, seconds: float) -> None:
-        """Take note of how long a batch took; older batches count less and less."""
-        self._tokens = _MEMORY * self._tokens + tokens
-        self._seconds = _MEMORY * self._seconds + seconds
+    def record(self, tokens: int, seconds: float) -> None:
+        """Update the throughput estimate, an exponential moving average, with a finished batch."""
+        self._tokens = _DECAY * self._tokens + tokens
+        self._seconds = _DECAY * self._seconds + seconds
 
     def _retry_seconds(self, waiting: int) -> int:
         seconds = waiting * self._seconds / self._tokens if self._tokens else 0
-        return max(1, min(math.ceil(seconds), _LONGEST_RETRY_SECONDS))
+        return max(1, min(math.ceil(seconds), _MAX_RETRY_SECONDS))

@@ -1,4 +1,4 @@
-"""What runs together: the items that wait, and the choice of the next batch among them."""
+"""Dynamic batching: the queue, and the choice of the next batch from it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 
 from replank.text.tokenization import Tokens
 
-# What a batch costs besides its padded tokens, in tokens, measured with a MiniLM on two cores: for being a batch.
+# Fixed cost of a batch, in padded tokens; measured with a MiniLM on two cores.
 BATCH_TOKENS = 24
-# Among so many of the oldest a batch is chosen: more would hardly make it better, and the choice takes time.
+# Oldest items among which a batch is chosen; more would hardly improve it, and the choice takes time.
 WINDOW = 64
 
 Owner = TypeVar("Owner")
@@ -21,11 +21,11 @@ Owner = TypeVar("Owner")
 
 @dataclass(frozen=True, eq=False)
 class Item(Generic[Owner]):
-    """One text, or one pair, of a request.
+    """One text or pair of a request.
 
     :param owner: the request.
-    :param row: its place in the request.
-    :param deadline: on the clock of :func:`time.monotonic`; nobody waits for it after that.
+    :param row: index in the request.
+    :param deadline: on the clock of :func:`time.monotonic`; expired items are dropped.
     """
 
     owner: Owner
@@ -36,33 +36,33 @@ class Item(Generic[Owner]):
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """How large a batch may be.
+    """The maximal size of a batch.
 
     :param items: texts or pairs.
-    :param tokens: tokens with the padding. An item longer than that runs alone.
+    :param tokens: padded tokens. A longer item runs alone.
     """
 
     items: int
     tokens: int
 
     def allow(self, items: int, length: int) -> bool:
-        """Whether so many items, padded to a length, may run together."""
+        """Whether a batch of ``items`` texts, padded to ``length`` tokens, is within the limits."""
         return items <= self.items and items * length <= self.tokens
 
 
 def choose_batch(waiting: Sequence[Item[Owner]], limits: BatchLimits) -> list[Item[Owner]]:
-    """The next batch: of the cheapest way to run all that waits in batches of like length, the one with the oldest.
+    """The next batch: the one with the oldest item, from the cheapest partition of the queue into batches.
 
-    The oldest is always in, which bounds the age: an item waits for no more batches than there were items
-    before it. Without the grouping a batch pays for its longest text as often as it has texts, which on a CPU
-    loses more than batching gains.
+    Items are grouped by length: a batch pays for its longest text once per text, and on a CPU the padding of mixed
+    lengths costs more than batching gains. The oldest item is always included, so an item waits for at most as many
+    batches as there were items before it.
 
-    :param waiting: in order of arrival, at least one.
+    :param waiting: at least one item, in order of arrival.
     """
     ordered = sorted(waiting, key=lambda item: len(item.tokens))
     lengths = [len(item.tokens) for item in ordered]
     oldest = next(index for index, item in enumerate(ordered) if item is waiting[0])
-    # The least costs of what is shorter than the item at an index, and of what is as long or longer.
+    # Minimal cost of the items before an index, and of those from it on.
     below = [0.0] + [math.inf] * len(ordered)
     above = [math.inf] * len(ordered) + [0.0]
     batches = list(_batches(lengths, limits))
@@ -70,7 +70,7 @@ def choose_batch(waiting: Sequence[Item[Owner]], limits: BatchLimits) -> list[It
         below[high] = min(below[high], below[low] + cost)
     for low, high, cost in reversed(batches):
         above[low] = min(above[low], cost + above[high])
-    # Of equally cheap ways the one whose next batch is the largest.
+    # Of equally cheap partitions, the one with the largest next batch.
     _, _, low, high = min(
         (below[low] + cost + above[high], low - high, low, high) for low, high, cost in batches if low <= oldest < high
     )
@@ -78,9 +78,9 @@ def choose_batch(waiting: Sequence[Item[Owner]], limits: BatchLimits) -> list[It
 
 
 def _batches(lengths: Sequence[int], limits: BatchLimits) -> Iterator[tuple[int, int, int]]:
-    """Every batch of neighbours that may be, as its first index, the index after its last, and its cost in tokens.
+    """Every admissible run of neighbours, as ``(first, end, cost)``; the cost is in padded tokens.
 
-    :param lengths: ascending.
+    :param lengths: in ascending order.
     """
     for low in range(len(lengths)):
         for high in range(low + 1, len(lengths) + 1):
@@ -91,9 +91,10 @@ def _batches(lengths: Sequence[int], limits: BatchLimits) -> Iterator[tuple[int,
 
 
 class BatchQueue(Generic[Owner]):
-    """Items between the event loop, which puts them, and the inference thread, which takes batches.
+    """The queue between the event loop, which puts items, and the inference thread, which takes batches.
 
-    There is no timer: a batch is what queued while the one before it ran, so a lone request waits for nobody.
+    There is no batching delay: a batch forms from what was queued while the previous one ran, so a lone request starts
+    at once.
     """
 
     def __init__(self, limits: BatchLimits) -> None:
@@ -108,7 +109,7 @@ class BatchQueue(Generic[Owner]):
 
     @property
     def tokens(self) -> int:
-        """Tokens of all the items, without padding."""
+        """Tokens of all queued items, without padding."""
         return self._tokens
 
     def put(self, items: Sequence[Item[Owner]]) -> None:
@@ -119,14 +120,14 @@ class BatchQueue(Generic[Owner]):
             self._changed.notify()
 
     def remove(self, owner: Owner) -> None:
-        """Forget what still waits of a request that nobody waits for."""
+        """Drop the queued items of a cancelled request."""
         with self._changed:
             self._keep([item for item in self._items if item.owner is not owner])
 
     def take(self) -> list[Item[Owner]]:
-        """The next batch, once there is one; items past their deadline are dropped.
+        """The next batch; blocks until there is one. Expired items are dropped.
 
-        :returns: empty when the queue was closed.
+        :returns: an empty list once the queue is closed.
         """
         with self._changed:
             while True:
@@ -142,7 +143,7 @@ class BatchQueue(Generic[Owner]):
                     return batch
 
     def close(self) -> None:
-        """Let the inference thread end; what waits is dropped."""
+        """Drop all items and let the inference thread end."""
         with self._changed:
             self._closed = True
             self._keep([])

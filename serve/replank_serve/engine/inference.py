@@ -1,4 +1,4 @@
-"""What the engine gives: a request's answer, a record of each batch, and the ticket a request waits with."""
+"""The results of the engine: a request's answer, a record of each batch, and the request while it is pending."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from replank.text.tokenization import Tokens
 
 @dataclass(frozen=True)
 class Inference:
-    """The answer to one request, and where its time went.
+    """The answer to one request, with its timings.
 
-    :param rows: for each text, in the request's order, its logits: of shape ``(outputs,)``, or ``(tokens, outputs)``
-        where the task answers each token; no padding.
-    :param tokens: for each text what was run; of token classification with the starts of its words.
-    :param tokenization_ms: from admission until all texts were tokenized.
-    :param queue_ms: from there until the first of its batches started.
-    :param inference_ms: from there until the last of its batches ended.
-    :param batch_size: items of the largest batch that it was part of, other requests' included.
+    :param rows: logits of each text, in the request's order: shape ``(outputs,)``, or ``(tokens, outputs)`` without
+        padding for a task that answers each token.
+    :param tokens: the model's input for each text; for token classification, with the starts of words.
+    :param tokenization_ms: admission to the end of tokenization.
+    :param queue_ms: from there to the start of the first batch.
+    :param inference_ms: from there to the end of the last batch.
+    :param batch_size: size of the largest batch with a text of this request, other requests' texts included.
     """
 
     rows: list[Logits]
@@ -34,18 +34,18 @@ class Inference:
 
     @property
     def logits(self) -> Logits:
-        """The rows as one array, of shape ``(texts, outputs)``; only where the task answers whole texts."""
+        """The rows as one array of shape ``(texts, outputs)``; only for tasks that answer whole texts."""
         return np.stack(self.rows)
 
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """One batch that ran.
+    """The size and duration of a batch.
 
     :param items: texts or pairs.
-    :param tokens: without the padding.
-    :param padded_tokens: with it: what the model computed.
-    :param seconds: of padding and running it.
+    :param tokens: tokens without padding.
+    :param padded_tokens: tokens with padding: the size of the model's input.
+    :param seconds: duration of padding and inference.
     """
 
     items: int
@@ -54,11 +54,12 @@ class BatchRecord:
     seconds: float
 
 
-class Ticket:
-    """What a request waits with. It belongs to the event loop.
+class PendingRequest:
+    """A request in the queue or in the model. It belongs to the event loop.
 
-    :param request_id: for the log; empty outside of a request.
-    :param texts: how many there are to answer.
+    :param future: ends the wait of the caller.
+    :param request_id: for the log; empty outside a request.
+    :param texts: number of texts or pairs to answer.
     """
 
     def __init__(self, future: asyncio.Future[None], request_id: str, texts: int) -> None:
@@ -71,23 +72,23 @@ class Ticket:
         self._rows: dict[int, Logits] = {}
 
     def ran(self, started: float, ended: float, batch_size: int) -> None:
-        """A batch with something of this request ran."""
+        """Record a batch that held texts of this request."""
         self.started = min(self.started, started)
         self.ended = ended
         self.batch_size = max(self.batch_size, batch_size)
 
     def fill(self, row: int, logits: Logits) -> None:
-        """One text is answered; the last ends the wait."""
+        """Store one answer; the last one ends the wait."""
         self._rows[row] = logits
         self.missing -= 1
         if not self.missing and not self.future.done():
             self.future.set_result(None)
 
     def fail(self, error: ReplankError) -> None:
-        """End the wait; the first error stands."""
+        """End the wait with an error; only the first one counts."""
         if not self.future.done():
             self.future.set_exception(error)
 
-    def answered(self) -> list[Logits]:
+    def logits(self) -> list[Logits]:
         """The logits of all texts, in the request's order."""
         return [self._rows[row] for row in sorted(self._rows)]

@@ -1,4 +1,4 @@
-"""The limits of an engine: how much runs together, and how much may wait."""
+"""The limits of an engine: the size of a batch and of the queue."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from replank.system.settings import setting
 
 @dataclass(frozen=True)
 class EngineLimits:
-    """The limits of dynamic batching and of admission.
+    """The limits of dynamic batching and of admission control.
 
-    :param max_batch: texts or pairs that run together.
-    :param max_batch_tokens: tokens that run together, padding included; a longer text runs alone.
-    :param max_queue_tokens: tokens that may wait for one model; beyond them, requests are refused.
+    :param max_batch: texts or pairs in one batch.
+    :param max_batch_tokens: padded tokens in one batch; a longer text runs alone.
+    :param max_queue_tokens: queued tokens of one model; beyond them, requests are refused.
     :raises FieldError: a limit below 1.
     """
 
-    max_batch: int = setting(16, "Texts that run together.")
-    max_batch_tokens: int = setting(2048, "Padded tokens that run together.")
-    max_queue_tokens: int = setting(32_768, "Tokens that may wait; beyond them, requests get 429.")
+    max_batch: int = setting(16, "Maximum texts in one batch.")
+    max_batch_tokens: int = setting(2048, "Maximum padded tokens in one batch.")
+    max_queue_tokens: int = setting(32_768, "Maximum queued tokens; beyond them, requests get 429.")
 
     def __post_init__(self) -> None:
         for name in ("max_batch", "max_batch_tokens", "max_queue_tokens"):

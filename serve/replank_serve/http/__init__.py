@@ -1,1 +1,1 @@
-"""HTTP for any application: protocol limits, bodies, errors, keys, logs, metrics."""
+"""HTTP independent of the routes: the server's adapter, middleware, bodies, errors, API keys, logs, metrics."""

@@ -1,4 +1,4 @@
-"""Reading a request without trusting its client: its type, its size, its pace, and whether it is still there."""
+"""Reading request bodies of untrusted clients: limits on type, size and time, and cancellation on disconnect."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Result = TypeVar("Result")
 
 
 class MediaTypeError(ReplankError):
-    """A request body that does not say it is JSON."""
+    """A request body whose content type is not JSON."""
 
     http_status = 415
 
 
 class Deadline:
-    """When an answer is of no use any more.
+    """The deadline of a request.
 
     :param seconds: from now.
     """
@@ -33,20 +33,20 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds; negative when it is over."""
+        """Seconds until the deadline; negative after it."""
         return self._end - time.monotonic()
 
 
 async def read_body(request: Request, max_bytes: int, deadline: Deadline) -> bytes:
-    """The whole body, counted while it arrives: what it says of its length is not believed.
+    """The whole body; its size is counted as it arrives, since the content-length header may lie.
 
-    Only ``application/json`` is read. A form, which any web page may post to a server on this machine without
-    asking first, cannot have that type.
+    Only ``application/json`` is accepted. A web page of any origin may post forms to a server on this machine without
+    a CORS preflight, and forms cannot have that type.
 
     :raises MediaTypeError: another content type, or none.
     :raises TooLargeError: more than ``max_bytes``.
-    :raises DeadlineError: it does not arrive in time.
-    :raises ClientDisconnect: the client went away.
+    :raises DeadlineError: it does not arrive before the deadline.
+    :raises ClientDisconnect: the client disconnected.
     """
     content_type = request.headers.get("content-type", "")
     if content_type.split(";")[0].strip().lower() != "application/json":
@@ -70,27 +70,27 @@ async def read_body(request: Request, max_bytes: int, deadline: Deadline) -> byt
 
 
 async def while_connected(request: Request, work: Awaitable[Result]) -> Result:
-    """The result of some work, which is cancelled when the client goes away.
+    """The result of some work, which is cancelled when the client disconnects.
 
     :param request: its body must have been read.
-    :raises ClientDisconnect: it went away.
+    :raises ClientDisconnect: the client disconnected.
     """
-    worker = asyncio.current_task()
-    gone = False
+    caller = asyncio.current_task()
+    is_gone = False
 
     async def watch() -> None:
-        nonlocal gone
+        nonlocal is_gone
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        gone = True
-        if worker:
-            worker.cancel()
+        is_gone = True
+        if caller:
+            caller.cancel()
 
     watcher = asyncio.ensure_future(watch())
     try:
         return await work
     except asyncio.CancelledError:
-        if gone and worker and not worker.uncancel():
+        if is_gone and caller and not caller.uncancel():
             raise ClientDisconnect from None
         raise
     finally:

@@ -19,17 +19,17 @@ _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 
 @dataclass(frozen=True)
 class ServeConfig(EngineLimits):
-    """The settings of the server, with the limits of each model's engine.
+    """The settings of the server, including the limits of each model's engine.
 
-    :param host: address to listen on; ``0.0.0.0`` listens on all.
-    :param port: 0 takes a free one.
-    :param max_texts: texts or pairs of one request.
-    :param max_body_bytes: size of one request.
-    :param timeout_seconds: until a request is answered with 504; reading it, and its wait, count.
-    :param drain_seconds: how long requests may take to end after SIGTERM.
-    :param log_requests: whether every request has a line in the log, and not only those that the server fails.
-    :param json_logs: whether a line of the log is one JSON object.
-    :param api_keys: of which each request must bring one; empty asks for none.
+    :param host: address to listen on; ``0.0.0.0`` stands for all.
+    :param port: port to listen on; 0 takes a free one.
+    :param max_texts: texts or pairs per request.
+    :param max_body_bytes: size of a request's body.
+    :param timeout_seconds: deadline of a request, from its first byte; beyond it, requests get 504.
+    :param drain_seconds: time for pending requests after SIGTERM.
+    :param log_requests: log every request, not only those that fail with a server error.
+    :param json_logs: log JSON objects, one per line.
+    :param api_keys: valid API keys, of which each request must carry one; without any, none is needed.
     :param cors_origins: origins of web pages that may call the server, such as ``https://example.org``.
     :param loader: loads a folder that a client names; ``None`` lets no client load or unload models.
     :raises FieldError: a value out of range.
@@ -37,12 +37,12 @@ class ServeConfig(EngineLimits):
 
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 listens on all.")
     port: int = setting(8080, "Port to listen on; 0 takes a free one.")
-    max_texts: int = setting(32, "Texts of one request.")
-    max_body_bytes: int = setting(2_000_000, "Bytes of one request.")
-    timeout_seconds: float = setting(30.0, "Seconds until a request is answered with 504.")
-    drain_seconds: float = setting(10.0, "Seconds that requests may take to end after SIGTERM.")
+    max_texts: int = setting(32, "Maximum texts per request.")
+    max_body_bytes: int = setting(2_000_000, "Maximum size of a request, in bytes.")
+    timeout_seconds: float = setting(30.0, "Deadline of a request; beyond it, requests get 504.")
+    drain_seconds: float = setting(10.0, "Time for pending requests to end after SIGTERM.")
     log_requests: bool = setting(False, "Log every request, not only failures.")
-    json_logs: bool = setting(False, "Log lines as JSON objects.")
+    json_logs: bool = setting(False, "Log JSON objects, one per line.")
     cors_origins: tuple[str, ...] = setting(
         (), "Origin of a web page that may call the server; repeatable; * is all.", flag="cors-origin"
     )
@@ -62,4 +62,4 @@ class ServeConfig(EngineLimits):
             raise FieldError("drain_seconds", self.drain_seconds, "0 or more")
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
-                raise FieldError("cors_origins", origin, "origins such as https://example.org, without a path")
+                raise FieldError("cors_origins", origin, "an origin such as https://example.org, without a path")

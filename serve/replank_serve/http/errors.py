@@ -1,4 +1,4 @@
-"""One error body for everything that goes wrong, and the errors that only a server knows."""
+"""The error body, which every failed request gets, and the errors that only a server raises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from starlette.types import Scope
 from replank.system.errors import OverloadedError, ReplankError
 from replank.text.unicode import without_lone_surrogates
 
-CLIENT_WENT_AWAY = 499
+# nginx's status for a client that disconnected before the response; it is only counted and logged.
+CLIENT_CLOSED_REQUEST = 499
 ERROR_TYPES = {
     400: "malformed",
     401: "unauthorized",
@@ -31,30 +32,30 @@ SCOPE_REQUEST_ID = "replank.request_id"
 
 
 class MalformedError(ReplankError):
-    """A request body that is no JSON."""
+    """A request body that is not JSON."""
 
     http_status = 400
 
 
 class UnauthorizedError(ReplankError):
-    """A request without one of the server's keys."""
+    """A request without a valid API key."""
 
     http_status = 401
 
 
 class ForbiddenError(ReplankError):
-    """A request for what this server does for nobody, or not for this client."""
+    """A request that this client may not make."""
 
     http_status = 403
 
 
 def error_response(scope: Scope, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An answer with the error body."""
+    """A response with the error body."""
     return Response(error_body(status, message, scope[SCOPE_REQUEST_ID]), status, headers, "application/json")
 
 
 def error_body(status: int, message: str, request_id: str) -> bytes:
-    """The error body, which is the same for all errors."""
+    """The error body as JSON."""
     body = {
         "error": without_lone_surrogates(message),
         "error_type": ERROR_TYPES.get(status, "internal" if status >= 500 else "refused"),
@@ -64,7 +65,7 @@ def error_body(status: int, message: str, request_id: str) -> bytes:
 
 
 def known_error_response(scope: Scope, error: ReplankError) -> Response:
-    """The answer to one of our own errors."""
+    """The response for one of replank's own errors."""
     message = f"{error.message} ({error.hint})" if error.hint else error.message
     headers = {}
     if isinstance(error, OverloadedError):
@@ -75,7 +76,7 @@ def known_error_response(scope: Scope, error: ReplankError) -> Response:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Have every error of a route, and every wrong route, answered with the error body."""
+    """Answer the errors of all routes, and unknown routes, with the error body."""
 
     @app.exception_handler(ReplankError)
     async def known(request: Request, error: ReplankError) -> Response:

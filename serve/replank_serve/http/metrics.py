@@ -1,4 +1,4 @@
-"""What Prometheus may read: every request counted once when it comes and once when it ends, and where time went."""
+"""Prometheus metrics: requests counted when they arrive and when they end, their timings, and the state of models."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from replank_serve.engine.inference import BatchRecord, Inference
-from replank_serve.http.errors import CLIENT_WENT_AWAY
-from replank_serve.models.registry import Models
+from replank_serve.http.errors import CLIENT_CLOSED_REQUEST
+from replank_serve.models.registry import ModelRegistry
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64)
 _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 _SHARES = (0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75)
-_REASONS = {429: "queue_full", 503: "not_ready", 504: "deadline", CLIENT_WENT_AWAY: "client_gone"}
+_REASONS = {429: "queue_full", 503: "not_ready", 504: "deadline", CLIENT_CLOSED_REQUEST: "client_gone"}
 
 
 class Metrics:
-    """The numbers of one application.
+    """The metrics of one application.
 
     At any moment ``replank_requests_received_total`` is the sum of ``replank_requests_total`` over its labels and
     of ``replank_requests_in_progress``.
     """
 
     def __init__(self) -> None:
-        # Of its own: two applications in one process must not count into each other's.
+        # Not the global registry: two applications in one process must not share counters.
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._received = self._counter("requests_received", "Requests that came")
@@ -47,24 +47,24 @@ class Metrics:
         self._tokens = self._histogram("batch_tokens", "Tokens of one batch, padding included", _TOKENS)
         self._padding = self._histogram("batch_padding_ratio", "Padding's share in the tokens of a batch", _SHARES)
 
-    def watch(self, models: Models) -> None:
-        """Read the models' present numbers whenever somebody asks."""
+    def watch(self, models: ModelRegistry) -> None:
+        """Collect the state of the models at every scrape."""
         self._registry.register(_ModelCollector(models))
 
     def begin(self) -> float:
-        """A request came.
+        """Count a new request.
 
-        :returns: when, for :meth:`end`.
+        :returns: its start time, for :meth:`end`.
         """
         self._received.inc()
         self._running.inc()
         return time.perf_counter()
 
     def end(self, route: str, method: str, code: int, began: float) -> float:
-        """A request ended.
+        """Count a finished request.
 
-        :param route: the template of its path: what clients invent must not become labels.
-        :returns: the milliseconds that it took.
+        :param route: the template of its path; raw paths would let clients create labels.
+        :returns: its duration in milliseconds.
         """
         seconds = time.perf_counter() - began
         self._running.dec()
@@ -75,13 +75,13 @@ class Metrics:
         return 1e3 * seconds
 
     def answered(self, model: str, inference: Inference) -> None:
-        """A model answered a request."""
+        """Record the timings of a request that a model answered."""
         self._tokenization.labels(model).observe(inference.tokenization_ms / 1e3)
         self._queue.labels(model).observe(inference.queue_ms / 1e3)
         self._inference.labels(model).observe(inference.inference_ms / 1e3)
 
     def on_batch(self, model: str) -> Callable[[BatchRecord], None]:
-        """What an engine calls after each batch."""
+        """A callback for an engine, called after each batch."""
         seconds, items, tokens, padding = (
             metric.labels(model) for metric in (self._batch, self._items, self._tokens, self._padding)
         )
@@ -95,7 +95,7 @@ class Metrics:
         return observe
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """All numbers as text, and its media type, in the newest format that the reader accepts."""
+        """All metrics as text with its media type, in the newest format that the client accepts."""
         encode, media_type = choose_encoder(accept)
         return encode(self._registry), media_type
 
@@ -107,13 +107,13 @@ class Metrics:
 
 
 class _ModelCollector(Collector):
-    """The present state of the loaded models; one that is unloaded is gone from it at once."""
+    """The state of the loaded models at the time of a scrape."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: ModelRegistry) -> None:
         self._models = models
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One family after the other."""
+        """The metric families."""
         items = GaugeMetricFamily("replank_queue_items", "Texts or pairs that wait", labels=["model"])
         tokens = GaugeMetricFamily("replank_queue_tokens", "Tokens that wait", labels=["model"])
         running = GaugeMetricFamily("replank_running_items", "Texts or pairs that run now", labels=["model"])
@@ -123,14 +123,14 @@ class _ModelCollector(Collector):
         )
         facts = ["model", "source", "digest", "precision", "provider"]
         info = GaugeMetricFamily("replank_model_info", "What is loaded", labels=facts)
-        for served in self._models:
-            engine, name = served.engine, [served.name]
+        for loaded in self._models:
+            engine, name = loaded.engine, [loaded.name]
             items.add_metric(name, engine.waiting)
             tokens.add_metric(name, engine.waiting_tokens)
             running.add_metric(name, engine.running)
             ready.add_metric(name, engine.state == "ready")
             restarts.add_metric(name, engine.restarts)
-            model = served.model
-            described = [served.source_name, served.digest or "", model.source.precision, model.provider or "torch"]
-            info.add_metric([served.name, *described], 1)
+            model = loaded.model
+            described = [loaded.source_name, loaded.digest or "", model.source.precision, model.provider or "torch"]
+            info.add_metric([loaded.name, *described], 1)
         yield from (items, tokens, running, ready, restarts, info)

@@ -1,6 +1,6 @@
-"""OpenTelemetry: a span of each request and its numbers, where the environment names a collector.
+"""OpenTelemetry: a span and metrics of each request, if the environment names a collector.
 
-FastAPI makes and sends them; see https://opentelemetry.io/docs/specs/otel/protocol/exporter/ for the variables.
+FastAPI creates and exports them; see https://opentelemetry.io/docs/specs/otel/protocol/exporter/ for the variables.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 )
-# Probes come every few seconds and say nothing.
+# Probes, which arrive every few seconds.
 QUIET_PATHS = ("/health", "/ready", "/metrics", "/v2/health/live", "/v2/health/ready")
 
 
 def telemetry() -> TelemetryConfig:
-    """What FastAPI is to trace: requests, without their content; nothing where no collector is named.
+    """FastAPI's telemetry settings: requests are traced without their content, and only if a collector is named.
 
-    :raises MissingExtraError: a collector is named, and what sends to it is not installed.
+    :raises MissingExtraError: a collector is named, and the exporter is not installed.
     """
     if any(map(os.environ.get, _ENDPOINTS)) and os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true":
         require("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
     return {
         "auto_configure": True,
-        # Its records of what was wrong with a request hold the request.
+        # Log records of invalid requests would hold their content.
         "logs": False,
         "operation_spans": False,
         "exclude": lambda scope: scope.get("path") in QUIET_PATHS,
     }
 
 
-def describe(model: str, inference: Inference) -> None:
-    """Say in the request's span where its time went."""
+def record_inference(model: str, inference: Inference) -> None:
+    """Add the timings of an answer to the request's span."""
     span = trace.get_current_span()
     if span.is_recording():
         span.set_attributes(

@@ -1,1 +1,1 @@
-"""Loaded models by name."""
+"""The loaded models by name."""

@@ -1,4 +1,4 @@
-"""One loaded model: its name, its engine, and who is using it."""
+"""A loaded model: its name, its engine, and the requests that use it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from replank.system.errors import UsageError
 from replank_serve.engine.engine import Engine
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_OTHER = re.compile(r"[^A-Za-z0-9._-]+")
+_OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class Served:
-    """A loaded model.
+class LoadedModel:
+    """A model with its engine.
 
-    :param name: under which clients ask for it.
+    :param name: the name that clients use.
     """
 
     def __init__(self, name: str, model: Model, engine: Engine) -> None:
@@ -31,8 +31,8 @@ class Served:
         self._users = 0
 
     @contextmanager
-    def use(self) -> Iterator[Served]:
-        """While a request is within, the engine is not closed, even if the model is unloaded or replaced."""
+    def use(self) -> Iterator[LoadedModel]:
+        """Keep the engine open for a request, even if the model is unloaded or replaced meanwhile."""
         self._users += 1
         self.unused.clear()
         try:
@@ -44,7 +44,7 @@ class Served:
 
     @property
     def source_name(self) -> str:
-        """The model's name without the folders of this machine."""
+        """The name of the model's folder or on the hub, without the folders of this machine."""
         path = Path(self.model.source.name)
         return path.resolve().name if path.exists() else self.model.source.name
 
@@ -56,14 +56,14 @@ class Served:
 
 
 def name_for(source_name: str) -> str:
-    """A name for a model of which only the folder or the name on the hub is known."""
-    return _OTHER.sub("-", Path(source_name).resolve().name).strip("._-")[:64] or "model"
+    """A name for a model, derived from its folder or its hub name."""
+    return _OTHER_CHARACTERS.sub("-", Path(source_name).resolve().name).strip("._-")[:64] or "model"
 
 
 def checked_name(name: str) -> str:
-    """The name of a model, as a path takes it.
+    """A model's name that is safe in a URL's path.
 
-    :raises UsageError: it has other characters, or is long.
+    :raises UsageError: it is too long or has other characters.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name[:64]!r} is no name for a model: letters, digits, . _ - are possible, 64 at most")

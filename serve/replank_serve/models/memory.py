@@ -1,4 +1,4 @@
-"""Memory of models that are gone."""
+"""Memory of unloaded models."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import ctypes
 import gc
 
 
-def give_back_memory() -> None:
-    """Give freed memory back to the system.
+def release_memory() -> None:
+    """Return freed memory to the operating system.
 
-    glibc keeps what lies between things still in use: a server whose models come and go would grow with each of them,
-    2 GB after twelve models of 90 MB. Elsewhere than on glibc nothing is known to help.
+    glibc keeps free memory between allocations that are still in use: a server that loads and unloads models would grow
+    with each, by 2 GB after twelve models of 90 MB. No equivalent is known for other C libraries.
     """
-    # A model hangs in cycles: an engine and its inference thread know each other.
+    # A model is part of reference cycles: an engine and its inference thread refer to each other.
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)

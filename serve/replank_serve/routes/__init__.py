@@ -1,1 +1,1 @@
-"""The routes of the server."""
+"""The HTTP routes."""

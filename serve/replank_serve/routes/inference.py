@@ -1,4 +1,4 @@
-"""The routes that ask a model: labels of texts, labels of words, tokens."""
+"""The routes for inference: labels of texts, labels of words, embeddings, tokens."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder, Tokens
 from replank.text.words import join_words
 from replank_serve.engine.inference import Inference
-from replank_serve.models.loaded_model import Served
-from replank_serve.routes.hosting import Hosting, answer, described_body, post
+from replank_serve.models.loaded_model import LoadedModel
+from replank_serve.routes.openapi import described_body, post
 from replank_serve.routes.request_parsing import (
-    Texts,
-    as_texts,
+    Inputs,
+    as_inputs,
     expected_inputs,
     model_named,
     read_body_as,
     require_few,
 )
 from replank_serve.routes.schema import EmbedRequest, PredictRequest, ScoreBody, TaggedBody, TextsRequest, TokenBody
+from replank_serve.routes.service import InferenceService, answer
 
 _TIMES = (
     "The headers x-tokenization-time, x-queue-time and x-inference-time (milliseconds), x-batch-size and "
@@ -34,18 +35,18 @@ _TIMES = (
 )
 
 
-def add_answering(app: FastAPI, hosting: Hosting, task: Task) -> None:
+def add_inference(app: FastAPI, service: InferenceService, task: Task) -> None:
     """Add ``/predict``, ``/ner``, ``/embed`` and ``/tokenize``.
 
-    :param task: that of the model that is asked where none is named, for the examples.
+    :param task: the task of the default model, for the examples.
     """
-    _add_predict(app, hosting, task)
-    _add_ner(app, hosting)
-    _add_embed(app, hosting)
-    _add_tokenize(app, hosting, task)
+    _add_predict(app, service, task)
+    _add_ner(app, service)
+    _add_embed(app, service)
+    _add_tokenize(app, service, task)
 
 
-def _add_predict(app: FastAPI, hosting: Hosting, task: Task) -> None:
+def _add_predict(app: FastAPI, service: InferenceService, task: Task) -> None:
     @post(
         app,
         "/predict",
@@ -57,13 +58,13 @@ def _add_predict(app: FastAPI, hosting: Hosting, task: Task) -> None:
         response_model=list[ScoreBody] | list[list[ScoreBody]],
     )
     async def predict(request: Request) -> Response:
-        asked = await _ask(hosting, request, PredictRequest, "/predict")
-        task = asked.served.model.task
-        scores = [row[: asked.body.top] for row in task.kind.scores(task, asked.inference.logits)]
-        return answer(scores if asked.many else scores[0], asked.served, asked.inference)
+        answered = await _answer(service, request, PredictRequest, "/predict")
+        task = answered.loaded.model.task
+        scores = [row[: answered.body.top] for row in task.kind.scores(task, answered.inference.logits)]
+        return answer(scores if answered.many else scores[0], answered.loaded, answered.inference)
 
 
-def _add_ner(app: FastAPI, hosting: Hosting) -> None:
+def _add_ner(app: FastAPI, service: InferenceService) -> None:
     one, other = "Ada Lovelace writes to London.", "Grace wrote a compiler."
 
     @post(
@@ -77,13 +78,13 @@ def _add_ner(app: FastAPI, hosting: Hosting) -> None:
         response_model=TaggedBody | list[TaggedBody],
     )
     async def ner(request: Request) -> Response:
-        asked = await _ask(hosting, request, TextsRequest, "/ner")
-        found = zip(asked.texts.first, asked.inference.tokens, asked.inference.rows, strict=True)
-        tagged = [tag_text(asked.served.model.task, text, tokens, logits) for text, tokens, logits in found]
-        return answer(tagged if asked.many else tagged[0], asked.served, asked.inference)
+        answered = await _answer(service, request, TextsRequest, "/ner")
+        found = zip(answered.inputs.first, answered.inference.tokens, answered.inference.rows, strict=True)
+        tagged = [tag_text(answered.loaded.model.task, text, tokens, logits) for text, tokens, logits in found]
+        return answer(tagged if answered.many else tagged[0], answered.loaded, answered.inference)
 
 
-def _add_embed(app: FastAPI, hosting: Hosting) -> None:
+def _add_embed(app: FastAPI, service: InferenceService) -> None:
     one, other = "A moving and funny film.", "A dull one."
 
     @post(
@@ -96,13 +97,13 @@ def _add_embed(app: FastAPI, hosting: Hosting) -> None:
         response_model=list[list[float]],
     )
     async def embed(request: Request) -> Response:
-        asked = await _ask(hosting, request, EmbedRequest, "/embed")
-        body = asked.body
-        vectors = [pool(rows, body.pooling, normalize=body.normalize).tolist() for rows in asked.inference.rows]
-        return answer(vectors, asked.served, asked.inference)
+        answered = await _answer(service, request, EmbedRequest, "/embed")
+        body = answered.body
+        vectors = [pool(rows, body.pooling, normalize=body.normalize).tolist() for rows in answered.inference.rows]
+        return answer(vectors, answered.loaded, answered.inference)
 
 
-def _add_tokenize(app: FastAPI, hosting: Hosting, task: Task) -> None:
+def _add_tokenize(app: FastAPI, service: InferenceService, task: Task) -> None:
     @post(
         app,
         "/tokenize",
@@ -113,63 +114,63 @@ def _add_tokenize(app: FastAPI, hosting: Hosting, task: Task) -> None:
         response_model=list[TokenBody] | list[list[TokenBody]],
     )
     async def tokenize(request: Request) -> Response:
-        values, deadline = await hosting.read(request)
-        with hosting.models.get(model_named(values)).use() as served:
-            task = served.model.task
-            _, texts = _read(TextsRequest, values, task, hosting)
-            tokens = await hosting.tokenize(request, served, _as_read(texts, task), deadline)
-            encoder = served.model.text_encoder
+        values, deadline = await service.read(request)
+        with service.models.get(model_named(values)).use() as loaded:
+            task = loaded.model.task
+            _, inputs = _read(TextsRequest, values, task, service.config.max_texts)
+            tokens = await service.tokenize(request, loaded, _as_read(inputs, task), deadline)
+            encoder = loaded.model.text_encoder
         special = set(encoder.special_ids)
         rows = [_token_bodies(encoder, special, row) for row in tokens]
-        content = orjson.dumps(rows if texts.many else rows[0])
-        return Response(content, headers={"x-model": served.name}, media_type="application/json")
+        content = orjson.dumps(rows if inputs.many else rows[0])
+        return Response(content, headers={"x-model": loaded.name}, media_type="application/json")
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What a request asked, and a model's answer to it.
+class _Answered:
+    """A request with a model's answer.
 
-    :param texts: as the request has them.
+    :param inputs: as in the request.
     """
 
-    served: Served
+    loaded: LoadedModel
     body: Any
-    texts: Texts
+    inputs: Inputs
     inference: Inference
 
     @property
     def many(self) -> bool:
-        """Whether the answer is a list of answers."""
-        return self.texts.many
+        """Whether the response is a list of answers."""
+        return self.inputs.many
 
 
-async def _ask(hosting: Hosting, request: Request, form: type[TextsRequest], route: Route) -> _Asked:
-    """Have the model that a request names answer it.
+async def _answer(service: InferenceService, request: Request, form: type[TextsRequest], route: Route) -> _Answered:
+    """Answer a request with the model that it names.
 
-    :param route: the route that was asked.
+    :param route: the route of the request.
     """
-    values, deadline = await hosting.read(request)
-    with hosting.models.get(model_named(values)).use() as served:
-        task = served.model.task
+    values, deadline = await service.read(request)
+    with service.models.get(model_named(values)).use() as loaded:
+        task = loaded.model.task
         if task.kind.route != route:
-            raise UsageError(f"the model {served.name} {task.kind.serves}; POST {task.kind.route} asks it")
-        body, texts = _read(form, values, task, hosting)
-        inference = await hosting.infer(request, served, _as_read(texts, task), deadline)
-    return _Asked(served, body, texts, inference)
+            raise UsageError(f"the model {loaded.name} {task.kind.serves}; POST {task.kind.route} asks it")
+        body, inputs = _read(form, values, task, service.config.max_texts)
+        inference = await service.infer(request, loaded, _as_read(inputs, task), deadline)
+    return _Answered(loaded, body, inputs, inference)
 
 
-def _read(form: type[TextsRequest], values: dict[str, Any], task: Task, hosting: Hosting) -> tuple[Any, Texts]:
-    """A request's body, and its inputs in the shape that a task takes."""
-    require_few(values, hosting.config.max_texts)
+def _read(form: type[TextsRequest], values: dict[str, Any], task: Task, max_texts: int) -> tuple[Any, Inputs]:
+    """The validated body of a request, and its inputs in the task's shape."""
+    require_few(values, max_texts)
     body = read_body_as(form, values, expected_inputs(task))
-    return body, as_texts(body.inputs, task, hosting.config.max_texts)
+    return body, as_inputs(body.inputs, task, max_texts)
 
 
-def _as_read(texts: Texts, task: Task) -> Texts:
-    """Texts as the model reads them: one of words has them cut at white space."""
+def _as_read(inputs: Inputs, task: Task) -> Inputs:
+    """The inputs as the model reads them; for token classification, words joined by single spaces."""
     if not task.kind.is_per_word:
-        return texts
-    return Texts([join_words(text.split()) for text in texts.first], None, texts.many)
+        return inputs
+    return Inputs([join_words(text.split()) for text in inputs.first], None, inputs.many)
 
 
 def _token_bodies(encoder: TextEncoder, special: set[int], tokens: Tokens) -> list[dict[str, Any]]:
@@ -180,7 +181,7 @@ def _token_bodies(encoder: TextEncoder, special: set[int], tokens: Tokens) -> li
 
 
 def _examples(task: Task, more: dict[str, Any]) -> dict[str, Any]:
-    """Requests that fit a task."""
+    """Example requests for a task."""
     one: Any = ["How old are you?", "What is your age?"] if task.is_pair else "What a wonderful film!"
     other: Any = ["It rains.", "The sun shines."] if task.is_pair else "I want my money back."
     return _one_and_many(one, [one, other], "One pair" if task.is_pair else "One text", more)

@@ -1,6 +1,6 @@
-"""The Open Inference Protocol, version 2: the same models for KServe, Triton's clients and whoever speaks it.
+"""The Open Inference Protocol, version 2, for KServe and other clients.
 
-Texts travel as BYTES tensors, written as JSON strings. https://github.com/kserve/open-inference-protocol
+Texts are BYTES tensors, written as JSON strings. https://github.com/kserve/open-inference-protocol
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from replank.runtime.predictors import Logits
 from replank.system.errors import NotReadyError, UsageError
 from replank.system.extras import installed_version
 from replank.tasks.task import Task
-from replank_serve.models.loaded_model import Served
-from replank_serve.routes.hosting import Hosting, answer, described_body, described_errors
+from replank_serve.models.loaded_model import LoadedModel
+from replank_serve.routes.openapi import described_body, described_errors
 from replank_serve.routes.openinference_schema import (
     InferRequest,
     InferResponse,
@@ -24,15 +24,16 @@ from replank_serve.routes.openinference_schema import (
     TensorMetadata,
 )
 from replank_serve.routes.probes import require_alive
-from replank_serve.routes.request_parsing import Texts, as_texts, read_body_as
+from replank_serve.routes.request_parsing import Inputs, as_inputs, read_body_as
+from replank_serve.routes.service import InferenceService, answer
 
 _INPUTS = ("text", "text_pair")
 
 
-def add_open_inference(app: FastAPI, hosting: Hosting) -> None:
+def add_open_inference(app: FastAPI, service: InferenceService) -> None:
     """Add the routes under ``/v2``."""
-    _add_health(app, hosting)
-    models = hosting.models
+    _add_health(app, service)
+    models = service.models
 
     @app.get("/v2", summary="Open Inference Protocol: the server", responses=described_errors(401))
     async def server() -> ServerMetadata:
@@ -56,31 +57,31 @@ def add_open_inference(app: FastAPI, hosting: Hosting) -> None:
         responses=described_errors(),
     )
     async def infer(request: Request, name: str) -> Response:
-        values, deadline = await hosting.read(request)
+        values, deadline = await service.read(request)
         body = read_body_as(InferRequest, values, "one tensor, or two of pairs")
-        with models.get(name).use() as served:
-            texts = _texts(body, served, hosting.config.max_texts)
-            wanted = _wanted(body, served)
-            inference = await hosting.infer(request, served, texts, deadline)
-        tensors = _tensors(served.model.task, inference.logits)
+        with models.get(name).use() as loaded:
+            inputs = _inputs(body, loaded, service.config.max_texts)
+            wanted = _wanted(body, loaded)
+            inference = await service.infer(request, loaded, inputs, deadline)
+        tensors = _tensors(loaded.model.task, inference.logits)
         content = {
-            "model_name": served.name,
-            "model_version": served.digest or "",
+            "model_name": loaded.name,
+            "model_version": loaded.digest or "",
             "outputs": [tensors[output] for output in wanted],
         }
-        return answer(content if body.id is None else content | {"id": body.id}, served, inference)
+        return answer(content if body.id is None else content | {"id": body.id}, loaded, inference)
 
 
-def _add_health(app: FastAPI, hosting: Hosting) -> None:
+def _add_health(app: FastAPI, service: InferenceService) -> None:
     @app.get("/v2/health/live", summary="Open Inference Protocol: alive", responses=described_errors(503))
     async def live() -> dict[str, bool]:
-        require_alive(hosting)
+        require_alive(service)
         return {"live": True}
 
     @app.get("/v2/health/ready", summary="Open Inference Protocol: ready, all models", responses=described_errors(503))
     async def ready() -> dict[str, bool]:
-        if hosting.models.state != "ready":
-            raise NotReadyError(f"not ready: {hosting.models.state}")
+        if service.models.state != "ready":
+            raise NotReadyError(f"not ready: {service.models.state}")
         return {"ready": True}
 
     @app.get(
@@ -89,19 +90,19 @@ def _add_health(app: FastAPI, hosting: Hosting) -> None:
         responses=described_errors(401, 404, 422, 503),
     )
     async def model_ready(name: str) -> dict[str, bool]:
-        state = hosting.models.get(name).engine.state
+        state = service.models.get(name).engine.state
         if state != "ready":
             raise NotReadyError(f"not ready: {state}")
         return {"ready": True}
 
 
-def _metadata(served: Served) -> ModelMetadata:
-    task = served.model.task
+def _metadata(loaded: LoadedModel) -> ModelMetadata:
+    task = loaded.model.task
     names = _INPUTS if task.is_pair else _INPUTS[:1]
     return ModelMetadata(
-        name=served.name,
-        versions=[served.digest] if served.digest else [],
-        platform=f"{served.model.source.kind}_{served.model.source.precision}",
+        name=loaded.name,
+        versions=[loaded.digest] if loaded.digest else [],
+        platform=f"{loaded.model.source.kind}_{loaded.model.source.precision}",
         inputs=[TensorMetadata(name=name, datatype="BYTES", shape=[-1]) for name in names],
         outputs=_outputs(task),
     )
@@ -114,14 +115,14 @@ def _outputs(task: Task) -> list[TensorMetadata]:
     ]
 
 
-def _texts(body: InferRequest, served: Served, max_texts: int) -> Texts:
-    """The texts of a request's tensors.
+def _inputs(body: InferRequest, loaded: LoadedModel, max_texts: int) -> Inputs:
+    """The inputs in a request's tensors.
 
-    :raises UsageError: a tensor of another name or shape than the model takes.
+    :raises UsageError: a tensor's name or shape is not one that the model takes.
     """
-    task = served.model.task
+    task = loaded.model.task
     if not task.kind.tensors(task):
-        raise UsageError(f"the model {served.name} {task.kind.serves}; POST {task.kind.route} asks it")
+        raise UsageError(f"the model {loaded.name} {task.kind.serves}; POST {task.kind.route} asks it")
     names = _INPUTS if task.is_pair else _INPUTS[:1]
     if sorted(tensor.name for tensor in body.inputs) != sorted(names):
         expected = "the tensors text and text_pair" if task.is_pair else "the tensor text"
@@ -130,11 +131,11 @@ def _texts(body: InferRequest, served: Served, max_texts: int) -> Texts:
     if len({len(column) for column in columns.values()}) > 1:
         raise UsageError("inputs: text and text_pair differ in length")
     rows = [list(row) for row in zip(*(columns[name] for name in names), strict=True)]
-    return as_texts(rows, task, max_texts)
+    return as_inputs(rows, task, max_texts)
 
 
 def _strings(tensor: InputTensor) -> list[str]:
-    """The data of a tensor, which may be nested as its shape says."""
+    """The data of a tensor; it may be flat or nested like its shape."""
     flat: list[str] = []
     for part in tensor.data:
         flat.extend([part] if isinstance(part, str) else part)
@@ -143,9 +144,9 @@ def _strings(tensor: InputTensor) -> list[str]:
     return flat
 
 
-def _wanted(body: InferRequest, served: Served) -> list[str]:
-    """The names of the outputs to answer with."""
-    known = [output.name for output in _outputs(served.model.task)]
+def _wanted(body: InferRequest, loaded: LoadedModel) -> list[str]:
+    """The names of the requested outputs; all by default."""
+    known = [output.name for output in _outputs(loaded.model.task)]
     wanted = [output.name for output in body.outputs] if body.outputs else known
     for name in wanted:
         if name not in known:
@@ -154,7 +155,7 @@ def _wanted(body: InferRequest, served: Served) -> list[str]:
 
 
 def _tensors(task: Task, logits: Logits) -> dict[str, dict[str, Any]]:
-    """All outputs by name."""
+    """All output tensors by name."""
     rows = task.kind.scores(task, logits)
     data = task.kind.tensor_data(task, rows)
     return {

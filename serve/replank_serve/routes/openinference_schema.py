@@ -1,4 +1,4 @@
-"""The bodies of requests and answers of the Open Inference Protocol, version 2."""
+"""The request and response bodies of the Open Inference Protocol, version 2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Strings = list[Text] | list[list[Text]]
 
 
 class TensorMetadata(BaseModel):
-    """One input or output; -1 stands for any number of texts."""
+    """An input or output tensor; -1 in its shape stands for the number of texts."""
 
     name: str
     datatype: Literal["BYTES", "FP32"]
@@ -20,7 +20,7 @@ class TensorMetadata(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """What serves."""
+    """The server."""
 
     name: str
     version: str
@@ -28,43 +28,43 @@ class ServerMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What a model takes and gives."""
+    """A model's inputs and outputs."""
 
     name: str
-    versions: list[str] = Field(description="The digest of the artifact; only what is loaded is served.")
+    versions: list[str] = Field(description="The digest of the loaded artifact, the only version.")
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
 
 
 class InputTensor(BaseModel, strict=True):
-    """Texts."""
+    """A tensor of texts."""
 
     name: Text
     datatype: Literal["BYTES"]
     shape: list[int] = Field(min_length=1, max_length=2, description="`[texts]` or `[texts, 1]`.")
     data: Strings
-    parameters: dict[str, Any] = Field(default_factory=dict, description="None has an effect.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Ignored.")
 
 
 class OutputRequest(BaseModel, strict=True):
-    """An output that is wanted."""
+    """A requested output."""
 
     name: Text
-    parameters: dict[str, Any] = Field(default_factory=dict, description="None has an effect.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Ignored.")
 
 
 class InferRequest(BaseModel, strict=True):
-    """Texts for a model: the tensor `text`, and of pairs `text_pair`."""
+    """Texts for a model: the tensor `text`, and for pairs also `text_pair`."""
 
     id: Text | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict, description="None has an effect.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Ignored.")
     inputs: list[InputTensor] = Field(min_length=1, max_length=2)
-    outputs: list[OutputRequest] | None = Field(None, description="Which to answer with; all where none is named.")
+    outputs: list[OutputRequest] | None = Field(None, description="The outputs to return; all by default.")
 
 
 class OutputTensor(TensorMetadata):
-    """Answers: the `label` of each text, and the `scores` of all labels in the model's order; or the `value`."""
+    """An output: the `label` of each text, the `scores` of all labels in the model's order, or the `value`."""
 
     data: list[str] | list[float]
 

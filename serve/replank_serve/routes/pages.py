@@ -1,4 +1,4 @@
-"""Two pages: `/` to try the model, `/docs` to read about the routes. Nothing of them is from another host."""
+"""Two pages: `/` to try the models, `/docs` to read about the routes. They load nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADERS = {
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serve the pages from memory: no path that a client gives ever reaches the file system."""
+    """Serve the pages from memory, so that no path of a client reaches the file system."""
     files = {path.name: path.read_bytes() for path in _FOLDER.iterdir() if path.suffix in _TYPES}
 
     def page(name: str) -> Response:

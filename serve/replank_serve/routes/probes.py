@@ -1,4 +1,4 @@
-"""The routes that tell about the server: whether it lives and answers, what it serves, and its numbers."""
+"""The routes about the server: liveness and readiness probes, model information, metrics."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from fastapi import FastAPI, Query, Request, Response
 
 from replank.system.environment import versions
 from replank.system.errors import NotReadyError
-from replank_serve.models.loaded_model import Served
-from replank_serve.routes.hosting import Hosting, described_errors
+from replank_serve.models.loaded_model import LoadedModel
+from replank_serve.routes.openapi import described_errors
 from replank_serve.routes.schema import Info, Limits, ModelBody, StatusBody, TaskInfo
+from replank_serve.routes.service import InferenceService
 
 
-def add_probes(app: FastAPI, hosting: Hosting) -> None:
+def add_probes(app: FastAPI, service: InferenceService) -> None:
     """Add ``/health``, ``/ready``, ``/info``, ``/models`` and ``/metrics``."""
-    models = hosting.models
+    models = service.models
 
     @app.get("/health", summary="Whether the process is alive", responses=described_errors(503))
     async def health() -> StatusBody:
-        require_alive(hosting)
+        require_alive(service)
         return StatusBody(status="live")
 
     @app.get("/ready", summary="Whether requests are answered now, by all models", responses=described_errors(503))
@@ -36,13 +37,13 @@ def add_probes(app: FastAPI, hosting: Hosting) -> None:
     async def info(
         model: Annotated[str | None, Query(description="Its name; else the first.")] = None,
     ) -> Info:
-        return _info(hosting, models.get(model))
+        return _info(service, models.get(model))
 
     @app.get(
         "/models", summary="The loaded models; the first answers where none is named", responses=described_errors(401)
     )
     async def loaded() -> list[ModelBody]:
-        return [model_body(served) for served in models]
+        return [model_body(model) for model in models]
 
     @app.get(
         "/metrics",
@@ -51,30 +52,30 @@ def add_probes(app: FastAPI, hosting: Hosting) -> None:
         responses=described_errors(401) | {200: {"content": {"text/plain": {}}}},
     )
     async def metrics(request: Request) -> Response:
-        content, media_type = hosting.metrics.exposition(request.headers.get("accept", ""))
+        content, media_type = service.metrics.exposition(request.headers.get("accept", ""))
         return Response(content, headers={"content-type": media_type})
 
 
-def require_alive(hosting: Hosting) -> None:
-    """Only a restart helps against a dead engine, which is what orchestrators do to a process not live.
+def require_alive(service: InferenceService) -> None:
+    """Fail a liveness probe if an engine is dead, so that the orchestrator restarts the process.
 
     :raises NotReadyError: an engine is dead.
     """
-    if hosting.models.state == "dead":
+    if service.models.state == "dead":
         raise NotReadyError("the inference engine has died")
 
 
-def model_body(served: Served) -> ModelBody:
-    """One model of the list."""
-    return ModelBody(name=served.name, model=served.source_name, digest=served.digest, state=served.engine.state)
+def model_body(loaded: LoadedModel) -> ModelBody:
+    """The description of a loaded model."""
+    return ModelBody(name=loaded.name, model=loaded.source_name, digest=loaded.digest, state=loaded.engine.state)
 
 
-def _info(hosting: Hosting, served: Served) -> Info:
-    model, source, task = served.model, served.model.source, served.model.task
+def _info(service: InferenceService, loaded: LoadedModel) -> Info:
+    model, source, task = loaded.model, loaded.model.source, loaded.model.task
     manifest = source.artifact.manifest if source.artifact else None
     return Info(
-        **model_body(served).model_dump(),
-        models=[other.name for other in hosting.models],
+        **model_body(loaded).model_dump(),
+        models=[other.name for other in service.models],
         kind=source.kind,
         precision=source.precision,
         layers=source.layers,
@@ -91,6 +92,6 @@ def _info(hosting: Hosting, served: Served) -> Info:
             is_pair=task.is_pair,
         ),
         quality=manifest.quality["metrics"] if manifest and manifest.quality else None,
-        limits=Limits(**{name: getattr(hosting.config, name) for name in Limits.model_fields}),
+        limits=Limits(**{name: getattr(service.config, name) for name in Limits.model_fields}),
         versions=versions(),
     )

@@ -1,4 +1,4 @@
-"""Reading what a request asks: JSON to texts in the shape that the model's task takes."""
+"""Parsing request bodies: from JSON to inputs in the shape that the model's task takes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Texts:
-    """The inputs of a request as the engine takes them.
+class Inputs:
+    """The inputs of a request in the engine's shape.
 
-    :param second: the second texts of pairs; ``None`` where the task takes single texts.
-    :param many: whether the answer is a list of answers.
+    :param second: the second texts of pairs; ``None`` for single texts.
+    :param many: whether the response is a list of answers.
     """
 
     first: list[str]
@@ -32,7 +32,7 @@ def read_json_object(body: bytes) -> dict[str, Any]:
     """The JSON object of a request's body.
 
     :raises MalformedError: the body is not JSON.
-    :raises UsageError: it is JSON, but no object.
+    :raises UsageError: it is JSON, but not an object.
     """
     try:
         values = json.loads(body)
@@ -44,9 +44,9 @@ def read_json_object(body: bytes) -> dict[str, Any]:
 
 
 def model_named(values: dict[str, Any]) -> str | None:
-    """Which model a request asks; ``None`` where it leaves that open.
+    """The name of the model in a request; ``None`` for the default.
 
-    :raises UsageError: its name is no text.
+    :raises UsageError: the name is not a string.
     """
     name = values.get("model")
     if name is not None and not isinstance(name, str):
@@ -55,10 +55,10 @@ def model_named(values: dict[str, Any]) -> str | None:
 
 
 def read_body_as(form: type[Body], values: dict[str, Any], inputs: str = "a value of the described type") -> Body:
-    """The values as a body of a kind.
+    """The validated body of a request.
 
-    :param inputs: what ``inputs`` should have been, for the message.
-    :raises UsageError: they are none; the message names the first wrong field and never its value.
+    :param inputs: description of valid ``inputs``, for the message.
+    :raises UsageError: it is not valid; the message names the first wrong field and never its value.
     """
     try:
         return form.model_validate(values)
@@ -75,35 +75,35 @@ def read_body_as(form: type[Body], values: dict[str, Any], inputs: str = "a valu
 
 
 def require_few(values: dict[str, Any], max_texts: int) -> None:
-    """Count before anything is looked at: a body of the allowed size can hold half a million empty texts.
+    """Check the number of inputs before validation: a body within its limit can hold half a million empty texts.
 
-    :raises TooLargeError: the inputs are more than ``max_texts``, and more than the two of one pair.
+    :raises TooLargeError: there are more than ``max_texts``, and more than the two of one pair.
     """
     if isinstance(values.get("inputs"), list) and len(values["inputs"]) > max(2, max_texts):
         raise _too_many(len(values["inputs"]), max_texts)
 
 
-def as_texts(inputs: str | list[str] | list[list[str]], task: Task, max_texts: int) -> Texts:
-    """Inputs as texts, or as pairs where the task compares two.
+def as_inputs(inputs: str | list[str] | list[list[str]], task: Task, max_texts: int) -> Inputs:
+    """The inputs as single texts, or as pairs for a task on pairs.
 
     :raises TooLargeError: more than ``max_texts`` texts or pairs.
-    :raises UsageError: they are not of the task's shape.
+    :raises UsageError: they do not have the task's shape.
     """
     rows, many = _rows(inputs, task)
     if len(rows) > max_texts:
         raise _too_many(len(rows), max_texts)
-    return Texts([row[0] for row in rows], [row[1] for row in rows] if task.is_pair else None, many)
+    return Inputs([row[0] for row in rows], [row[1] for row in rows] if task.is_pair else None, many)
 
 
 def expected_inputs(task: Task) -> str:
-    """What the inputs of a task are, in words."""
+    """The description of a task's inputs."""
     if task.is_pair:
         return f"a pair [{', '.join(task.columns)}] of two texts, or a list of such pairs"
     return "a text, or a list of texts"
 
 
 def _rows(inputs: str | list[str] | list[list[str]], task: Task) -> tuple[list[list[str]], bool]:
-    """Inputs as rows of one text, or of two for a pair task, and whether they were a list."""
+    """The inputs as rows of one text, or two for pairs, and whether they were a list."""
     width = 2 if task.is_pair else 1
     if isinstance(inputs, str):
         rows, many = [[inputs]], False
@@ -126,7 +126,7 @@ def _too_many(count: int, limit: int) -> TooLargeError:
 
 
 def _reason(error: Exception) -> str:
-    """Where the JSON breaks, without what stands there."""
+    """The position of a JSON error, without the text there."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at line {error.lineno}, column {error.colno}"
     return "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8 or holds no JSON number"

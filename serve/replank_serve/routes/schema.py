@@ -1,4 +1,4 @@
-"""The bodies of requests and answers of the native routes, as `/docs` shows them."""
+"""The request and response bodies of the native routes, as `/docs` shows them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from replank.text.unicode import without_lone_surrogates
 
 
 def _without_lone_surrogates(value: object) -> object:
-    """JSON can spell half a character, and clients that cut texts in two do send it; it becomes U+FFFD."""
+    """Replace lone surrogates by U+FFFD: JSON can escape them, and clients that cut texts in two do send them."""
     return without_lone_surrogates(value) if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_without_lone_surrogates)]
-ModelName = Annotated[str | None, Field(description="Which of the loaded models; the first where none is named.")]
+ModelName = Annotated[str | None, Field(description="The name of a loaded model; the first one by default.")]
 
 
 class Request(BaseModel):
-    """A body whose fields are of the described types, with no other fields."""
+    """A request body with strict types and no other fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -30,8 +30,7 @@ class TextsRequest(Request):
     """One text or pair, or a list of them."""
 
     inputs: Text | list[Text] | list[Annotated[list[Text], Field(max_length=2)]] = Field(
-        description="A text, or a list of texts; where the task compares two texts, a pair `[first, second]` "
-        "or a list of pairs."
+        description="A text, or a list of texts; for a task on pairs, a pair `[first, second]` or a list of pairs."
     )
     model: ModelName = None
 
@@ -39,14 +38,14 @@ class TextsRequest(Request):
 class PredictRequest(TextsRequest):
     """One text or pair, or a list of them, to classify."""
 
-    top: int | None = Field(None, ge=1, description="How many labels to answer with; all by default.")
+    top: int | None = Field(None, ge=1, description="The number of labels to return; all by default.")
 
 
 class EmbedRequest(TextsRequest):
     """One text, or a list of them, to turn into vectors."""
 
-    pooling: Pooling = Field("mean", description="The mean of all tokens, or the first one's vector.")
-    normalize: bool = Field(True, description="Whether to scale vectors to length one.")
+    pooling: Pooling = Field("mean", description="The mean of the tokens' vectors, or the first token's.")
+    normalize: bool = Field(True, description="Scale vectors to unit length.")
 
 
 class LoadRequest(Request):
@@ -56,50 +55,50 @@ class LoadRequest(Request):
 
 
 class ScoreBody(BaseModel):
-    """One label and its probability; of a regression task the number, under the label `value`."""
+    """A label and its probability; for a regression task, the number with the label `value`."""
 
     label: str
     score: float
 
 
 class TokenBody(BaseModel):
-    """One token as the model reads it."""
+    """A token of the model's input."""
 
     id: int
     text: str
-    special: bool = Field(description="Whether it stands for no text, as [CLS] does.")
-    segment: int = Field(description="0, or 1 within the second text of a pair.")
+    special: bool = Field(description="Whether it is a special token, such as [CLS].")
+    segment: int = Field(description="The token type id: 1 in the second text of a pair, else 0.")
 
 
 class WordBody(BaseModel):
-    """One word, as white space cuts them."""
+    """A word, as split at white space."""
 
     text: str
-    start: int = Field(description="Its first character in the text.")
-    end: int = Field(description="The character after its last.")
-    label: str | None = Field(description="Null beyond the length that the model reads.")
+    start: int = Field(description="The index of its first character.")
+    end: int = Field(description="The index after its last character.")
+    label: str | None = Field(description="Null for words beyond the model's maximal length.")
     score: float | None
 
 
 class EntityBody(BaseModel):
-    """Words that the labels B-… and I-… put together."""
+    """An entity: words joined by B-… and I-… labels."""
 
     label: str
     text: str
     start: int
     end: int
-    score: float = Field(description="That of its least certain word.")
+    score: float = Field(description="The score of its least certain word.")
 
 
 class TaggedBody(BaseModel):
-    """One text with its words labelled."""
+    """A text with labelled words."""
 
     words: list[WordBody]
-    entities: list[EntityBody] = Field(description="Empty where the labels are no B-…, I-… and O.")
+    entities: list[EntityBody] = Field(description="Empty unless the labels are B-…, I-… and O.")
 
 
 class ErrorBody(BaseModel):
-    """Every answer that is not a success."""
+    """The body of every error response."""
 
     error: str
     error_type: str
@@ -107,24 +106,24 @@ class ErrorBody(BaseModel):
 
 
 class StatusBody(BaseModel):
-    """The answer of a probe."""
+    """The response to a probe."""
 
     status: str
 
 
 class TaskInfo(BaseModel):
-    """What the model was made for."""
+    """The model's task."""
 
     name: str
     kind: str
-    route: str | None = Field(description="The route that asks it.")
+    route: str | None = Field(description="The route for its requests.")
     labels: list[str]
     columns: list[str]
     is_pair: bool
 
 
 class Limits(BaseModel):
-    """What one request may ask for, and how much may wait for one model."""
+    """The limits of a request, and of one model's queue."""
 
     max_texts: int
     max_body_bytes: int
@@ -135,26 +134,26 @@ class Limits(BaseModel):
 
 
 class ModelBody(BaseModel):
-    """One of the loaded models."""
+    """A loaded model."""
 
     name: str
     model: str = Field(description="The name of its folder, or on the hub.")
     digest: str | None = Field(description="sha256 of the artifact's manifest; null for a plain model folder.")
-    state: str = Field(description="`ready`, or what it does instead.")
+    state: str = Field(description="The state of its engine, such as `ready`.")
 
 
 class Info(ModelBody):
-    """A model, its task, and the limits of this server."""
+    """A model, its task, and the limits of the server."""
 
-    models: list[str] = Field(description="The names of all loaded models; the first answers where none is named.")
+    models: list[str] = Field(description="The names of all loaded models; the first is the default.")
     kind: Literal["torch", "onnx"]
     precision: str
     layers: int
     device: Device
     provider: str | None = Field(description="ONNX Runtime's name of the execution provider; null for a torch model.")
-    arithmetic: str = Field(description="What the numbers are computed in; that of the weights is precision.")
+    arithmetic: str = Field(description="The data type of the computation; `precision` is that of the weights.")
     max_length: int = Field(description="Tokens; longer texts are truncated.")
     task: TaskInfo
-    quality: dict[str, float] | None = Field(description="Metrics as measured on this model, as fractions.")
+    quality: dict[str, float] | None = Field(description="The model's measured metrics, as fractions.")
     limits: Limits
     versions: dict[str, str]

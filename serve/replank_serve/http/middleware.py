@@ -1,4 +1,4 @@
-"""What surrounds each request: its id and trace, its line in the log, its place in the metrics, its last resort."""
+"""Middleware around every request: its id, trace, metrics and log line, and a response for unexpected exceptions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from replank_serve.engine.request_id import REQUEST_ID
-from replank_serve.http.errors import CLIENT_WENT_AWAY, SCOPE_REQUEST_ID, error_response
+from replank_serve.http.errors import CLIENT_CLOSED_REQUEST, SCOPE_REQUEST_ID, error_response
 from replank_serve.http.metrics import Metrics
 from replank_serve.http.telemetry import QUIET_PATHS
 
 _log = logging.getLogger("replank_serve.request")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # https://www.w3.org/TR/trace-context/: version, trace id, id of the caller's span, flags; later versions may add more.
+# Not OpenTelemetry's propagator, which takes seven times as long and makes a span that only an SDK needs.
 _TRACEPARENT = re.compile(r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
-class RequestContext:
-    """Middleware: names, counts and logs each request, without its content, and lets no exception out."""
+class RequestContextMiddleware:
+    """Gives each request an id, counts and logs it without its content, and answers unexpected exceptions with 500."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -55,22 +56,22 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            status = CLIENT_WENT_AWAY
+            status = CLIENT_CLOSED_REQUEST
         except Exception:
             _log.exception("request %s failed", request_id)
             if not status:
                 message = "internal error; the server's log has it under the request id"
                 await error_response(scope, 500, message)(scope, receive, send_with_id)
         finally:
-            # Without a status it was cancelled: the client, or the server, does not wait for it any more.
-            status = status or CLIENT_WENT_AWAY
+            # No status: the request was cancelled, because the client disconnected or the server shuts down.
+            status = status or CLIENT_CLOSED_REQUEST
             route = getattr(scope.get("route"), "path", "none")
             milliseconds = self._metrics.end(route, scope["method"], status, began)
             _log_request(scope, status, milliseconds, request_id, trace[1] if trace else None)
 
 
 def _log_request(scope: Scope, status: int, milliseconds: float, request_id: str, trace_id: str | None) -> None:
-    # Of probes, only to whom asked for debug.
+    # Probes only at DEBUG.
     level = logging.WARNING if status >= 500 else logging.DEBUG if scope["path"] in QUIET_PATHS else logging.INFO
     if not _log.isEnabledFor(level):
         return

@@ -1,0 +1,68 @@
+"""The dependencies that all routes share: models, settings and metrics, and the path from a request to an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from replank.text.tokenization import Tokens
+from replank_serve.engine.inference import Inference
+from replank_serve.http.body import Deadline, read_body, while_connected
+from replank_serve.http.config import ServeConfig
+from replank_serve.http.metrics import Metrics
+from replank_serve.http.telemetry import record_inference
+from replank_serve.models.loaded_model import LoadedModel
+from replank_serve.models.registry import ModelRegistry
+from replank_serve.routes.request_parsing import Inputs, read_json_object
+
+
+@dataclass(frozen=True)
+class InferenceService:
+    """One server's models, settings and metrics."""
+
+    models: ModelRegistry
+    config: ServeConfig
+    metrics: Metrics
+
+    async def read(self, request: Request) -> tuple[dict[str, Any], Deadline]:
+        """The JSON object in a request's body, and the request's deadline.
+
+        :raises ReplankError: see :func:`read_body` and :func:`read_json_object`.
+        """
+        deadline = Deadline(self.config.timeout_seconds)
+        return read_json_object(await read_body(request, self.config.max_body_bytes, deadline)), deadline
+
+    async def infer(self, request: Request, loaded: LoadedModel, inputs: Inputs, deadline: Deadline) -> Inference:
+        """A model's answer; cancelled when the client disconnects.
+
+        :raises ReplankError: see :meth:`Engine.infer`.
+        """
+        work = loaded.engine.infer(inputs.first, inputs.second, timeout=deadline.left)
+        inference = await while_connected(request, work)
+        self.metrics.answered(loaded.name, inference)
+        record_inference(loaded.name, inference)
+        return inference
+
+    async def tokenize(self, request: Request, loaded: LoadedModel, inputs: Inputs, deadline: Deadline) -> list[Tokens]:
+        """The tokens that a model would read; cancelled when the client disconnects.
+
+        :raises ReplankError: see :meth:`Engine.tokenize`.
+        """
+        work = loaded.engine.tokenize(inputs.first, inputs.second, timeout=deadline.left)
+        return await while_connected(request, work)
+
+
+def answer(content: Any, loaded: LoadedModel, inference: Inference) -> Response:
+    """A JSON response, with the model's name and the timings as headers."""
+    headers = {
+        "x-model": loaded.name,
+        "x-tokenization-time": f"{inference.tokenization_ms:.3f}",
+        "x-queue-time": f"{inference.queue_ms:.3f}",
+        "x-inference-time": f"{inference.inference_ms:.3f}",
+        "x-batch-size": str(inference.batch_size),
+        "x-compute-tokens": str(sum(map(len, inference.tokens))),
+    }
+    return Response(orjson.dumps(content), headers=headers, media_type="application/json")
