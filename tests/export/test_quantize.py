@@ -97,7 +97,9 @@ def test_int8_that_cannot_hold_is_refused(onnx_artifact: Path, data: DataConfig,
     dev = data.load().split("dev")
     with (
         DynamicInt8().prepare(onnx_artifact / "model.onnx") as graph,
-        pytest.raises(QualityGateError, match=r"INT8 costs 100.00 points with 8 of \d+ products in floating point"),
+        pytest.raises(
+            QualityGateError, match=r"INT8 costs 100.00 points with 8 of \d+ linear layers in floating point"
+        ),
     ):
         keep_until_good(graph, tmp_path / "model.onnx", 0.005, reference, dev, lambda: 1.0)
 

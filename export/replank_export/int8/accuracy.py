@@ -1,4 +1,4 @@
-"""Accuracy control: products go back to floating point, the most sensitive first, until the metric holds."""
+"""Accuracy control: linear layers return to floating point, most sensitive first, until the metric is kept."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def keep_until_good(
     examples: Examples,
     drop: Callable[[], float],
 ) -> list[str]:
-    """Write ``target`` with as few products in floating point as the tolerance needs.
+    """Write ``target`` with as few linear layers in floating point as the tolerance needs.
 
-    The number of kept products doubles from try to try, so that a metric of many rows is measured a few times only.
+    Their number doubles from one attempt to the next, so that the metric is evaluated only a few times.
 
-    :param max_drop: the loss of the headline metric that is allowed, as a fraction.
+    :param max_drop: the allowed loss of the headline metric, as a fraction.
     :param reference: the fp32 model.
-    :param examples: texts to rank the products on.
-    :param drop: loss of the headline metric of what lies in ``target``, as a fraction.
-    :returns: the nodes kept in floating point.
-    :raises QualityGateError: the metric falls too far with most products in floating point; that is no INT8 model.
+    :param examples: texts that the linear layers are ranked on.
+    :param drop: computes the loss of the headline metric of the graph in ``target``, as a fraction.
+    :returns: names of the nodes kept in floating point.
+    :raises QualityGateError: the loss is still too large with most linear layers in floating point.
     """
     found = drop()
     if found <= max_drop:
         return []
-    _log.warning("INT8 costs %.2f points, more than `max_drop` allows; looking for the cause", 100 * found)
+    _log.info("INT8 costs %.2f points, more than `max_drop` allows; looking for the cause", 100 * found)
     keep: list[str] = []
     ranked = most_sensitive_first(graph, reference, examples.head(_SENSITIVITY_ROWS))
     count = 1
@@ -54,19 +54,19 @@ def keep_until_good(
         keep = ranked[:count]
         graph.write(target, keep)
         found = drop()
-        _log.warning("%d of %d products in floating point: %.2f points", len(keep), len(ranked), 100 * found)
+        _log.info("%d of %d linear layers in floating point: %.2f points", len(keep), len(ranked), 100 * found)
         if found <= max_drop:
             return keep
         count *= 2
     raise QualityGateError(
-        f"INT8 costs {100 * found:.2f} points with {len(keep)} of {len(ranked)} products in floating point; "
+        f"INT8 costs {100 * found:.2f} points with {len(keep)} of {len(ranked)} linear layers in floating point; "
         f"`max_drop` allows {100 * max_drop:g}",
         hint="serve the fp32 model, or allow more with `max_drop`",
     )
 
 
 def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examples) -> list[str]:
-    """The products, ordered by how near INT8 comes to fp32 when this one alone stays in floating point."""
+    """The linear layers, ordered by the error of INT8 when only this one stays in floating point, smallest first."""
     batches = real_batches(reference, examples)
     expected = _all_answers(reference, batches)
     error: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Static scales: what activations reach on texts of the task."""
+"""Calibration of static scales: the ranges of activations on texts of the task."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _METHODS = {
 
 
 class TextReader(CalibrationDataReader):  # type: ignore[misc]
-    """Texts, one at a time: padding has activations of its own, which would widen the ranges.
+    """Calibration texts, one at a time: the activations of padding would widen the ranges.
 
-    :param path: a graph with the inputs that are asked for.
-    :param method: how a range is chosen.
-    :param ranges: file that keeps the ranges between two calls.
+    :param path: the graph whose inputs the texts are fed to.
+    :param method: how the range of a tensor is chosen from its values.
+    :param ranges: a file that caches the ranges for later calls.
     """
 
     def __init__(self, path: Path, batches: Sequence[Batch], method: Calibration, ranges: Path) -> None:
@@ -38,26 +38,26 @@ class TextReader(CalibrationDataReader):  # type: ignore[misc]
         return len(self._batches)
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """Which texts :meth:`get_next` gives."""
+        """Select the texts that :meth:`get_next` returns."""
         self._feeds = (
             {name: batch.inputs().get(name, np.zeros_like(batch.input_ids)) for name in self._names}
             for batch in self._batches[start_index:end_index]
         )
 
     def get_next(self) -> dict[str, Any] | None:
-        """The inputs of the next text, as ONNX Runtime asks for them; ``None`` after the last."""
+        """The inputs of the next text by name; ``None`` after the last."""
         return next(self._feeds, None)
 
     def quantize(
         self, source: Path, target: Path, keep: Sequence[str], *, per_channel: bool, reduce_range: bool, is_large: bool
     ) -> None:
-        """Write a graph with pairs of quantizing and dequantizing nodes around its products with weights."""
+        """Write a graph with QuantizeLinear and DequantizeLinear nodes before its linear layers."""
         quantize_static(
             str(source),
             str(target),
             self,
             quant_format=QuantFormat.QDQ,
-            # Norms, softmax and the addition of the mask lose what INT8 has; products with weights do not.
+            # Norms, softmax and the addition of the mask lose accuracy in INT8; linear layers do not.
             op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=per_channel,
             reduce_range=reduce_range,
@@ -71,7 +71,7 @@ class TextReader(CalibrationDataReader):  # type: ignore[misc]
                 "MatMulConstBOnly": True,
                 # One by one, whatever the method: histograms of texts of two lengths cannot be taken at once.
                 "CalibStridedMinMax": 1,
-                # What comes out of a product goes on in fp32: quantizing it too costs quality and saves no time.
+                # The output of a linear layer stays in fp32: quantizing it too costs quality and saves no time.
                 "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"],
             },
         )

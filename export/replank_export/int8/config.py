@@ -18,22 +18,22 @@ from replank_export.int8.prepared_graph import PreparedGraph, prepared_file
 
 @dataclass(frozen=True)
 class Int8Config(ABC):
-    """An INT8 scheme; each is a subclass.
+    """An INT8 scheme: each is a subclass, registered in :data:`replank_export.int8.SCHEMES`.
 
     :cvar name: the scheme's name.
-    :param per_channel: a scale for each column of a weight matrix, instead of one for the whole matrix.
-    :param max_drop: the loss of the headline metric against the source that is allowed, as a fraction.
-    :param target: the instruction set that the graph is made for.
-    :param allow_slower: write a graph that is not faster than its source on this machine, too.
+    :param per_channel: one scale per column of a weight matrix, instead of one for the whole matrix.
+    :param max_drop: the allowed loss of the headline metric against the source, as a fraction.
+    :param target: the instruction set that the weights are quantized for.
+    :param allow_slower: also accept a graph that is not faster than its source on this machine.
     """
 
     name: ClassVar[str]
-    per_channel: bool = setting(True, "A scale for each output channel of the weights; one for all otherwise.")
-    max_drop: float = setting(0.005, "Loss of the headline metric allowed: 0.005 is half a point.")
+    per_channel: bool = setting(True, "One scale per output channel of a weight matrix, instead of one for all.")
+    max_drop: float = setting(0.005, "Allowed loss of the headline metric; 0.005 is half a point.")
     target: Int8Target | Literal["native"] = setting(
-        "native", "Instruction set that it is made for; avx2 weights take 7 bits."
+        "native", "Instruction set that weights are quantized for; avx2 uses 7 bits."
     )
-    allow_slower: bool = setting(False, "Write it even if it is not faster than its source here.")
+    allow_slower: bool = setting(False, "Write the model even if it is not faster than its source on this machine.")
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 1:
@@ -43,23 +43,23 @@ class Int8Config(ABC):
 
     @property
     def instructions(self) -> Int8Target:
-        """The instruction set that the graph is made for."""
+        """The instruction set that the weights are quantized for, with ``native`` resolved."""
         return int8_target() if self.target == "native" else self.target
 
     @property
     def reduce_range(self) -> bool:
-        """Whether weights take 7 bits: without VNNI the sum of two products of 8 bits overflows 16 bits."""
+        """Whether weights use 7 bits: without VNNI the sum of two 8-bit products overflows 16 bits."""
         return self.instructions == "avx2"
 
     def texts_wanted(self) -> int:
-        """The number of texts to calibrate on; 0 where the scheme needs none."""
+        """The number of calibration texts; 0 for a scheme without calibration."""
         return 0
 
     @contextmanager
     def prepare(self, source: Path, texts: Sequence[Batch] = ()) -> Iterator[PreparedGraph]:
-        """A graph in fp32, prepared to be quantized more than once; its files live as long as the block.
+        """An fp32 graph, ready to be quantized any number of times; its files exist until the block ends.
 
-        :param texts: texts without padding, as many as :meth:`texts_wanted` or none.
+        :param texts: calibration texts without padding, :meth:`texts_wanted` of them.
         :raises ModelError: the shapes in the graph cannot be inferred.
         """
         with prepared_file(source) as path:
@@ -67,8 +67,8 @@ class Int8Config(ABC):
 
     @abstractmethod
     def graph(self, path: Path, texts: Sequence[Batch]) -> PreparedGraph:
-        """The prepared graph of a prepared file."""
+        """The graph in a file of :func:`prepared_file`."""
 
     @abstractmethod
     def ort_config(self) -> dict[str, Any]:
-        """The scheme in the keys of Optimum's ``ort_config.json``."""
+        """The scheme in Optimum's keys of ``ort_config.json``."""

@@ -1,12 +1,12 @@
-"""Decomposition of fused operators where INT8 on the CPU is faster with the parts than with the whole.
+"""Decomposition of fused operators whose parts run faster in INT8 on the CPU.
 
-Fusion serves fp32. In INT8 the fused operators stand in the way (figures in benchmarks/log.md):
+Fusion pays in fp32. In INT8 some fused operators are slower than their parts (figures in benchmarks/log.md):
 
-- ``SkipLayerNormalization`` is not vectorized; an addition and a ``LayerNormalization`` are. This is what is gained.
-- ``Attention`` holds the product of queries, keys and values. Its INT8 form takes no bias of positions, and its product
-  cannot stay in floating point by itself. As a matrix product of its own it can do both, at the same speed.
-- ``BiasGelu`` adds a bias that the INT8 product before it adds for nothing, and computes an error function, of which
-  INT8 cannot tell its approximation by a hyperbolic tangent (1e-3 at most, Hendrycks and Gimpel 2016).
+- ``SkipLayerNormalization`` is not vectorized; an addition and a ``LayerNormalization`` are. This is the main gain.
+- ``Attention`` contains the projection to queries, keys and values. Its INT8 form takes no bias of positions, and its
+  projection cannot stay in floating point alone. As a MatMul of its own it can do both, at the same speed.
+- ``BiasGelu`` adds a bias that the INT8 MatMul before it adds for free, and computes an error function, which INT8
+  cannot distinguish from its tanh approximation (an error of at most 1e-3, Hendrycks and Gimpel 2016).
 - ``EmbedLayerNormalization`` quantizes its norm with its tables, and only ONNX Runtime's CPU provider runs that.
 """
 
@@ -21,7 +21,7 @@ _CONTRIB = "com.microsoft"
 
 
 def decompose_for_int8(model: onnx.ModelProto) -> None:
-    """Rewrite a graph in its place; the numbers are the same but for the order of additions."""
+    """Rewrite a graph in place; its results change only by the order of additions."""
     linear = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
     nodes: list[NodeProto] = []
     for index, node in enumerate(model.graph.node):
@@ -29,7 +29,7 @@ def decompose_for_int8(model: onnx.ModelProto) -> None:
         nodes += DECOMPOSERS.get(node.op_type, _as_it_is)(node, linear)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    # Types and shapes of before would contradict what is there now.
+    # The types and shapes from before would contradict the new nodes.
     del model.graph.value_info[:]
 
 
@@ -38,25 +38,25 @@ def _as_it_is(node: NodeProto, _linear: set[str]) -> Iterator[NodeProto]:
 
 
 def _decompose_attention(node: NodeProto, _linear: set[str]) -> Iterator[NodeProto]:
-    """``Attention(x, weights, bias, mask, past, attention_bias)``, all heads' weights side by side: Q, K, V."""
+    """``Attention(x, weights, bias, mask, past, attention_bias)``; the weights are Q, K and V, concatenated."""
     settings = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     hidden, weights, bias, mask, past, attention_bias = _inputs(node, 6)
     sizes = settings.pop("qkv_hidden_sizes", None)
     if past or settings.pop("unidirectional", 0) or (sizes and len(set(sizes)) > 1):
-        yield node  # no encoder of ours; it stays in floating point and is listed
+        yield node  # not an encoder's; it stays in floating point and is listed
         return
     settings = {name: value for name, value in settings.items() if name in ("num_heads", "mask_filter_value", "scale")}
-    product, joined = f"{node.name}_product", f"{node.name}_joined"
+    projected, biased = f"{node.name}_projected", f"{node.name}_biased"
     parts = [f"{node.name}_{part}" for part in ("query", "key", "value")]
-    yield helper.make_node("MatMul", [hidden, weights], [product], name=product)
-    yield helper.make_node("Add", [product, bias], [joined], name=joined)
-    yield helper.make_node("Split", [joined], parts, name=f"{node.name}_split", axis=-1, num_outputs=3)
+    yield helper.make_node("MatMul", [hidden, weights], [projected], name=projected)
+    yield helper.make_node("Add", [projected, bias], [biased], name=biased)
+    yield helper.make_node("Split", [biased], parts, name=f"{node.name}_split", axis=-1, num_outputs=3)
     inputs = [*parts, "", mask, attention_bias]
     yield helper.make_node("MultiHeadAttention", inputs, node.output[:1], name=node.name, domain=_CONTRIB, **settings)
 
 
 def _decompose_norm(node: NodeProto, linear: set[str]) -> Iterator[NodeProto]:
-    """``SkipLayerNormalization(x, skip, gamma, beta, bias)``; the bias is that of the product among the first two."""
+    """``SkipLayerNormalization(x, skip, gamma, beta, bias)``; the bias belongs to the MatMul among the first two."""
     hidden, skip, gamma, beta, bias = _inputs(node, 5)
     if len(node.output) > 1:
         yield node
@@ -67,15 +67,15 @@ def _decompose_norm(node: NodeProto, linear: set[str]) -> Iterator[NodeProto]:
         hidden, skip = (hidden, skip) if skip in linear else (skip, hidden)
         yield helper.make_node("Add", [skip, bias], [biased], name=biased)
         skip = biased
-    # Not an Add, of which the session would make a SkipLayerNormalization again.
+    # Not an Add, which the session would fuse into a SkipLayerNormalization again.
     total = f"{node.name}_sum"
     yield helper.make_node("Sum", [hidden, skip], [total], name=total)
     yield helper.make_node("LayerNormalization", [total, gamma, beta], node.output, name=node.name, epsilon=epsilon)
 
 
 def _decompose_embeddings(node: NodeProto, _linear: set[str]) -> Iterator[NodeProto]:
-    """``EmbedLayerNormalization(ids, segments, words, positions, segment table, gamma, beta, mask, position ids)``."""
-    ids, segments, words, positions, segment_table, gamma, beta, mask, position_ids = _inputs(node, 9)
+    """``EmbedLayerNormalization(ids, type ids, words, positions, types, gamma, beta, mask, position ids)``."""
+    ids, type_ids, words, positions, types, gamma, beta, mask, position_ids = _inputs(node, 9)
     if mask or position_ids or len(node.output) > 2:
         yield node
         return
@@ -89,8 +89,8 @@ def _decompose_embeddings(node: NodeProto, _linear: set[str]) -> Iterator[NodePr
     yield helper.make_node("Shape", [ids], [f"{name}_shape"], name=f"{name}_shape")
     yield helper.make_node("Gather", [f"{name}_shape", one], [length], name=length)
     yield helper.make_node("Range", [zero, length, one], [places], name=places)
-    looked_up = [(words, ids), (positions, places), *([(segment_table, segments)] if segments else [])]
-    parts = [f"{name}_{part}" for part in ("words", "positions", "segments")[: len(looked_up)]]
+    looked_up = [(words, ids), (positions, places), *([(types, type_ids)] if type_ids else [])]
+    parts = [f"{name}_{part}" for part in ("words", "positions", "types")[: len(looked_up)]]
     for part, (table, indices) in zip(parts, looked_up, strict=True):
         yield helper.make_node("Gather", [table, indices], [part], name=part)
     yield helper.make_node("Sum", parts, [f"{name}_sum"], name=f"{name}_sum")
@@ -105,7 +105,7 @@ def _decompose_gelu(node: NodeProto, _linear: set[str]) -> Iterator[NodeProto]:
 
 
 def _inputs(node: NodeProto, count: int) -> list[str]:
-    """As many inputs as the operator can have; an absent one is an empty name."""
+    """The operator's inputs, ``count`` of them; an absent one is an empty name."""
     given = list(node.input)[:count]
     return given + [""] * (count - len(given))
 

@@ -1,4 +1,4 @@
-"""Dynamic INT8: activations are scaled batch by batch."""
+"""Dynamic INT8: the scales of activations are computed for each batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from replank_export.int8.prepared_graph import LINEAR_OPERATORS, TABLES, Prepare
 
 @dataclass(frozen=True)
 class DynamicInt8(Int8Config):
-    """Activations are scaled batch by batch, which needs no calibration."""
+    """Scales of activations are computed for each batch; no calibration is needed."""
 
     name: ClassVar[str] = "dynamic"
 
@@ -23,7 +23,7 @@ class DynamicInt8(Int8Config):
         return DynamicGraph(path, per_channel=self.per_channel, reduce_range=self.reduce_range)
 
     def ort_config(self) -> dict[str, Any]:
-        """Operators of ONNX Runtime's own."""
+        """ONNX Runtime's quantized operators."""
         return {"is_static": False, "format": "QOperator", "per_channel": self.per_channel}
 
 

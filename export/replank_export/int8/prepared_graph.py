@@ -1,4 +1,4 @@
-"""Graphs prepared for quantization: linear layers go to INT8, or stay in floating point by name."""
+"""Graphs prepared for quantization: each linear layer is quantized, or kept in floating point by name."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from replank_export.graph_files import is_large, save_graph
 from replank_export.int8.decompose import decompose_for_int8
 from replank_export.int8.token_scales import scale_tokens
 
-# Operators that multiply with a weight matrix, or look rows of one up: those that INT8 is for.
+# Operators that multiply by a weight matrix, and operators that look up its rows.
 LINEAR_OPERATORS = ("MatMul", "Gemm", "Attention")
 TABLES = ("EmbedLayerNormalization", "Gather")
 
 
 class PreparedGraph(ABC):
-    """A graph in fp32, ready to be quantized more than once.
+    """An fp32 graph, ready to be quantized any number of times.
 
     :param path: the prepared file.
-    :param per_channel: a scale for each column of a weight matrix, instead of one for the whole matrix.
+    :param per_channel: one scale per column of a weight matrix, instead of one for the whole matrix.
     :param reduce_range: quantize weights to 7 bits.
     """
 
@@ -42,12 +42,12 @@ class PreparedGraph(ABC):
 
         :param keep: names of nodes that stay in floating point.
         """
-        with quiet_logging():  # ONNX Runtime logs guesses and advice; its work is counted instead
+        with quiet_logging():  # ONNX Runtime logs guesses and advice; the result is checked instead
             self._write(target, keep)
 
     @property
     def linear_layers(self) -> list[str]:
-        """Names of the nodes that can be kept in floating point: those that hold a weight matrix."""
+        """Names of the nodes with a weight matrix, which can be kept in floating point."""
         return list(dict.fromkeys(entry["node"] for entry in float_weights(self._path)))
 
     @abstractmethod
@@ -69,7 +69,7 @@ class PreparedGraph(ABC):
 
 @contextmanager
 def prepared_file(source: Path) -> Iterator[Path]:
-    """A graph rewritten for quantization, with the shapes that the quantizer needs; it lives as long as the block.
+    """A graph rewritten for quantization, with inferred shapes; the file exists until the block ends.
 
     :raises ModelError: the shapes in the graph cannot be inferred.
     """
@@ -86,14 +86,14 @@ def prepared_file(source: Path) -> Iterator[Path]:
                     str(decomposed),
                     str(path),
                     skip_optimization=True,
-                    auto_merge=True,  # other exporters give each input axes of its own
+                    auto_merge=True,  # other exporters name the axes of each input differently
                     save_as_external_data=is_large(decomposed),
                 )
             except Exception as error:  # ONNX Runtime raises bare Exceptions
                 raise ModelError(
                     f"the shapes in {source} cannot be inferred: {error}", hint="make the graph with replank export"
                 ) from error
-        # Last: it needs no types, and their inference does not know ReduceMax with axes as input.
+        # Last: it needs no types, and type inference does not support ReduceMax with axes as an input.
         model = onnx.load(str(path))
         scale_tokens(model)
         save_graph(model, path)
@@ -101,9 +101,9 @@ def prepared_file(source: Path) -> Iterator[Path]:
 
 
 def float_weights(path: Path) -> list[dict[str, Any]]:
-    """The weight matrices that a graph keeps in floating point, the largest first.
+    """The weight matrices that a graph keeps in floating point, largest first.
 
-    :returns: ``{"node", "operator", "shape"}`` of each operator that multiplies or looks up such a matrix.
+    :returns: ``{"node", "operator", "shape"}`` of each operator that multiplies by such a matrix or looks up its rows.
     """
     graph = onnx.load(str(path), load_external_data=False).graph
     shapes = {

@@ -1,4 +1,4 @@
-"""Static INT8: activations have fixed scales, found on texts of the task."""
+"""Static INT8: the scales of activations are fixed, calibrated on texts of the task."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ from replank_export.int8.prepared_graph import TABLES, PreparedGraph
 
 @dataclass(frozen=True)
 class StaticInt8(Int8Config):
-    """Activations have fixed scales, calibrated on texts of the task.
+    """Scales of activations are fixed, calibrated on texts of the task, and written as pairs of nodes (QDQ).
 
-    Quantization is written out as pairs of nodes (QDQ).
-
-    :param calibration: how a tensor's range is chosen from what was seen: all of it (``minmax``), all but outliers
-        (``percentile``, 99.999 %), or what loses the least information (``entropy``).
-    :param calibration_rows: texts to calibrate on, at least 16.
+    :param calibration: how a tensor's range is chosen from its values: all of them (``minmax``), all but outliers
+        (``percentile``, 99.999 %), or the range with the least loss of information (``entropy``).
+    :param calibration_rows: number of texts to calibrate on, at least 16.
     """
 
     name: ClassVar[str] = "static"
-    calibration: Calibration = setting("minmax", "How the range of an activation is chosen.")
+    calibration: Calibration = setting("minmax", "How the range of an activation is chosen from its values.")
     calibration_rows: int = setting(128, "Texts to calibrate on.")
 
     def __post_init__(self) -> None:
@@ -47,14 +45,14 @@ class StaticInt8(Int8Config):
         return StaticGraph(path, reader, per_channel=self.per_channel, reduce_range=self.reduce_range)
 
     def ort_config(self) -> dict[str, Any]:
-        """Pairs of standard nodes."""
+        """Pairs of QuantizeLinear and DequantizeLinear."""
         return {"is_static": True, "format": "QDQ", "per_channel": self.per_channel}
 
 
 class StaticGraph(PreparedGraph):
-    """A graph with fixed scales before its linear layers.
+    """A graph whose linear layers take input of a fixed scale.
 
-    :param reader: the texts that the ranges are found on, the first time that the graph is written.
+    :param reader: the calibration texts; ranges are found when the graph is first written.
     """
 
     def __init__(self, path: Path, reader: TextReader, *, per_channel: bool, reduce_range: bool) -> None:
@@ -62,10 +60,10 @@ class StaticGraph(PreparedGraph):
         self._reader = reader
 
     def _write(self, target: Path, keep: Sequence[str]) -> None:
-        between = self._path.with_name("between.onnx")
-        self._quantize_weights(self._path, between, keep, TABLES)
+        tables_done = self._path.with_name("tables_in_int8.onnx")
+        self._quantize_weights(self._path, tables_done, keep, TABLES)
         self._reader.quantize(
-            between,
+            tables_done,
             target,
             keep,
             per_channel=self._per_channel,

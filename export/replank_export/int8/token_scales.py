@@ -1,8 +1,8 @@
-"""A scale for each token, where one scale for a whole batch loses most.
+"""One scale per token after GELU, where one scale for a whole batch loses the most accuracy.
 
-What GELU leaves has tokens with numbers far larger than those of all others, so that one scale for all rounds the
-others away: in INT8 the product after it costs most of what is lost, and an answer depends on which texts run together.
-Each token is divided by its largest number before that product, and its result multiplied by it: ``(x / r) W r = x W``.
+A few tokens have activations far larger than all others', so that a common scale rounds the others away: the linear
+layer after GELU then causes most of INT8's error, and the answers depend on which texts share a batch. Each token is
+divided by its largest activation before that layer, and the result multiplied by it: ``(x / r) W r = x W``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import onnx
 from onnx import NodeProto, helper, numpy_helper
 
 _ACTIVATIONS = ("Gelu", "FastGelu", "Relu")
-# Below it a token is all but zero and stays as it is: GELU's own minimum is -0.17.
+# Tokens below it are almost zero and stay unscaled: the minimum of GELU is -0.17.
 _SMALLEST = 0.17
 
 
 def scale_tokens(model: onnx.ModelProto) -> None:
-    """Rewrite a graph in fp32 in its place; the numbers are the same but for rounding."""
+    """Rewrite an fp32 graph in place; its results change only by rounding."""
     weights = {tensor.name for tensor in model.graph.initializer}
     activated = {node.output[0] for node in model.graph.node if node.op_type in _ACTIVATIONS}
     axis, smallest = "token_scales_axis", "token_scales_smallest"
@@ -35,12 +35,12 @@ def scale_tokens(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _scaled(product: NodeProto, axis: str, smallest: str) -> Iterator[NodeProto]:
-    hidden, result = product.input[0], product.output[0]
-    largest, scale, scaled, raw = (f"{product.name}_{part}" for part in ("largest", "scale", "scaled", "raw"))
+def _scaled(matmul: NodeProto, axis: str, smallest: str) -> Iterator[NodeProto]:
+    hidden, result = matmul.input[0], matmul.output[0]
+    largest, scale, scaled, raw = (f"{matmul.name}_{part}" for part in ("largest", "scale", "scaled", "raw"))
     yield helper.make_node("ReduceMax", [hidden, axis], [largest], name=largest, keepdims=1)
     yield helper.make_node("Max", [largest, smallest], [scale], name=scale)
     yield helper.make_node("Div", [hidden, scale], [scaled], name=scaled)
-    product.input[0], product.output[0] = scaled, raw
-    yield product
-    yield helper.make_node("Mul", [raw, scale], [result], name=f"{product.name}_unscaled")
+    matmul.input[0], matmul.output[0] = scaled, raw
+    yield matmul
+    yield helper.make_node("Mul", [raw, scale], [result], name=f"{matmul.name}_unscaled")
