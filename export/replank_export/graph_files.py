@@ -1,4 +1,4 @@
-"""Writing graphs: one file, but above the limit of a protobuf message."""
+"""Graph files: one file, with external data only above the size limit of a protobuf message."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import onnx
 
-# A protobuf message cannot be larger; a little is left for what is no tensor.
+# The limit of a protobuf message, less room for everything but the tensors.
 SINGLE_FILE_LIMIT = 2**31 - 2**20
 
 
 def save_graph(model: onnx.ModelProto, path: Path, *, limit: int = SINGLE_FILE_LIMIT) -> None:
     """Write a graph, with its tensors in ``<name>_data`` beside it only if one file cannot hold them.
 
-    :param limit: bytes that one file may hold.
+    :param limit: the largest size of one file, in bytes.
     """
     _declare_domains(model)
     bytes_of_tensors = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
@@ -31,12 +31,12 @@ def save_graph(model: onnx.ModelProto, path: Path, *, limit: int = SINGLE_FILE_L
 
 
 def is_large(path: Path) -> bool:
-    """Whether a graph has tensors beside it."""
+    """Whether a graph has its tensors in a file beside it."""
     return path.with_name(f"{path.name}_data").exists()
 
 
 def _declare_domains(model: onnx.ModelProto) -> None:
-    """Name every domain whose operators are used: a rewriting that adds the first of one forgets it."""
+    """Declare every domain whose operators are used: rewriting may add the first operator of a domain without it."""
     declared = {entry.domain for entry in model.opset_import}
     for domain in sorted({node.domain for node in model.graph.node} - declared):
         model.opset_import.append(onnx.helper.make_opsetid(domain, 1))

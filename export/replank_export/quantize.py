@@ -26,6 +26,7 @@ from replank.text.padding import Batch
 from replank_export.convert import compare, copy_model_files, load_data, measure, ort_config
 from replank_export.fusion.fusion import count_fused, takes_lengths
 from replank_export.graph_files import is_large
+from replank_export.int8 import SCHEMES
 from replank_export.int8.accuracy import keep_until_good
 from replank_export.int8.config import Int8Config
 from replank_export.int8.prepared_graph import TABLES, float_weights
@@ -47,8 +48,8 @@ def quantize(
     """Quantize a graph and measure what it costs and what it brings.
 
     :param source: an ONNX model in fp32, as the stage `export` makes it.
-    :param data_config: the task's data; without it the quality is not known, and the manifest says so. Static scales
-        need it.
+    :param data_config: the task's data, which a scheme with calibration needs; without data the manifest holds no
+        quality.
     :raises ModelError: the graph is not in fp32.
     :raises QualityGateError: the headline metric falls by more than ``max_drop`` whatever is kept in floating point,
         or the graph is not faster than its source here.
@@ -61,7 +62,7 @@ def quantize(
     data = load_data(source, data_config)
     task = data.task if data else source.task
     reference = load_model(source, task=task)
-    texts = _calibration_texts(reference, data, rows) if (rows := config.texts_wanted()) else []
+    texts = _calibration_texts(reference, data, config) if config.texts_wanted() else []
     with new_artifact(out, force=force) as folder, config.prepare(source.model_file, texts) as graph:
         target = folder / "model.onnx"
         graph.write(target)
@@ -132,19 +133,21 @@ def _require_float(source: Source) -> dict[str, int]:
     return fused
 
 
-def _calibration_texts(model: Model, data: Dataset | None, rows: int) -> list[Batch]:
-    """Texts of the training split, or of dev where there is none, each by itself."""
+def _calibration_texts(model: Model, data: Dataset | None, config: Int8Config) -> list[Batch]:
+    """Texts of the training split, or of dev where there is none, each in a batch of its own."""
     if data is None:
+        others = " or ".join(f"`scheme={name}`" for name, scheme in SCHEMES.items() if not scheme().texts_wanted())
         raise UsageError(
-            "static scales are calibrated on texts of the task, and no data is given",
-            hint="give `dataset`, `data` or `train`; or take `scheme=dynamic`, which needs none",
+            f"the scheme {config.name} is calibrated on texts of the task, and no data is given",
+            hint=f"give `dataset`, `data` or `train`; or choose {others}, which needs none",
         )
+    rows = config.texts_wanted()
     split = next((name for name in ("train", "dev") if name in data.splits), data.held_out)
     examples = data.split(split).head(rows)
     if len(examples) < rows:
         raise DataError(
-            f"the {split} split has {len(examples)} rows, and {rows} are to be calibrated on",
-            hint="give more rows, or fewer `calibration_rows` (16 at least)",
+            f"the {split} split has {len(examples)} rows; the scheme {config.name} is calibrated on {rows}",
+            hint="give more rows, or set a smaller `calibration_rows` (at least 16)",
         )
     return [model.text_encoder.pad([tokens]) for tokens in model.text_encoder.tokenize(examples.first, examples.second)]
 

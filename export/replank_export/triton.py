@@ -1,6 +1,6 @@
-"""A model repository for the Triton Inference Server: the graph with the configuration that Triton needs.
+"""A model repository for the Triton Inference Server: the graph with Triton's configuration of it.
 
-Triton takes token ids: clients tokenize with the model's ``tokenizer.json``. It runs together only what was padded
+Triton takes token ids: clients tokenize with the model's ``tokenizer.json``. It batches only requests that were padded
 to the same length. https://github.com/triton-inference-server/common, ``protobuf/model_config.proto``
 """
 
@@ -30,29 +30,29 @@ _LABELS = "labels.txt"
 
 @dataclass(frozen=True)
 class TritonConfig:
-    """How Triton runs a model.
+    """The settings of a model in a Triton repository.
 
-    :param name: what clients ask for; the model's folder name where ``None``.
-    :param device: one of :data:`BUILT_IN`: Triton's ONNX Runtime loads no plugins.
-    :param threads: of one operator on the CPU; as many as Triton's machine has cores where ``None``.
-    :param max_batch: requests of the same length that run together.
-    :param max_queue: requests that may wait; Triton refuses those beyond.
-    :param timeout_seconds: how long a request may wait before it is refused.
-    :raises UsageError: a value out of range.
+    :param name: the model's name in requests; by default the name of its folder.
+    :param device: one of :data:`BUILT_IN`, as Triton's ONNX Runtime loads no plugins.
+    :param threads: threads per operator on the CPU; by default as many as Triton's machine has cores.
+    :param max_batch: the largest number of requests of the same length in a batch.
+    :param max_queue: the largest number of waiting requests; Triton refuses more.
+    :param timeout_seconds: the longest time that a request waits before it is refused.
+    :raises FieldError: a value out of range.
     """
 
-    name: str | None = setting(None, "Name that clients ask for. [default: that of the model's folder]")
-    device: Device = setting("cpu", "Place that Triton runs it on.", choices=tuple(BUILT_IN))
-    threads: int | None = setting(None, "Threads of one operator. [default: the cores of Triton's machine]")
-    max_batch: int = setting(16, "Requests of the same length that run together.")
-    max_queue: int = setting(512, "Requests that may wait; Triton refuses those beyond.")
-    timeout_seconds: float = setting(30.0, "Seconds that a request may wait before it is refused.")
+    name: str | None = setting(None, "Name of the model in requests. [default: the name of its folder]")
+    device: Device = setting("cpu", "Device that Triton runs the model on.", choices=tuple(BUILT_IN))
+    threads: int | None = setting(None, "Threads per operator. [default: the cores of Triton's machine]")
+    max_batch: int = setting(16, "Most requests of the same length in a batch.")
+    max_queue: int = setting(512, "Most requests that wait; Triton refuses more.")
+    timeout_seconds: float = setting(30.0, "Longest time that a request waits before it is refused, in seconds.")
 
     def __post_init__(self) -> None:
         if self.device not in BUILT_IN:
             raise FieldError("device", self.device, f"one of {', '.join(BUILT_IN)}")
         if self.name is not None and not _NAME.fullmatch(self.name):
-            raise FieldError("name", self.name, "letters, digits, and _ . - between them")
+            raise FieldError("name", self.name, "letters, digits, and _ . -, of which . and - not first")
         for name in ("threads", "max_batch", "max_queue", "timeout_seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 2**31:
@@ -60,37 +60,37 @@ class TritonConfig:
 
 
 def write_repository(source: Source, repository: Path, config: TritonConfig, *, force: bool = False) -> Path:
-    """Put a model into a repository, beside whatever other models it has.
+    """Add a model to a repository, beside the models that it has.
 
     :param source: an ONNX model.
-    :param repository: made if it is not there.
-    :param force: replace the model of that name.
+    :param repository: the repository's folder, created if it does not exist.
+    :param force: replace an existing model of that name.
     :returns: the model's folder: ``config.pbtxt``, the labels, and the graph as version 1.
-    :raises UsageError: there is a model of that name.
+    :raises UsageError: a model of that name exists.
     :raises ReplankError: the folder cannot be written.
-    :raises ModelError: a torch model, or a name that Triton does not take.
-    :raises ProviderError: the device does not run this precision.
+    :raises ModelError: a torch model, or a folder whose name Triton does not accept.
+    :raises ProviderError: the device does not run the model's precision.
     """
     require_kind(source, "onnx", "triton")
     provider_of(config.device).require_precision(source.name, source.precision)
     name = config.name or Path(source.name).resolve().name
     if not _NAME.fullmatch(name):
-        raise ModelError(f"{name} is no name of a model for Triton", hint="choose one with `name`")
+        raise ModelError(f"Triton does not accept {name} as the name of a model", hint="choose another `name`")
     target = repository / name
     if target.exists() and not (force and (target / "config.pbtxt").is_file()):
         raise UsageError(
             f"{target} exists", hint="choose another `name`, or replace a model of Triton's with `force=True`"
         )
     session = open_session(source.model_file, device="cpu", threads=1)
-    # Beside the repository, not in it: Triton may watch it.
+    # Written beside the repository and moved into it, as Triton may be watching it.
     with replace_folder(target, beside=repository) as folder:
         (folder / "1").mkdir()
         for file in (source.model_file, *sorted(source.folder.glob("*.onnx_data"))):
             shutil.copyfile(file, folder / "1" / file.name)
-        # Triton knows labels of whole texts only.
+        # Triton has labels for whole texts only.
         labels = () if source.task.is_per_token else source.task.labels
         if labels:
-            # A line each: Triton counts them.
+            # One line per label: Triton finds a label by its line number.
             lines = [re.sub(r"\s+", " ", label) for label in labels]
             (folder / _LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
         text = model_config(session, name, config, labelled=bool(labels))
@@ -99,14 +99,14 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
 
 
 def model_config(session: onnxruntime.InferenceSession, name: str, config: TritonConfig, *, labelled: bool) -> str:
-    """``config.pbtxt``, a ``ModelConfig`` of Triton's as text.
+    """``config.pbtxt``, Triton's ``ModelConfig`` in text format.
 
-    :param labelled: whether the last dimension of the output is that of the labels in ``labels.txt``.
+    :param labelled: whether the output has one value per label in ``labels.txt``.
     """
     labels = f'  label_filename: "{_LABELS}"\n' if labelled else ""
     inputs = ",\n".join(f"{{\n{_tensor(node)}}}" for node in session.get_inputs())
     outputs = ",\n".join(f"{{\n{_tensor(node)}{labels}}}" for node in session.get_outputs())
-    # Triton counts the cores itself; one copy of the model uses them all.
+    # By default one instance of the model uses all cores.
     threads = (
         f'parameters {{ key: "intra_op_thread_count" value {{ string_value: "{config.threads}" }} }}\n'
         if config.threads
@@ -133,11 +133,11 @@ instance_group [ {{ count: 1 kind: {"KIND_GPU" if provider_of(config.device).is_
 
 
 def _tensor(node: Any) -> str:
-    """The first dimension, of the batch, is Triton's own; -1 is any length."""
+    """An input or output, without the batch dimension, which Triton adds; -1 is any length."""
     dimensions = ", ".join(str(size) if isinstance(size, int) else "-1" for size in node.shape[1:])
     return f'  name: "{node.name}"\n  data_type: {_TYPES[node.type]}\n  dims: [ {dimensions} ]\n'
 
 
 def files_of(folder: Path) -> Sequence[str]:
-    """The files of a model in a repository, by their names in it."""
+    """The files of a model in a repository, as paths relative to its folder."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -147,9 +147,9 @@ def test_a_scale_is_the_largest_that_was_seen(onnx_artifact: Path, data: DataCon
 def test_calibration_without_texts_or_with_too_few_is_refused(
     onnx_artifact: Path, data: DataConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="static scales are calibrated on texts of the task, and no data is given"):
+    with pytest.raises(UsageError, match="the scheme static is calibrated on texts of the task, and no data is given"):
         quantize(open_source(onnx_artifact), tmp_path / "out", StaticInt8())
-    with pytest.raises(DataError, match="the train split has 192 rows, and 500 are to be calibrated on"):
+    with pytest.raises(DataError, match="the train split has 192 rows; the scheme static is calibrated on 500"):
         quantize(open_source(onnx_artifact), tmp_path / "out", StaticInt8(calibration_rows=500), data)
     with pytest.raises(UsageError, match="`calibration_rows` is 8; expected 16 or more"):
         StaticInt8(calibration_rows=8)
