@@ -1,7 +1,7 @@
-"""What the whole chain brings on the shape of BERT-base, as ratios of one interleaved run.
+"""Speedup of the whole chain on the shape of BERT-base, as ratios within one interleaved run.
 
-The predecessor has 12 layers in torch (eager, fp32), the others 6: in torch, in ONNX fp32, in INT8. Weights are random
-with a seed, for only the shape decides the speed; quality is measured elsewhere.
+The predecessor has 12 layers in torch (eager, fp32), the others 6: in torch, in ONNX fp32, in INT8. Weights are random,
+with a seed, as the speed depends on the shape only; quality is measured elsewhere.
 
     python benchmarks/bert_base_speed.py
 
@@ -34,12 +34,12 @@ RESULT = Path(__file__).parent / "results" / "bert_base_speed.json"
 
 
 def make_bert_base(folder: Path, layers: int) -> None:
-    """A folder with BERT-base's shape and bert-base-uncased's vocabulary, which MiniLM shares."""
+    """A model folder with BERT-base's shape and bert-base-uncased's vocabulary, which MiniLM shares."""
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers))
     with torch.no_grad():
         for parameter in model.parameters():
-            # No two alike, as in a trained model: equal ones would be stored once, which changes the graph.
+            # All different, as in a trained model: equal tensors would be stored once, which changes the graph.
             parameter.add_(0.02 * torch.randn_like(parameter))
     model.save_pretrained(folder)
     save_tokenizer(demo_encoder(), folder)

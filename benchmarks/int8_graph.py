@@ -1,9 +1,9 @@
-"""Which parts of a fused graph to open before INT8: each alone, and all, against the INT8 product's own rate.
+"""Fused operators decomposed before INT8: each alone and all, compared with the INT8 MatMuls by themselves.
 
     python benchmarks/int8_graph.py
 
-BERT-base's shape, 6 layers, random weights. Time is the processor time of one thread, which a busy machine disturbs
-little; variants run in turn. The result is written to benchmarks/results/int8_graph.json.
+BERT-base's shape, 6 layers, random weights. Times are the processor time of one thread, which a busy machine hardly
+changes; variants run in turn. The result is written to benchmarks/results/int8_graph.json.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from replank_export.int8.decompose import DECOMPOSERS
 RESULT = Path(__file__).parent / "results" / "int8_graph.json"
 LAYERS, HIDDEN, ROUNDS = 6, 768, 9
 SHAPES = ((1, 16), (1, 128), (8, 128))
-# What a layer multiplies by: queries, keys and values; the heads joined; the feed-forward part.
+# The linear layers of one layer: queries, keys and values; the attention's output; the feed-forward part.
 WEIGHTS = ((HIDDEN, 3 * HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 4 * HIDDEN), (4 * HIDDEN, HIDDEN))
-OPENED: dict[str, tuple[str, ...]] = {
+DECOMPOSED: dict[str, tuple[str, ...]] = {
     "nothing": (),
     **{name: (name,) for name in DECOMPOSERS},
     "everything": tuple(DECOMPOSERS),
@@ -48,7 +48,7 @@ def main() -> None:
         make_bert_base(folder / "torch", LAYERS)
         fused = export(open_source(folder / "torch"), folder / "onnx", ExportConfig()).model_file
         graphs = {"fp32": fused}
-        for name, operators in OPENED.items():
+        for name, operators in DECOMPOSED.items():
             with (
                 patch.dict(DECOMPOSERS, {operator: DECOMPOSERS[operator] for operator in operators}, clear=True),
                 DynamicInt8().prepare(fused) as graph,
@@ -75,7 +75,7 @@ def with_exact_gelu(source: Path, target: Path) -> Path:
 
 
 def time_graphs(graphs: dict[str, Path], batch_size: int, length: int) -> list[dict[str, Any]]:
-    """Milliseconds of each graph at one shape, and of its products alone."""
+    """Milliseconds of each graph at one shape, and of its MatMuls alone."""
     ids = np.random.default_rng(0).integers(1000, 20000, (batch_size, length))
     arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     runs: dict[str, Callable[[], Any]] = {}
@@ -83,8 +83,8 @@ def time_graphs(graphs: dict[str, Path], batch_size: int, length: int) -> list[d
         session = open_session(path, threads=1)
         feeds = {node.name: arrays[node.name] for node in session.get_inputs()}
         runs[name] = lambda session=session, feeds=feeds: session.run(None, feeds)  # type: ignore[misc]
-    products = [product(batch_size * length, *shape) for shape in WEIGHTS]
-    runs["products alone"] = lambda: [run() for _ in range(LAYERS) for run in products]
+    matmuls = [matmul(batch_size * length, *shape) for shape in WEIGHTS]
+    runs["products alone"] = lambda: [run() for _ in range(LAYERS) for run in matmuls]
     samples: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
         for name, run in runs.items():
@@ -98,14 +98,14 @@ def time_graphs(graphs: dict[str, Path], batch_size: int, length: int) -> list[d
     ]
 
 
-def product(rows: int, inner: int, columns: int) -> Callable[[], Any]:
-    """One INT8 product, as fast as ONNX Runtime does it."""
+def matmul(rows: int, inner: int, columns: int) -> Callable[[], Any]:
+    """One INT8 MatMul of ONNX Runtime."""
     generator = np.random.default_rng(0)
     weights = numpy_helper.from_array(generator.integers(-127, 128, (inner, columns), dtype=np.int8), "w")
     left = helper.make_tensor_value_info("x", TensorProto.UINT8, (rows, inner))
     right = helper.make_tensor_value_info("y", TensorProto.INT32, (rows, columns))
     node = helper.make_node("MatMulInteger", ["x", "w"], ["y"])
-    graph = helper.make_graph([node], "product", [left], [right], [weights])
+    graph = helper.make_graph([node], "matmul", [left], [right], [weights])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     session = open_session(model.SerializeToString(), threads=1)
     feeds = {"x": generator.integers(0, 256, (rows, inner), dtype=np.uint8)}

@@ -1,10 +1,10 @@
-"""What INT8 costs on trained models: dynamic and static scales, without and with accuracy control.
+"""The loss of quality of INT8 on trained models: each scheme, without and with accuracy control.
 
     python benchmarks/int8_quality.py --data DATA NAME=FOLDER …
 
 Each FOLDER is a fine-tuned torch model (a successor of `benchmarks/compression.py`, say), and NAME the folder of its
-task below DATA. What goes back to floating point is chosen on dev; what is reported is the test split, which nothing
-has seen. The result is written to benchmarks/results/int8_quality.json.
+task below DATA. Linear layers to keep in floating point are chosen on dev; the reported metrics are those of the test
+split. The result is written to benchmarks/results/int8_quality.json.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ CONTROLLED = ("dynamic", "static, minmax")
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the tasks' folders.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with one folder per task.")
 @click.argument("models", nargs=-1, required=True)
 def main(data: Path, models: tuple[str, ...]) -> None:
-    """Quantize each of MODELS (NAME=FOLDER) in every way, and keep what it costs."""
+    """Quantize each of MODELS (NAME=FOLDER) in every way, and write the losses."""
     rows = []
     for name, folder in (model.split("=", 1) for model in models):
         with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
@@ -68,7 +68,7 @@ def costs(name: str, folder: Path, data: DataConfig, scratch: Path) -> list[dict
 
 
 def facts(artifact: Artifact) -> dict[str, Any]:
-    """What a quantized model costs and brings."""
+    """Quality, speed and size of a quantized model."""
     quality, made_by = artifact.manifest.quality or {}, artifact.manifest.made_by
     return {
         "split": quality["split"],

@@ -111,11 +111,11 @@ def int8_quality_block(name: str) -> str:
 
 
 def int8_graph_block(name: str) -> str:
-    """Processor time of a graph by what of it was opened before INT8."""
+    """Processor time of a graph by the operators that were decomposed before INT8."""
     cells = read_result(name)["cells"]
     shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in cells))
     found = {(cell["graph"], cell["batch_size"], cell["length"]): cell["ms"] for cell in cells}
-    lines = ["| opened | " + " | ".join(f"{batch} x {length}" for batch, length in shapes) + " |"]
+    lines = ["| decomposed | " + " | ".join(f"{batch} x {length}" for batch, length in shapes) + " |"]
     lines.append("|---" + "|--:" * len(shapes) + "|")
     for graph in dict.fromkeys(cell["graph"] for cell in cells):
         shown = [
