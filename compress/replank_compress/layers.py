@@ -38,7 +38,7 @@ def assemble(model: Any, layers: Iterable[nn.Module]) -> Any:
     """
     stack, chosen = layer_stack(model), list(layers)
     config = copy.deepcopy(model.config)
-    config.num_hidden_layers = len(chosen)  # whatever the architecture's own key is: transformers maps this one to it
+    setattr(config, encoder_of_model(model).keys.layers, len(chosen))
     plain = type(model)(config)
     set_layer_stack(model, chosen)
     try:

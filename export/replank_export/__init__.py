@@ -1,1 +1,1 @@
-"""From torch to ONNX: trace, fuse, quantize, and prove each step."""
+"""Export of torch models to ONNX: tracing, fusion, quantization, and verification of each step."""

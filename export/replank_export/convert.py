@@ -1,4 +1,4 @@
-"""The stage `export`: a torch model to a fused ONNX graph that gives the same answers."""
+"""The stage `export`: from a torch model to a fused ONNX graph that gives the same answers."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ from replank.system.settings import setting
 from replank.text.padding import INPUT_NAMES
 from replank.text.tokenizer_files import save_tokenizer
 from replank_export.fusion.exporters import EXPORTERS, ExporterName, write_graph
-from replank_export.fusion.fp16 import to_half
+from replank_export.fusion.fp16 import to_fp16
 from replank_export.verify.compare import CASES, Verification, verify
-from replank_export.verify.padding_cases import hostile_cases
+from replank_export.verify.padding_cases import padding_cases
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """How a graph is made.
+    """The configuration of an export.
 
-    :param exporter: ``torchscript``, ``dynamo``, or ``auto``: the first of them whose graph is fused completely.
-    :param precision: of the weights and of what is computed: ``fp32``, or ``fp16`` for CUDA.
-    :param opset: version of ONNX's operators, 17 to 20 (18 to 20 for ``dynamo``): what is written and fused.
-    :param features: leave the head out: the graph gives the last hidden state of each token.
-    :param allow_unfused: write a graph whose attention or norms are not fused, too.
+    :param exporter: exporter of torch; ``auto`` takes the first whose graph is fused completely.
+    :param precision: precision of weights and computation; ``fp16`` is for CUDA.
+    :param opset: ONNX opset of the graph, 17 to 20 (18 to 20 for ``dynamo``).
+    :param features: leave out the head: the graph returns the last hidden state of each token.
+    :param allow_unfused: write the graph even if its attention, norms or GELUs are not all fused.
+    :raises FieldError: a value out of range.
     """
 
     exporter: ExporterName = setting("auto", "Exporter of torch; auto takes the first whose graph is fused completely.")
     precision: Literal["fp32", "fp16"] = setting("fp32", "Precision of the graph; fp16 is for CUDA.")
-    opset: int = setting(18, "Version of ONNX's operators, 17 to 20 (dynamo: 18 to 20).")
-    features: bool = setting(False, "Leave the head out: the graph gives a vector for each token.")
+    opset: int = setting(18, "ONNX opset of the graph, 17 to 20 (dynamo: 18 to 20).")
+    features: bool = setting(False, "Leave out the head: the graph returns a vector for each token.")
     allow_unfused: bool = setting(False, "Write a slower graph if not everything can be fused.")
 
     def __post_init__(self) -> None:
@@ -62,11 +63,12 @@ def export(
     *,
     force: bool = False,
 ) -> Artifact:
-    """Trace, fuse, and compare with torch under every kind of padding before the artifact exists.
+    """Export a torch model, and verify it against torch under every kind of padding before the artifact exists.
 
-    :param data_config: the task's data: real texts to compare on, and the split to measure quality on.
+    :param data_config: the task's data: texts to verify on, and the held-out split to evaluate on.
+    :param force: replace an artifact at ``out``.
     :raises ModelError: the model cannot be exported, or cannot be fused completely.
-    :raises QualityGateError: the graph gives other numbers than torch.
+    :raises QualityGateError: the graph's logits differ from torch's.
     """
     stopwatch = Stopwatch()
     require_kind(source, "torch", "export")
@@ -74,7 +76,7 @@ def export(
         require_head(source)
     elif data_config is not None:
         raise UsageError(
-            "`features` leaves the head out, which the data's labels need", hint="leave out the data, or `features`"
+            "`features` leaves out the head, which the data's labels need", hint="leave out the data, or `features`"
         )
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)
@@ -87,7 +89,7 @@ def export(
             task,
             config.exporter,
             opset=config.opset,
-            segments=source.text_encoder(task).input_names == INPUT_NAMES,
+            token_type_ids=source.text_encoder(task).input_names == INPUT_NAMES,
             allow_unfused=config.allow_unfused,
         )
         copy_model_files(source, folder)
@@ -95,8 +97,8 @@ def export(
         reference = load_model(source, task=task)
         kept = None
         if config.precision == "fp16":
-            batches = [batch for case in hostile_cases(reference) for batch in case.batches]
-            kept = to_half(folder / "model.onnx", batches)
+            batches = [batch for case in padding_cases(reference) for batch in case.batches]
+            kept = to_fp16(folder / "model.onnx", batches)
         candidate = load_model(open_source(folder), task=task)
         verification = compare(reference, candidate, data, config.precision)
         verification.require()
@@ -117,7 +119,7 @@ def export(
                     kept_in_fp32=kept,
                 ),
                 parent=source.as_parent(),
-                quality=measure(candidate, data) if data else None,
+                quality=evaluate_held_out(candidate, data) if data else None,
                 verification=verification.to_json(),
             ),
         )
@@ -125,7 +127,7 @@ def export(
 
 
 def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
-    """The data with the model's own labels, or ``None`` where none is given."""
+    """The data, checked against the model's labels; ``None`` if there is none."""
     if data_config is None:
         return None
     data = data_config.load(source.task)
@@ -134,27 +136,30 @@ def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
 
 
 def compare(reference: Model, candidate: Model, data: Dataset | None, precision: str) -> Verification:
-    """Verify with progress, on the dev split's texts where there are any."""
+    """The verification of a candidate, with progress; its real texts are those of the dev split, if there is one."""
     texts = None if data is None else data.split("dev" if "dev" in data.splits else data.held_out)
     with progress("verify", CASES + (data is not None)) as advance:
         return verify(reference, candidate, precision=precision, examples=texts, progress=advance)
 
 
-def measure(model: Model, data: Dataset) -> dict[str, Any]:
-    """Quality on the held-out split, with progress."""
+def evaluate_held_out(model: Model, data: Dataset) -> dict[str, Any]:
+    """The quality on the held-out split, as the manifest stores it, with progress."""
     split = data.held_out
     with progress(f"evaluate on {split}", len(data.split(split))) as advance:
         return evaluate(model, data, split, progress=advance)
 
 
 def copy_model_files(source: Source, folder: Path) -> None:
-    """Configuration and tokenizer of the source."""
+    """Copy the configuration and the tokenizer of a model."""
     shutil.copyfile(source.folder / "config.json", folder / "config.json")
     save_tokenizer(source.folder, folder)
 
 
 def ort_config(opset: int, quantization: dict[str, Any] | None = None) -> str:
-    """``ort_config.json`` in Optimum's keys, which Optimum reads beside the graph."""
+    """The content of ``ort_config.json``, which Optimum reads beside the graph.
+
+    :param quantization: the quantization's settings in Optimum's keys.
+    """
     values = {
         "one_external_file": True,
         "opset": opset,

@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from replank.models.source import Source
-from replank_export.profile.flops import Work
+from replank_export.profile.flops import ForwardPass
 from replank_export.profile.roofline import Machine as Machine
 from replank_export.profile.roofline import measure_machine, roofline
-from replank_export.profile.torch_flops import layer_of, torch_work
+from replank_export.profile.torch_flops import layer_of, torch_flops
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """Estimates for a torch model cut down to fewer layers, at one shape.
+    """Latency estimates for a torch model cut to fewer layers, at one input shape.
 
-    :param source: the whole model.
-    :param length: tokens of each text.
+    :param source: the uncut model.
+    :param length: tokens per text.
     """
 
     source: Source
@@ -25,19 +25,19 @@ class Estimator:
     length: int
 
     def measure_machine(self) -> Machine:
-        """Measure this machine with matrix multiplications of the model's shapes; takes seconds."""
-        return measure_machine(self._work())
+        """The peak rates of this machine, measured on MatMuls of the model's shapes; takes seconds."""
+        return measure_machine(self._forward_pass())
 
     def least_ms(self, machine: Machine, layers: int, precision: Literal["fp32", "int8"]) -> float:
-        """The lower bound of the latency of the first layers, in milliseconds."""
-        return roofline(self._first(layers, precision), machine).ms
+        """The lower bound on the latency of the model's first layers, in milliseconds."""
+        return roofline(self._cut(layers, precision), machine).ms
 
-    def _work(self) -> Work:
-        return torch_work(self.source, self.batch_size, self.length)
+    def _forward_pass(self) -> ForwardPass:
+        return torch_flops(self.source, self.batch_size, self.length)
 
-    def _first(self, layers: int, precision: Literal["fp32", "int8"]) -> Work:
-        """The work of the first layers, with linear layers in a precision."""
-        work = self._work()
+    def _cut(self, layers: int, precision: Literal["fp32", "int8"]) -> ForwardPass:
+        """The forward pass of the first layers, with linear layers in the given precision."""
+        whole = self._forward_pass()
         bytes_each = {"fp32": 4, "int8": 1}[precision]
 
         def stays(name: str) -> bool:
@@ -45,13 +45,13 @@ class Estimator:
             return layer is None or layer < layers
 
         return replace(
-            work,
-            products=tuple(
-                replace(product, precision=precision if product.has_weight else product.precision)
-                for product in work.products
-                if stays(product.name)
+            whole,
+            matmuls=tuple(
+                replace(matmul, precision=precision if matmul.has_weight else matmul.precision)
+                for matmul in whole.matmuls
+                if stays(matmul.name)
             ),
             weights=tuple(
-                replace(weight, bytes=bytes_each * weight.parameters) for weight in work.weights if stays(weight.name)
+                replace(weight, bytes=bytes_each * weight.parameters) for weight in whole.weights if stays(weight.name)
             ),
         )

@@ -1,4 +1,4 @@
-"""Graphs of untrained models, to measure their size and speed: neither verified nor evaluated, and no artifacts."""
+"""Graphs of untrained models, made to measure size and speed: not verified, not evaluated, and not artifacts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _CALIBRATION_TEXTS = 16
 def export_probe(source: Source, folder: Path, config: ExportConfig, task: Task) -> Source:
     """Export a torch model.
 
-    :param folder: an empty folder.
-    :param task: the task that decides the graph's output.
+    :param folder: empty folder for the files.
+    :param task: task that decides the head and the output.
     """
     write_graph(
         source,
@@ -29,17 +29,17 @@ def export_probe(source: Source, folder: Path, config: ExportConfig, task: Task)
         task,
         config.exporter,
         opset=config.opset,
-        segments=source.text_encoder(task).input_names == INPUT_NAMES,
+        token_type_ids=source.text_encoder(task).input_names == INPUT_NAMES,
         allow_unfused=config.allow_unfused,
     )
     return _finish(source, folder, config.opset, None)
 
 
 def quantize_probe(source: Source, folder: Path, config: Int8Config, *, length: int, opset: int) -> Source:
-    """Quantize an exported model; static scales are calibrated on random tokens.
+    """Quantize an exported model; a scheme that calibrates gets random tokens.
 
-    :param folder: an empty folder.
-    :param length: tokens of each random text.
+    :param folder: empty folder for the files.
+    :param length: tokens per random text.
     """
     texts = []
     if config.texts_wanted():

@@ -1,4 +1,4 @@
-"""The stage `quantize`: a graph in fp32 to INT8 weights and activations, judged by the task metric and by the clock."""
+"""The stage `quantize`: from an fp32 graph to INT8 weights and activations, judged by task metric and latency."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from replank.system.environment import instruction_sets, int8_target
 from replank.system.errors import DataError, ModelError, QualityGateError, UsageError
 from replank.system.extras import require
 from replank.text.padding import Batch
-from replank_export.convert import compare, copy_model_files, load_data, measure, ort_config
-from replank_export.fusion.fusion import count_fused, takes_lengths
+from replank_export.convert import compare, copy_model_files, evaluate_held_out, load_data, ort_config
+from replank_export.fusion.attention_mask import takes_lengths
+from replank_export.fusion.fusion_counts import count_fused
 from replank_export.graph_files import is_large
 from replank_export.int8 import SCHEMES
 from replank_export.int8.accuracy import keep_until_good
@@ -45,14 +46,15 @@ def quantize(
     *,
     force: bool = False,
 ) -> Artifact:
-    """Quantize a graph and measure what it costs and what it brings.
+    """Quantize a graph, and compare its quality and speed with the source.
 
-    :param source: an ONNX model in fp32, as the stage `export` makes it.
+    :param source: an ONNX model in fp32, such as the stage `export` makes.
     :param data_config: the task's data, which a scheme with calibration needs; without data the manifest holds no
         quality.
+    :param force: replace an artifact at ``out``.
     :raises ModelError: the graph is not in fp32.
     :raises QualityGateError: the headline metric falls by more than ``max_drop`` whatever is kept in floating point,
-        or the graph is not faster than its source here.
+        or the graph is not faster than its source on this machine.
     """
     stopwatch = Stopwatch()
     require_kind(source, "onnx", "quantize")
@@ -68,7 +70,7 @@ def quantize(
         graph.write(target)
         copy_model_files(source, folder)
         if data is not None:
-            # Chosen on dev, where there is one; what is reported comes from the held-out split.
+            # Layers are chosen on dev, if there is one; the reported quality is that of the held-out split.
             split = "dev" if "dev" in data.splits else data.held_out
             drop = _drop_of(reference, folder, data, split)
             keep_until_good(graph, target, config.max_drop, reference, data.split(split), drop)
@@ -107,26 +109,26 @@ def quantize(
 
 
 def _require_float(source: Source) -> dict[str, int]:
-    """Refuse what is not in fp32, and say what will be wrong or slow of a graph that replank did not make.
+    """Refuse a graph that is not in fp32, and warn of one that will be slow or wrong.
 
-    :returns: how often each fused operator stands in it.
+    :returns: the number of nodes of each fused operator.
     """
     model = onnx.load(str(source.model_file), load_external_data=False)
     if _QUANTIZED & {node.op_type for node in model.graph.node}:
-        raise ModelError(f"{source.name} is quantized already", hint="quantize the fp32 model that it was made of")
+        raise ModelError(f"{source.name} is quantized already", hint="quantize the fp32 model that it was made from")
     if any(tensor.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16) for tensor in model.graph.initializer):
-        raise ModelError(f"{source.name} is not in fp32", hint="replank export makes an fp32 graph of the torch model")
+        raise ModelError(f"{source.name} is not in fp32", hint="replank export makes an fp32 graph of a torch model")
     fused = count_fused(source.model_file)
     if fused.get("Attention", 0) < source.encoder.attentions * source.layers:
         _log.warning(
-            "%s has %d fused Attention nodes for %d layers; in INT8 it stays slower than what replank export makes",
+            "%s has %d fused Attention nodes for %d layers; in INT8 it is slower than what replank export makes",
             source.name,
             fused.get("Attention", 0),
             source.layers,
         )
     if takes_lengths(model):
         _log.warning(
-            "%s turns the attention mask into lengths: right for padding on the right, as replank pads, wrong for any "
+            "%s reduces the attention mask to lengths: right for padding on the right, as replank pads, wrong for any "
             "other; replank export keeps the mask",
             source.name,
         )
@@ -153,7 +155,7 @@ def _calibration_texts(model: Model, data: Dataset | None, config: Int8Config) -
 
 
 def _speed(reference: Model, candidate: Model) -> dict[str, float]:
-    """Milliseconds of both for one text, in turn, so that a drifting machine hits both alike."""
+    """The median latencies of both models for one text, in milliseconds, measured in turn so that drift is shared."""
     length = min(_GATE_LENGTH, position_limit(reference.source.config, reference.source.name))
     batch = random_batch(reference, 1, length, seed=0)
     samples: dict[str, list[float]] = {"source_ms": [], "ms": []}
@@ -167,11 +169,11 @@ def _speed(reference: Model, candidate: Model) -> dict[str, float]:
 def require_faster(speed: dict[str, float] | None, config: Int8Config) -> None:
     """Refuse a graph that is not faster than its source.
 
-    :param speed: milliseconds of both; ``None`` where they could not be measured here.
-    :raises QualityGateError: unless ``allow_slower``.
+    :param speed: latencies of both in milliseconds; ``None`` if this machine has another instruction set.
+    :raises QualityGateError: it is not faster, and ``allow_slower`` is not set.
     """
     if speed is None:
-        _log.warning("made for %s, which this machine is not: its speed is not known", config.instructions)
+        _log.warning("made for %s, which this machine does not have: its speed is unknown", config.instructions)
     elif speed["ms"] >= speed["source_ms"]:
         found = f"INT8 takes {speed['ms']:.2f} ms for {speed['length']} tokens, its source {speed['source_ms']:.2f} ms"
         if not config.allow_slower:
@@ -182,7 +184,7 @@ def require_faster(speed: dict[str, float] | None, config: Int8Config) -> None:
 
 
 def _sizes(source: Path, target: Path) -> dict[str, dict[str, int]]:
-    """Bytes of the tables that are looked up in and of everything else, before and after."""
+    """The bytes of embedding tables and of everything else, before and after."""
     return {"source": _bytes_of_parts(source), "int8": _bytes_of_parts(target)}
 
 
@@ -196,7 +198,7 @@ def _bytes_of_parts(path: Path) -> dict[str, int]:
 
 
 def _drop_of(reference: Model, folder: Path, data: Dataset, split: str) -> Callable[[], float]:
-    """Loss of the headline metric of the graph that lies in a folder, whenever it is called."""
+    """A function that returns the loss of the headline metric of the graph in a folder, as a fraction."""
     name = data.task.headline
     before = evaluate(reference, data, split)["metrics"][name]
 
@@ -208,8 +210,8 @@ def _drop_of(reference: Model, folder: Path, data: Dataset, split: str) -> Calla
 
 
 def _quality(reference: Model, candidate: Model, data: Dataset) -> dict[str, Any]:
-    """The candidate's quality, with the reference's metrics on the same rows and the loss."""
-    before, after = measure(reference, data), measure(candidate, data)
+    """The candidate's quality, with the reference's metrics on the same rows, and the loss of the headline metric."""
+    before, after = evaluate_held_out(reference, data), evaluate_held_out(candidate, data)
     drop = before["metrics"][data.task.headline] - after["metrics"][data.task.headline]
     return after | {"source_metrics": before["metrics"], "drop": drop}
 

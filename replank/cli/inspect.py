@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replank.cli.command import command
-from replank.cli.inspect_tables import graph_table, identity_rows, precision_table, speed_table, work_table
+from replank.cli.inspect_tables import flops_table, graph_table, identity_rows, precision_table, speed_table
 from replank.cli.options import console, json_option, option, print_json, print_table
 from replank.models.encoders import position_limit
 from replank.models.source import Source, open_source
 from replank.system.extras import installed_version, require
 
 if TYPE_CHECKING:
-    from replank_export.profile.flops import Work
+    from replank_export.profile.flops import ForwardPass
 
 _log = logging.getLogger(__name__)
 
@@ -30,27 +30,27 @@ _log = logging.getLogger(__name__)
 def inspect(model: str, batch_size: int, length: int, measure: bool, as_json: bool) -> None:
     """Show what MODEL is: kind, task, lineage, quality, and what a forward pass is made of.
 
-    Every file of an artifact is checked first. FLOPs are two for each multiply-accumulate of a matrix product.
+    Every file of an artifact is checked first. FLOPs are two for each multiply-accumulate of a MatMul.
     """
     source = open_source(model)
     manifest = source.artifact.manifest if source.artifact else None
     length = min(length, position_limit(source.config, model))
     if measure:
         require("onnx")
-    work, graph = _examine(source, batch_size, length)
-    speed = _measure(source, work) if measure and work else None
+    forward_pass, graph = _examine(source, batch_size, length)
+    speed = _measure(source, forward_pass) if measure and forward_pass else None
     if as_json:
         known = {"digest": manifest.digest, "manifest": manifest.to_json()} if manifest else {}
-        parts = {"work": work and work.to_json(), "graph": graph, "speed": speed}
+        parts = {"work": forward_pass and forward_pass.to_json(), "graph": graph, "speed": speed}
         print_json(_facts(source) | known | {name: value for name, value in parts.items() if value})
         return
     print_table(model, identity_rows(source, manifest))
-    if work:
-        console().print(work_table(work.to_json()))
+    if forward_pass:
+        console().print(flops_table(forward_pass.to_json()))
     if graph:
         console().print(graph_table(graph))
-    if work:
-        console().print(precision_table(work.by_precision()))
+    if forward_pass:
+        console().print(precision_table(forward_pass.by_precision()))
     if speed:
         console().print(speed_table(speed))
 
@@ -66,12 +66,12 @@ def _facts(source: Source) -> dict[str, Any]:
     }
 
 
-def _examine(source: Source, batch_size: int, length: int) -> tuple[Work | None, dict[str, Any] | None]:
-    """The work of a model and, of an ONNX model, what its graph is made of; nothing where onnx is not installed."""
+def _examine(source: Source, batch_size: int, length: int) -> tuple[ForwardPass | None, dict[str, Any] | None]:
+    """The forward pass of a model and, for ONNX, the contents of its graph; nothing if onnx is not installed."""
     if source.kind == "torch":
-        from replank_export.profile.torch_flops import torch_work
+        from replank_export.profile.torch_flops import torch_flops
 
-        return torch_work(source, batch_size, length), None
+        return torch_flops(source, batch_size, length), None
     if installed_version("onnx") is None:
         # The image that serves has no other use for it, and checks its artifact with this command.
         _log.warning("not installed: onnx; what the graph is made of is left out")
@@ -79,23 +79,23 @@ def _examine(source: Source, batch_size: int, length: int) -> tuple[Work | None,
     from replank_export.profile.graph_report import graph_report
 
     report = graph_report(source, batch_size, length)
-    return report.work, {
+    return report.forward_pass, {
         "operators": report.operators,
         "fused": {name: {"fused": fused, "of": most} for name, (fused, most) in report.fused.items()},
         "not_int8": report.not_int8,
     }
 
 
-def _measure(source: Source, work: Work) -> dict[str, Any]:
+def _measure(source: Source, forward_pass: ForwardPass) -> dict[str, Any]:
     from replank.runtime.model import load_model
     from replank_export.profile.roofline import measure_latency, measure_machine, roofline
 
-    measured_ms, fastest_ms = measure_latency(load_model(source), work.batch_size, work.length)
-    machine = measure_machine(work)
-    least = roofline(work, machine)
+    measured_ms, fastest_ms = measure_latency(load_model(source), forward_pass.batch_size, forward_pass.length)
+    machine = measure_machine(forward_pass)
+    least = roofline(forward_pass, machine)
     return {
         **asdict(machine),
-        "matrix_bytes": work.matrix_bytes,
+        "matrix_bytes": forward_pass.matrix_bytes,
         **asdict(least),
         "roofline_ms": least.ms,
         "measured_ms": measured_ms,

@@ -39,20 +39,22 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
     return rows + [(name, f"{value:.4f} on {quality['split']}") for name, value in quality["metrics"].items()]
 
 
-def work_table(work: dict[str, Any]) -> Table:
+def flops_table(forward_pass: dict[str, Any]) -> Table:
     """Parameters, bytes and FLOPs.
 
-    :param work: as of ``replank_export.profile.flops.Work.to_json``.
+    :param forward_pass: the result of ``replank_export.profile.flops.ForwardPass.to_json``.
     """
-    parameters, size = work["parameters"], work["bytes"]
-    table = _rows(f"one pass of {work['batch_size']} x {work['length']} tokens")
+    parameters, size = forward_pass["parameters"], forward_pass["bytes"]
+    table = _rows(f"one pass of {forward_pass['batch_size']} x {forward_pass['length']} tokens")
     table.add_row("parameters", f"{_short(parameters['all'])}, {_short(parameters['embeddings'])} of them embeddings")
     sizes = f"{size['embeddings'] / 1e6:.1f} embeddings, {size['rest'] / 1e6:.1f} the rest"
     table.add_row("file", f"{size['file'] / 1e6:.1f} MB: {sizes}")
-    share = f"{work['attention_share']:.1%} of them attention's, which grow with the square of the length"
-    table.add_row("FLOPs", f"{_short(work['flops_per_token'])} a token, {_short(work['flops'])} in all; {share}")
-    if work["uncounted"]:
-        table.add_row("uncounted", _counts(work["uncounted"]))
+    share = f"{forward_pass['attention_share']:.1%} of them attention's, which grow with the square of the length"
+    table.add_row(
+        "FLOPs", f"{_short(forward_pass['flops_per_token'])} a token, {_short(forward_pass['flops'])} in all; {share}"
+    )
+    if forward_pass["uncounted"]:
+        table.add_row("uncounted", _counts(forward_pass["uncounted"]))
     return table
 
 
@@ -71,7 +73,7 @@ def graph_table(graph: dict[str, Any]) -> Table:
 def precision_table(precisions: list[dict[str, Any]]) -> Table:
     """What is stored and what is computed in each precision.
 
-    :param precisions: as of ``replank_export.profile.flops.Work.by_precision``.
+    :param precisions: the result of ``replank_export.profile.flops.ForwardPass.by_precision``.
     """
     table = Table(box=SIMPLE)
     for heading in ("precision", "weight matrices", "MB", "of all FLOPs"):
@@ -86,13 +88,13 @@ def speed_table(speed: dict[str, Any]) -> Table:
     """The latency beside what the machine could do at best."""
     table = _rows(f"this machine, {speed['threads']} threads")
     rates = ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in speed["flops_per_second"].items())
-    table.add_row("products", f"{rates}, at best, of this model's shapes")
+    table.add_row("MatMuls", f"{rates}, at best, of this model's shapes")
     cache = f"a cache of {speed['cache_bytes'] / 2**20:.0f} MiB" if speed["cache_bytes"] else "caches of unknown size"
     weights = f"{speed['matrix_bytes'] / 1e6:.1f} MB of weights to multiply with"
     table.add_row("memory", f"{speed['bytes_per_second'] / 1e9:.1f} GB/s; {cache}, {weights}")
     table.add_row(
         "at best",
-        f"{speed['compute_ms']:.2f} ms for all products, {speed['memory_ms']:.2f} ms to read what no cache holds",
+        f"{speed['compute_ms']:.2f} ms for all MatMuls, {speed['memory_ms']:.2f} ms to read what no cache holds",
     )
     latency = f"measured {speed['measured_ms']:.2f} ms (fastest {speed['fastest_ms']:.2f})"
     table.add_row("latency", f"{latency}; roofline {speed['roofline_ms']:.2f} ms: {speed['distance']:.1f}x away")

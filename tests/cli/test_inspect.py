@@ -19,10 +19,10 @@ from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.system.quiet import quiet_logging
 from replank_export.fusion.trace import trace_torchscript
-from replank_export.profile.flops import Product, Weight, Work
+from replank_export.profile.flops import ForwardPass, MatMul, Weight
 from replank_export.profile.graph_report import graph_report
 from replank_export.profile.roofline import Machine, roofline
-from replank_export.profile.torch_flops import torch_work
+from replank_export.profile.torch_flops import torch_flops
 
 MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 WHOLE = {"attention": (2, 2), "layer norms": (4, 4), "gelu": (2, 2), "embeddings": (1, 1)}
@@ -61,7 +61,9 @@ def test_an_unfused_graph_says_so_and_does_the_same_work(
     replank: Replank, successor: Path, onnx_artifact: Path, tmp_path: Path
 ) -> None:
     folder = foreign(onnx_artifact, tmp_path / "foreign")
-    trace_torchscript((source := open_source(successor)), folder / "model.onnx", source.task, segments=True, opset=18)
+    trace_torchscript(
+        (source := open_source(successor)), folder / "model.onnx", source.task, token_type_ids=True, opset=18
+    )
     raw, fused = (seen(replank, path) for path in (folder, onnx_artifact))
     assert "digest" not in raw
     assert raw["graph"]["fused"] == {
@@ -105,15 +107,15 @@ def test_what_stays_in_floating_point_is_listed(
 
 
 def test_a_weight_in_int8_that_is_multiplied_in_floating_point_is_listed(onnx_artifact: Path, tmp_path: Path) -> None:
-    """ONNX Runtime has no product for a fused Attention between quantize and dequantize."""
+    """ONNX Runtime has no INT8 kernel for a fused Attention between quantize and dequantize."""
     folder = foreign(onnx_artifact, tmp_path / "foreign")
     model = onnx.load(folder / "model.onnx")
     nodes = {node.name: node for node in model.graph.node}
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     scales: dict[str, np.ndarray[Any, Any]] = {"scale": np.array(0.01, np.float32), "zero": np.array(0, np.int8)}
     model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in scales.items())
-    products = [node for node in nodes.values() if node.op_type in ("Attention", "MatMul")]
-    for node in products:
+    linear = [node for node in nodes.values() if node.op_type in ("Attention", "MatMul")]
+    for node in linear:
         for side in (0, 1):
             wide, narrow, again = node.input[side], f"{node.name}/{side}/int8", f"{node.name}/{side}/again"
             if side == 1:
@@ -128,9 +130,9 @@ def test_a_weight_in_int8_that_is_multiplied_in_floating_point_is_listed(onnx_ar
     onnx_ir.save(graph, folder / "model.onnx")
     report = graph_report(open_source(folder), 1, 32)
     listed = [entry["name"] for entry in report.not_int8]
-    assert {node.name for node in products if node.op_type == "Attention"} <= set(listed)
-    assert not {node.name for node in products if node.op_type == "MatMul"} & set(listed)
-    assert report.work.macs == graph_report(open_source(onnx_artifact), 1, 32).work.macs
+    assert {node.name for node in linear if node.op_type == "Attention"} <= set(listed)
+    assert not {node.name for node in linear if node.op_type == "MatMul"} & set(listed)
+    assert report.forward_pass.macs == graph_report(open_source(onnx_artifact), 1, 32).forward_pass.macs
 
 
 def test_a_damaged_graph_is_an_error(replank: Replank, onnx_artifact: Path, tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ def test_a_damaged_graph_is_an_error(replank: Replank, onnx_artifact: Path, tmp_
 
 def test_a_torch_model_has_work_and_no_graph(replank: Replank, successor: Path) -> None:
     facts = seen(replank, successor, "--batch-size", 2, "--length", 8)
-    assert facts["work"] == json.loads(json.dumps(torch_work(open_source(successor), 2, 8).to_json()))
+    assert facts["work"] == json.loads(json.dumps(torch_flops(open_source(successor), 2, 8).to_json()))
     assert {"graph", "speed"} & set(facts) == set()
     told = replank("inspect", successor, "--batch-size", 2, "--length", 8).out
     assert "one pass of 2 x 8 tokens" in told
@@ -191,33 +193,33 @@ def test_without_onnx_the_files_are_checked_and_the_graph_is_left_out(
 # The roofline
 
 
-def work_of(*products: Product, weight_bytes: int) -> Work:
+def forward_pass_of(*matmuls: MatMul, weight_bytes: int) -> ForwardPass:
     matrix = Weight("matrix", "int8", (weight_bytes, 1), weight_bytes)
     table = Weight("table", "fp32", (10**6, 100), 4 * 10**8, is_table=True)
     bias = Weight("bias", "fp32", (10**9,), 4 * 10**9)
-    return Work(1, 128, 10**9, products, (matrix, table, bias))
+    return ForwardPass(1, 128, 10**9, matmuls, (matrix, table, bias))
 
 
 def test_the_roofline_is_the_higher_of_two_times() -> None:
     machine = Machine(2, {"fp32": 1e11, "int8": 1e12}, bytes_per_second=1e10, cache_bytes=2 * 10**6)
-    products = (
-        Product("projection", "QAttention", "int8", rows=100, inner=1000, columns=1000),
-        Product("scores", "QAttention", "fp32", rows=100, inner=10, columns=100, repeats=100, has_weight=False),
-        # The CPU has no products in half precision: it converts.
-        Product("head", "MatMul", "fp16", rows=1, inner=1000, columns=10_000),
+    matmuls = (
+        MatMul("projection", "QAttention", "int8", rows=100, inner=1000, columns=1000),
+        MatMul("scores", "QAttention", "fp32", rows=100, inner=10, columns=100, repeats=100, has_weight=False),
+        # The CPU has no MatMuls in fp16: it converts.
+        MatMul("head", "MatMul", "fp16", rows=1, inner=1000, columns=10_000),
     )
-    least = roofline(work_of(*products, weight_bytes=10**6), machine)
+    least = roofline(forward_pass_of(*matmuls, weight_bytes=10**6), machine)
     assert least.compute_ms == pytest.approx(0.2 + 0.2 + 0.2)
     assert (least.memory_ms, least.ms) == (0, least.compute_ms)
     # Of tables and biases next to nothing is read; of matrices what no cache holds.
-    streaming = roofline(work_of(*products, weight_bytes=12 * 10**6), machine)
+    streaming = roofline(forward_pass_of(*matmuls, weight_bytes=12 * 10**6), machine)
     assert streaming.compute_ms == least.compute_ms
     assert streaming.ms == streaming.memory_ms == pytest.approx(1.0)
 
 
 def test_measuring_gives_the_distance(replank: Replank, int8_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replank_export.profile.roofline._SECONDS_OF_A_SHAPE", 0.01)
-    monkeypatch.setattr("replank_export.profile.roofline._SECONDS_OF_A_MODEL", 0.05)
+    monkeypatch.setattr("replank_export.profile.roofline._SECONDS_PER_SHAPE", 0.01)
+    monkeypatch.setattr("replank_export.profile.roofline._SECONDS_PER_MODEL", 0.05)
     monkeypatch.setattr("replank_export.profile.roofline._COPIED_BYTES", 2**20)
     speed = seen(replank, int8_artifact, "--measure")["speed"]
     assert set(speed["flops_per_second"]) == {"fp32", "int8"}
@@ -226,7 +228,7 @@ def test_measuring_gives_the_distance(replank: Replank, int8_artifact: Path, mon
     assert speed["distance"] == pytest.approx(speed["measured_ms"] / speed["roofline_ms"])
     assert speed["threads"] == 1
     told = replank("inspect", int8_artifact, "--measure").out.splitlines()
-    assert [line.split()[0] for line in told[-4:]] == ["products", "memory", "at", "latency"]
+    assert [line.split()[0] for line in told[-4:]] == ["MatMuls", "memory", "at", "latency"]
     assert told[-1].rstrip().endswith("x away")
 
 

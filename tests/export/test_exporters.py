@@ -47,7 +47,7 @@ DYNAMO = {
     "megatron-bert": ROBERTA,
 }
 UNFUSED = [name for name in ENCODERS if name not in TORCHSCRIPT | DYNAMO]
-HOSTILE = {
+PADDING_CASES = {
     "right padding", "left padding", "padding on both sides", "holes", "batch of one", "length one", "maximal length",
 }  # fmt: skip
 
@@ -57,7 +57,7 @@ def exported(folder: Path, out: Path, **settings: Any) -> dict[str, Any]:
     manifest = export(open_source(folder), out, ExportConfig(**settings)).manifest
     assert manifest.verification is not None
     cases = {case["case"]: case["max_abs"] for case in manifest.verification["cases"]}
-    assert set(cases) == HOSTILE
+    assert set(cases) == PADDING_CASES
     assert max(cases.values()) <= 2e-5
     return manifest.made_by
 

@@ -18,10 +18,10 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 from replank.models.source import Source, open_source
 from replank.system.errors import ModelError
 from replank_export.fusion.trace import trace_dynamo, trace_torchscript
-from replank_export.profile.flops import Product, Work
-from replank_export.profile.graph_flops import graph_work
+from replank_export.profile.flops import ForwardPass, MatMul
+from replank_export.profile.graph_flops import graph_flops
 from replank_export.profile.graph_report import graph_report
-from replank_export.profile.torch_flops import torch_work
+from replank_export.profile.torch_flops import torch_flops
 from small_models import make_model
 from tiny import tiny_settings, write_tokenizer
 
@@ -38,12 +38,12 @@ def saved(model: Any, folder: Path) -> Source:
     return open_source(folder)
 
 
-def of_graph(path: Path, batch_size: int, length: int) -> Work:
-    return graph_work(onnx.load(path), path.stat().st_size, batch_size, length)
+def of_graph(path: Path, batch_size: int, length: int) -> ForwardPass:
+    return graph_flops(onnx.load(path), path.stat().st_size, batch_size, length)
 
 
-def shares(work: Work) -> dict[str, float]:
-    return {entry["precision"]: entry["mac_share"] for entry in work.by_precision()}
+def shares(forward_pass: ForwardPass) -> dict[str, float]:
+    return {entry["precision"]: entry["mac_share"] for entry in forward_pass.by_precision()}
 
 
 # By hand
@@ -64,17 +64,17 @@ def test_a_torch_model_does_what_its_shapes_say(kind: str, head: int, tmp_path: 
     assert settings["vocab_size"] == 81
     model = HEADS[kind](BertConfig(**settings))
     source = saved(model, tmp_path / "torch")
-    work = torch_work(source, batch_size=3, length=16)
+    forward_pass = torch_flops(source, batch_size=3, length=16)
     # Query, key, value and output; up and down; each token with each of its text, twice.
     layer = 3 * 16 * (4 * 64 * 64 + 2 * 64 * 128) + 2 * 3 * 16 * 16 * 64
-    assert work.macs == 2 * layer + head
+    assert forward_pass.macs == 2 * layer + head
     with FlopCounterMode(display=False) as counter:
         model(torch.ones(3, 16, dtype=torch.int64))
-    assert counter.get_total_flops() == 2 * work.macs
-    values = work.to_json()
-    assert values["flops"] == 2 * work.macs
-    assert values["flops_per_token"] == 2 * work.macs / 48
-    assert values["attention_share"] == pytest.approx(4 * 3 * 16 * 16 * 64 / work.macs)
+    assert counter.get_total_flops() == 2 * forward_pass.macs
+    values = forward_pass.to_json()
+    assert values["flops"] == 2 * forward_pass.macs
+    assert values["flops_per_token"] == 2 * forward_pass.macs / 48
+    assert values["attention_share"] == pytest.approx(4 * 3 * 16 * 16 * 64 / forward_pass.macs)
     assert values["parameters"] == {
         "all": sum(parameter.numel() for parameter in model.parameters()),
         "embeddings": 64 * (81 + 64 + 2),
@@ -85,10 +85,10 @@ def test_a_torch_model_does_what_its_shapes_say(kind: str, head: int, tmp_path: 
     assert values["uncounted"] == {}
 
 
-def test_what_is_stored_in_half_is_computed_in_fp32_by_torch(tmp_path: Path) -> None:
+def test_what_is_stored_in_fp16_is_computed_in_fp32_by_torch(tmp_path: Path) -> None:
     model = make_model().to(torch.float16)
-    work = torch_work(saved(model, tmp_path / "torch"), 1, 8)
-    table = {entry["precision"]: entry for entry in work.by_precision()}
+    forward_pass = torch_flops(saved(model, tmp_path / "torch"), 1, 8)
+    table = {entry["precision"]: entry for entry in forward_pass.by_precision()}
     assert table["fp32"]["mac_share"] == 1
     assert (table["fp32"]["matrices"], table["fp16"]["macs"]) == (0, 0)
     assert table["fp16"]["bytes"] == 2 * sum(value.numel() for value in model.parameters() if value.dim() > 1)
@@ -96,15 +96,15 @@ def test_what_is_stored_in_half_is_computed_in_fp32_by_torch(tmp_path: Path) -> 
 
 def test_the_terms_of_deberta_that_are_not_counted_are_said(tmp_path: Path) -> None:
     model = make_model("deberta", relative_attention=True, pos_att_type=["c2p", "p2c"])
-    work = torch_work(saved(model, tmp_path / "torch"), 1, 8)
-    assert work.uncounted == {"relative attention": 4}
+    forward_pass = torch_flops(saved(model, tmp_path / "torch"), 1, 8)
+    assert forward_pass.uncounted == {"relative attention": 4}
 
 
 def test_a_damaged_header_is_an_error(tmp_path: Path) -> None:
     source = saved(make_model(), tmp_path / "torch")
     source.model_file.write_bytes(b"\xff" * 64)
-    with pytest.raises(ModelError, match=r"model\.safetensors is damaged: it has no header"):
-        torch_work(source, 1, 8)
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged: it has no safetensors header"):
+        torch_flops(source, 1, 8)
 
 
 def graph_of(
@@ -127,7 +127,7 @@ def look_up(dtype: type = np.float32) -> tuple[list[onnx.NodeProto], dict[str, n
     return [helper.make_node("Gather", ["table", "input_ids"], ["words"])], {"table": np.ones((7, 8), dtype=dtype)}
 
 
-def test_products_of_a_graph_are_counted_by_their_shapes() -> None:
+def test_matmuls_of_a_graph_are_counted_by_their_shapes() -> None:
     nodes, weights = look_up()
     nodes += [
         helper.make_node("MatMul", ["words", "up"], ["hidden"], name="up"),
@@ -138,19 +138,19 @@ def test_products_of_a_graph_are_counted_by_their_shapes() -> None:
         helper.make_node("Gemm", ["row", "down"], ["logits"], name="down", transB=1),
     ]
     weights |= {"up": np.ones((8, 6), np.float32), "down": np.ones((3, 5), np.float32), "first": np.array(0)}
-    work = graph_work(graph_of(nodes, weights, "logits"), 1000, batch_size=2, length=5)
-    assert work.products == (
-        Product("up", "MatMul", "fp32", rows=10, inner=8, columns=6),
-        Product("scores", "MatMul", "fp32", rows=5, inner=6, columns=5, repeats=2, has_weight=False),
-        Product("down", "Gemm", "fp32", rows=2, inner=5, columns=3),
+    forward_pass = graph_flops(graph_of(nodes, weights, "logits"), 1000, batch_size=2, length=5)
+    assert forward_pass.matmuls == (
+        MatMul("up", "MatMul", "fp32", rows=10, inner=8, columns=6),
+        MatMul("scores", "MatMul", "fp32", rows=5, inner=6, columns=5, repeats=2, has_weight=False),
+        MatMul("down", "Gemm", "fp32", rows=2, inner=5, columns=3),
     )
-    assert work.macs == 10 * 8 * 6 + 2 * 5 * 6 * 5 + 2 * 5 * 3
-    assert work.to_json()["parameters"] == {"all": 7 * 8 + 8 * 6 + 3 * 5, "embeddings": 7 * 8}
-    assert work.to_json()["bytes"] == {"file": 1000, "embeddings": 4 * 7 * 8, "rest": 1000 - 4 * 7 * 8}
+    assert forward_pass.macs == 10 * 8 * 6 + 2 * 5 * 6 * 5 + 2 * 5 * 3
+    assert forward_pass.to_json()["parameters"] == {"all": 7 * 8 + 8 * 6 + 3 * 5, "embeddings": 7 * 8}
+    assert forward_pass.to_json()["bytes"] == {"file": 1000, "embeddings": 4 * 7 * 8, "rest": 1000 - 4 * 7 * 8}
 
 
 @pytest.mark.parametrize(("left", "precision"), [("dequantized", "int8"), ("plain", "fp32"), ("cast", "fp32")])
-def test_a_product_between_quantize_and_dequantize_is_int8_if_both_sides_are(left: str, precision: str) -> None:
+def test_a_matmul_between_quantize_and_dequantize_is_int8_if_both_sides_are(left: str, precision: str) -> None:
     nodes, weights = look_up(np.int8 if left == "cast" else np.float32)
     sides = {
         "dequantized": [
@@ -167,9 +167,9 @@ def test_a_product_between_quantize_and_dequantize_is_int8_if_both_sides_are(lef
         helper.make_node("MatMul", ["left", "up/turned"], ["logits"], name="up"),
     ]
     weights |= {"up": np.ones((6, 8), np.int8), "scale": np.array(1, np.float32), "zero": np.array(0, np.int8)}
-    work = graph_work(graph_of(nodes, weights, "logits"), 1000, 2, 5)
-    assert work.products == (Product("up", "MatMul", precision, rows=10, inner=8, columns=6),)
-    stored = {entry["precision"]: (entry["matrices"], entry["bytes"]) for entry in work.by_precision()}
+    forward_pass = graph_flops(graph_of(nodes, weights, "logits"), 1000, 2, 5)
+    assert forward_pass.matmuls == (MatMul("up", "MatMul", precision, rows=10, inner=8, columns=6),)
+    stored = {entry["precision"]: (entry["matrices"], entry["bytes"]) for entry in forward_pass.by_precision()}
     assert stored["int8"] == ((2, 6 * 8 + 7 * 8) if left == "cast" else (1, 6 * 8))
 
 
@@ -190,18 +190,18 @@ def test_attention_that_gets_query_key_and_value(operator: str, domain: str, apa
         ]
         weights["split"] = np.array([0, 0, 2, 4])
     nodes += [helper.make_node(operator, [query] * 3, ["logits"], name="attention", domain=domain, **heads)]
-    work = graph_work(graph_of(nodes, weights, "logits", opset=23), 1000, batch_size=3, length=5)
-    assert work.products == (
-        Product("attention", operator, "fp16", rows=5, inner=4, columns=5, repeats=6, has_weight=False),
-        Product("attention", operator, "fp16", rows=5, inner=5, columns=4, repeats=6, has_weight=False),
+    forward_pass = graph_flops(graph_of(nodes, weights, "logits", opset=23), 1000, batch_size=3, length=5)
+    assert forward_pass.matmuls == (
+        MatMul("attention", operator, "fp16", rows=5, inner=4, columns=5, repeats=6, has_weight=False),
+        MatMul("attention", operator, "fp16", rows=5, inner=5, columns=4, repeats=6, has_weight=False),
     )
-    assert work.uncounted == {}
+    assert forward_pass.uncounted == {}
 
 
 def test_an_attention_of_packed_inputs_is_not_counted() -> None:
     nodes, weights = look_up()
     nodes += [helper.make_node("MultiHeadAttention", ["words"], ["logits"], domain="com.microsoft", num_heads=2)]
-    assert graph_work(graph_of(nodes, weights, "logits"), 1000, 3, 5).uncounted == {"MultiHeadAttention": 1}
+    assert graph_flops(graph_of(nodes, weights, "logits"), 1000, 3, 5).uncounted == {"MultiHeadAttention": 1}
 
 
 def test_what_cannot_be_followed_is_said() -> None:
@@ -211,65 +211,65 @@ def test_what_cannot_be_followed_is_said() -> None:
         helper.make_node("Mystery", ["hidden"], ["changed"], domain="other"),
         helper.make_node("MatMul", ["changed", "up"], ["logits"], name="after"),
     ]
-    work = graph_work(graph_of(nodes, weights | {"up": np.ones((8, 8), np.float32)}, "logits"), 1000, 1, 5)
-    assert [product.name for product in work.products] == ["up"]
-    assert work.uncounted == {"MatMul": 1, "Mystery": 1}
+    forward_pass = graph_flops(graph_of(nodes, weights | {"up": np.ones((8, 8), np.float32)}, "logits"), 1000, 1, 5)
+    assert [matmul.name for matmul in forward_pass.matmuls] == ["up"]
+    assert forward_pass.uncounted == {"MatMul": 1, "Mystery": 1}
 
 
 def test_a_graph_that_takes_no_tokens_is_refused() -> None:
     model = graph_of(*look_up(), "words")
     model.graph.input[0].type.tensor_type.shape.dim.add()
     with pytest.raises(ModelError, match="input input_ids has 3 dimensions"):
-        graph_work(model, 1000, 1, 5)
+        graph_flops(model, 1000, 1, 5)
 
 
 # Against each other
 
 
-def test_torch_its_graphs_and_its_int8_do_the_same_work(
+def test_torch_its_graphs_and_its_int8_have_the_same_flops(
     successor: Path, onnx_artifact: Path, int8_artifact: Path, tmp_path: Path
 ) -> None:
     source = open_source(successor)
-    trace_torchscript(source, tmp_path / "torchscript.onnx", source.task, segments=True, opset=18)
-    trace_dynamo(source, tmp_path / "dynamo.onnx", source.task, segments=True, opset=18)
+    trace_torchscript(source, tmp_path / "torchscript.onnx", source.task, token_type_ids=True, opset=18)
+    trace_dynamo(source, tmp_path / "dynamo.onnx", source.task, token_type_ids=True, opset=18)
     fused = onnx.load(onnx_artifact / "model.onnx")
     graphs = {
         "torchscript": onnx.load(tmp_path / "torchscript.onnx"),
         "dynamo": onnx.load(tmp_path / "dynamo.onnx"),
         "fused": fused,
-        "half": convert_float_to_float16(copy.deepcopy(fused), keep_io_types=True),
+        "fp16": convert_float_to_float16(copy.deepcopy(fused), keep_io_types=True),
         "int8": onnx.load(int8_artifact / "model.onnx"),
     }
     for shape in ((1, 32), (3, 7)):
-        expected = torch_work(source, *shape).to_json()
-        works = {name: graph_work(graph, 1000, *shape) for name, graph in graphs.items()}
-        for work in works.values():
-            values = work.to_json()
+        expected = torch_flops(source, *shape).to_json()
+        passes = {name: graph_flops(graph, 1000, *shape) for name, graph in graphs.items()}
+        for forward_pass in passes.values():
+            values = forward_pass.to_json()
             assert values["uncounted"] == {}
             for name in ("flops", "attention_share", "parameters"):
                 assert values[name] == expected[name]
         attention = expected["attention_share"]
-        assert [shares(works[name]) for name in ("torchscript", "dynamo", "fused")] == [{"fp32": 1.0}] * 3
-        assert shares(works["half"]) == {"fp16": 1.0}
-        assert shares(works["int8"]) == pytest.approx({"int8": 1 - attention, "fp32": attention})
-        tables = {name: work.to_json()["bytes"]["embeddings"] for name, work in works.items()}
-        assert tables["fused"] == 2 * tables["half"] == 4 * tables["int8"]
+        assert [shares(passes[name]) for name in ("torchscript", "dynamo", "fused")] == [{"fp32": 1.0}] * 3
+        assert shares(passes["fp16"]) == {"fp16": 1.0}
+        assert shares(passes["int8"]) == pytest.approx({"int8": 1 - attention, "fp32": attention})
+        tables = {name: forward_pass.to_json()["bytes"]["embeddings"] for name, forward_pass in passes.items()}
+        assert tables["fused"] == 2 * tables["fp16"] == 4 * tables["int8"]
 
 
 @pytest.mark.parametrize("model_type", ["distilbert", "electra", "mpnet", "roberta", "xlm-roberta-xl"])
 def test_the_names_of_every_architecture_are_understood(model_type: str, tmp_path: Path) -> None:
     source = saved(make_model(model_type), tmp_path / "torch")
-    trace_torchscript(source, tmp_path / "raw.onnx", source.task, segments=False, opset=17)
-    torch_values, graph_values = torch_work(source, 2, 9).to_json(), of_graph(tmp_path / "raw.onnx", 2, 9).to_json()
+    trace_torchscript(source, tmp_path / "raw.onnx", source.task, token_type_ids=False, opset=17)
+    torch_values, graph_values = torch_flops(source, 2, 9).to_json(), of_graph(tmp_path / "raw.onnx", 2, 9).to_json()
     assert graph_values["flops"] == torch_values["flops"]
     assert graph_values["uncounted"] == {}
 
 
 @pytest.mark.parametrize("kind", ["token-classification", "masked-lm"])
-def test_heads_that_answer_each_token_do_the_same_work(kind: str, tmp_path: Path) -> None:
+def test_heads_that_answer_each_token_have_the_same_flops(kind: str, tmp_path: Path) -> None:
     source = saved(HEADS[kind](BertConfig(**tiny_settings())), tmp_path / "torch")
-    trace_torchscript(source, tmp_path / "raw.onnx", source.task, segments=True, opset=18)
-    assert of_graph(tmp_path / "raw.onnx", 2, 9).macs == torch_work(source, 2, 9).macs
+    trace_torchscript(source, tmp_path / "raw.onnx", source.task, token_type_ids=True, opset=18)
+    assert of_graph(tmp_path / "raw.onnx", 2, 9).macs == torch_flops(source, 2, 9).macs
 
 
 def test_weights_that_lie_apart_are_part_of_the_file(onnx_artifact: Path, tmp_path: Path) -> None:
@@ -279,6 +279,6 @@ def test_weights_that_lie_apart_are_part_of_the_file(onnx_artifact: Path, tmp_pa
     onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="model.onnx_data", size_threshold=64)
     sizes = [(tmp_path / name).stat().st_size for name in ("model.onnx", "model.onnx_data")]
     apart, whole = (graph_report(open_source(folder), 1, 32) for folder in (tmp_path, onnx_artifact))
-    assert apart.work.file_bytes == sum(sizes)
-    assert apart.work.macs == whole.work.macs
+    assert apart.forward_pass.file_bytes == sum(sizes)
+    assert apart.forward_pass.macs == whole.forward_pass.macs
     assert apart.fused == whole.fused

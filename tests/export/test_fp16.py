@@ -20,24 +20,24 @@ from tiny import write_tokenizer
 
 
 @pytest.fixture(scope="module")
-def half(successor: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    out = tmp_path_factory.mktemp("half") / "half"
+def converted(successor: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    out = tmp_path_factory.mktemp("fp16") / "fp16"
     return export(open_source(successor), out, ExportConfig(precision="fp16"), data)
 
 
-def test_weights_take_two_bytes_and_inputs_and_outputs_stay(half: Artifact, onnx_artifact: Path) -> None:
-    graph = onnx.load(str(half.model_file)).graph
+def test_weights_take_two_bytes_and_inputs_and_outputs_stay(converted: Artifact, onnx_artifact: Path) -> None:
+    graph = onnx.load(str(converted.model_file)).graph
     kinds = {tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 2}
     assert kinds == {onnx.TensorProto.FLOAT16}
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    assert half.model_file.stat().st_size < 0.65 * (onnx_artifact / "model.onnx").stat().st_size
-    assert half.manifest.precision == "fp16"
-    assert half.manifest.made_by["kept_in_fp32"] == []
+    assert converted.model_file.stat().st_size < 0.65 * (onnx_artifact / "model.onnx").stat().st_size
+    assert converted.manifest.precision == "fp16"
+    assert converted.manifest.made_by["kept_in_fp32"] == []
 
 
-def test_labels_are_the_same(half: Artifact, successor: Path, data: DataConfig) -> None:
+def test_labels_are_the_same(converted: Artifact, successor: Path, data: DataConfig) -> None:
     texts = data.load().split("dev").first
-    ours, theirs = (load_model(open_source(path)).logits(texts) for path in (successor, half.path))
+    ours, theirs = (load_model(open_source(path)).logits(texts) for path in (successor, converted.path))
     assert np.abs(ours - theirs).max() < 5e-3
     np.testing.assert_array_equal(ours.argmax(axis=1), theirs.argmax(axis=1))
 

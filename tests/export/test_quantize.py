@@ -223,7 +223,7 @@ def test_a_graph_with_lengths_for_a_mask_is_told_of(
             node.input[3] = embeddings.output[1]
     folder = as_plain_folder(onnx_artifact, tmp_path / "lengths", model)
     quantize(open_source(folder), tmp_path / "int8", DynamicInt8(allow_slower=True))
-    assert "turns the attention mask into lengths" in caplog.text
+    assert "reduces the attention mask to lengths" in caplog.text
 
 
 def test_quantizing_twice_or_a_raw_graph_is_refused(int8_artifact: Path, successor: Path, tmp_path: Path) -> None:
@@ -235,9 +235,9 @@ def test_quantizing_twice_or_a_raw_graph_is_refused(int8_artifact: Path, success
 
 
 def test_a_graph_in_fp16_is_refused(successor: Path, tmp_path: Path) -> None:
-    half = export(open_source(successor), tmp_path / "half", ExportConfig(precision="fp16"))
+    converted = export(open_source(successor), tmp_path / "fp16", ExportConfig(precision="fp16"))
     with pytest.raises(ModelError, match="is not in fp32"):
-        quantize(open_source(half.path), tmp_path / "out", DynamicInt8())
+        quantize(open_source(converted.path), tmp_path / "out", DynamicInt8())
 
 
 def test_a_model_made_for_another_machine_is_told_of_when_loaded(

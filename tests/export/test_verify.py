@@ -18,11 +18,11 @@ from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch
 from replank_export.convert import ExportConfig, export
 from replank_export.verify.compare import Difference, Verification, difference, verify
-from replank_export.verify.padding_cases import hostile_cases
+from replank_export.verify.padding_cases import padding_cases
 
 
-def test_the_hostile_set_is_what_its_names_say(successor: Path) -> None:
-    cases = {case.name: case.batches for case in hostile_cases(load_model(open_source(successor)))}
+def test_the_padding_cases_are_what_their_names_say(successor: Path) -> None:
+    cases = {case.name: case.batches for case in padding_cases(load_model(open_source(successor)))}
     left = cases["left padding"][0].attention_mask
     assert (left[:, -1] == 1).all()
     assert (left[:, 0] == 0).any()

@@ -1,1 +1,1 @@
-"""Tracing and fusing graphs, and counting what was fused."""
+"""From a torch model to a fused graph: tracing, fusion, counts of fused operators, and fp16."""

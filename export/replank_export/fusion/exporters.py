@@ -1,4 +1,4 @@
-"""Two ways from torch to a fused graph, behind one call that takes the one that fuses everything."""
+"""torch's two exporters with their fusions, behind one call that picks the first whose graph is fused completely."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import onnx
 from replank.models.source import Source
 from replank.system.errors import ModelError
 from replank.tasks.task import Task
-from replank_export.fusion.fusion import count_fused, fuse_dynamo, fuse_torchscript, unfused
+from replank_export.fusion.fusion import fuse_dynamo, fuse_torchscript
+from replank_export.fusion.fusion_counts import count_fused, unfused
 from replank_export.fusion.trace import Traced, trace_dynamo, trace_torchscript
 
 ExporterName = Literal["auto", "torchscript", "dynamo"]
@@ -23,9 +24,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Exporter:
-    """One of torch's exporters, with the fusions that know its graphs.
+    """An exporter of torch, with the fusions that fit its graphs.
 
-    :param oldest_opset: the oldest version of the operators that it writes.
+    :param oldest_opset: oldest ONNX opset that it writes.
     """
 
     trace: Callable[..., Traced]
@@ -33,7 +34,7 @@ class Exporter:
     oldest_opset: int
 
 
-# In the order in which `auto` tries them: the first is faster by far, and its graphs hold the mask as it came.
+# In the order in which `auto` tries them: the first is far faster, and its graphs keep the mask as it is.
 EXPORTERS: dict[str, Exporter] = {
     "torchscript": Exporter(trace_torchscript, fuse_torchscript, oldest_opset=17),
     "dynamo": Exporter(trace_dynamo, fuse_dynamo, oldest_opset=18),
@@ -42,11 +43,11 @@ EXPORTERS: dict[str, Exporter] = {
 
 @dataclass(frozen=True)
 class Graph:
-    """What was written.
+    """A written graph.
 
-    :param exporter: which of :data:`EXPORTERS` it was.
-    :param fused: how often each fused operator stands in it.
-    :param unfused: what was not fused, in words; ``None`` if everything was.
+    :param exporter: name of its exporter in :data:`EXPORTERS`.
+    :param fused: number of nodes of each fused operator.
+    :param unfused: parts of the layers that were not fused, in words; ``None`` if everything was.
     """
 
     exporter: str
@@ -55,21 +56,29 @@ class Graph:
 
 
 def write_graph(
-    source: Source, target: Path, task: Task, exporter: ExporterName, *, opset: int, segments: bool, allow_unfused: bool
+    source: Source,
+    target: Path,
+    task: Task,
+    exporter: ExporterName,
+    *,
+    opset: int,
+    token_type_ids: bool,
+    allow_unfused: bool,
 ) -> Graph:
     """Trace and fuse a model.
 
-    :param task: what the graph is to answer.
-    :param exporter: ``auto``: the first whose graph is fused completely.
-    :param segments: whether the graph takes ``token_type_ids``.
-    :param allow_unfused: take the first exporter's graph if none is fused completely.
-    :raises ModelError: no exporter can write the model, or none of their graphs can be fused.
+    :param target: file to write the graph to.
+    :param task: task that decides the head and the output.
+    :param exporter: name of an exporter; ``auto`` takes the first whose graph is fused completely.
+    :param token_type_ids: whether the graph has an input ``token_type_ids``.
+    :param allow_unfused: fall back to the first exporter's graph if none is fused completely.
+    :raises ModelError: no exporter can export the model, or no graph is fused completely.
     """
     names = [name for name, known in EXPORTERS.items() if exporter in (name, "auto") and opset >= known.oldest_opset]
     refusals: list[ModelError] = []
     for name in names:
         try:
-            graph = _write(source, target, task, name, opset=opset, segments=segments)
+            graph = _write(source, target, task, name, opset=opset, token_type_ids=token_type_ids)
         except ModelError as error:
             refusals.append(error)
             continue
@@ -79,7 +88,7 @@ def write_graph(
     if not allow_unfused or all(error.hint != _ASK_FOR_UNFUSED for error in refusals):
         raise refusals[0] if len(refusals) == 1 else _together(source, refusals)
     name = next(name for name, error in zip(names, refusals, strict=True) if error.hint == _ASK_FOR_UNFUSED)
-    graph = _write(source, target, task, name, opset=opset, segments=segments)
+    graph = _write(source, target, task, name, opset=opset, token_type_ids=token_type_ids)
     _log.warning("%s; it runs %s", graph.unfused, _cost(target, source.layers))
     return graph
 
@@ -87,11 +96,11 @@ def write_graph(
 _ASK_FOR_UNFUSED = "`allow_unfused=True` writes the slower graph all the same, and says what it costs"
 
 
-def _write(source: Source, target: Path, task: Task, name: str, *, opset: int, segments: bool) -> Graph:
+def _write(source: Source, target: Path, task: Task, name: str, *, opset: int, token_type_ids: bool) -> Graph:
     exporter = EXPORTERS[name]
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         raw = Path(scratch) / "raw.onnx"
-        exporter.fuse(raw, target, exporter.trace(source, raw, task, segments=segments, opset=opset))
+        exporter.fuse(raw, target, exporter.trace(source, raw, task, token_type_ids=token_type_ids, opset=opset))
     fused = count_fused(target)
     return Graph(name, fused, unfused(fused, source))
 
@@ -105,9 +114,9 @@ def _together(source: Source, refusals: list[ModelError]) -> ModelError:
 
 
 def _cost(path: Path, layers: int) -> str:
-    """What an unfused graph costs, as far as it can be counted without running it."""
+    """The cost of an unfused graph, as far as it can be told without running it."""
     nodes = len(onnx.load(str(path), load_external_data=False).graph.node)
     return (
-        f"{nodes} operators, {nodes / layers:.0f} a layer where 8 are enough, and writes every head's scores, "
-        "length x length numbers, to memory between them: benchmark it before you ship it"
+        f"{nodes} operators, {nodes / layers:.0f} a layer where 8 are enough, and writes every head's attention "
+        "scores (length x length) to memory between them: benchmark it before you ship it"
     )

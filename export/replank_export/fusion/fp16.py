@@ -1,4 +1,4 @@
-"""fp16 for CUDA: half the bytes, and nothing that overflows."""
+"""Conversion to fp16 for CUDA: half the size, with nodes that would overflow kept in fp32."""
 
 from __future__ import annotations
 
@@ -16,36 +16,38 @@ from replank.system.quiet import quiet_logging
 from replank.text.padding import Batch
 from replank_export.graph_files import save_graph
 
-# Largest fp16 number is 65504; what comes nearer to it than a factor of two on a few texts may pass it on others.
+# The largest fp16 number is 65504; values within a factor of two of it on a few texts may exceed it on others.
 _LARGEST_SAFE = 65504 / 2
-# What fp32 graphs add to the scores of masked tokens, -3.4e38, is infinite in fp16; exp(-1e4) is 0 as well.
+# fp32 graphs add -3.4e38 to the scores of masked tokens, which is infinite in fp16; exp(-1e4) is 0 as well.
 _MASKED = -1e4
 _NO_WEIGHT = -1e30
 
 
-def to_half(path: Path, batches: Sequence[Batch]) -> list[str]:
-    """Turn a graph in fp32 to fp16, in its place; inputs and outputs stay as they are.
+def to_fp16(path: Path, batches: Sequence[Batch]) -> list[str]:
+    """Convert an fp32 graph to fp16, in place; inputs and outputs keep their types.
 
-    :param batches: what to look for overflows on; the longest that the model takes among them.
-    :returns: names of the nodes that stay in fp32 because their numbers are too large.
+    :param batches: batches to look for overflows on, with some of the maximal length.
+    :returns: names of the nodes that stay in fp32 because their values are too large.
     """
     model = onnx.load(str(path))
     _make_masks_finite(model)
     for index, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"  # what stays in fp32 is told by name
+        node.name = node.name or f"{node.op_type}_{index}"  # nodes that stay in fp32 are selected by name
     overflowing = _nodes_that_overflow(model, batches)
-    half = OnnxModel(model)
+    converted = OnnxModel(model)
     with quiet_logging():
-        # With the types of the fused operators' outputs, without which no casts are put around what stays in fp32.
-        half.convert_float_to_float16(use_symbolic_shape_infer=True, keep_io_types=True, node_block_list=overflowing)
+        # Shape inference knows the fused operators' types; without them no casts are put around nodes kept in fp32.
+        converted.convert_float_to_float16(
+            use_symbolic_shape_infer=True, keep_io_types=True, node_block_list=overflowing
+        )
     path.with_name(f"{path.name}_data").unlink(missing_ok=True)
-    _merge_repeated_casts(half.model)
-    save_graph(half.model, path)
+    _merge_repeated_casts(converted.model)
+    save_graph(converted.model, path)
     return overflowing
 
 
 def _merge_repeated_casts(model: onnx.ModelProto) -> None:
-    """Of two nodes in fp32 that take the same number, the conversion gives each a cast, under the same name."""
+    """Remove duplicate casts: the conversion adds one, of the same name, for each fp32 node that takes a value."""
     once = {node.output[0]: node for node in reversed(model.graph.node) if node.op_type == "Cast"}
     kept = [node for node in model.graph.node if node.op_type != "Cast" or once[node.output[0]] is node]
     del model.graph.node[:]
@@ -53,7 +55,7 @@ def _merge_repeated_casts(model: onnx.ModelProto) -> None:
 
 
 def _make_masks_finite(model: onnx.ModelProto) -> None:
-    """Replace numbers that are too negative for anything but a mask."""
+    """Replace the large negative constants of masks, which are infinite in fp16."""
     tensors = [*model.graph.initializer]
     for node in model.graph.node:
         for attribute in node.attribute:
@@ -70,14 +72,14 @@ def _make_masks_finite(model: onnx.ModelProto) -> None:
 
 
 def _nodes_that_overflow(model: onnx.ModelProto, batches: Sequence[Batch]) -> list[str]:
-    """The nodes that make or take too large numbers, found by running the graph in fp32."""
+    """The nodes with an input or output too large for fp16, found by running the graph in fp32."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
-    made = {name for node in watched.graph.node for name in node.output if name}
+    outputs = {name for node in watched.graph.node for name in node.output if name}
     known = {output.name for output in watched.graph.output}
-    watched.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in sorted(made - known))
+    watched.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in sorted(outputs - known))
     options = onnxruntime.SessionOptions()
-    # Each node as it stands in the file, so that what is found can be named.
+    # Without optimizations, so that the nodes are those of the file.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory(prefix="replank-") as scratch:

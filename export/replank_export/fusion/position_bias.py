@@ -1,4 +1,4 @@
-"""Relative position biases, which fusion knows only as a part of the mask."""
+"""Relative position biases, which the fusion of attention supports only as a part of the mask."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import onnx_ir
 def share_position_bias(model: onnx_ir.Model) -> None:
     """Turn ``(scores + bias) + mask`` into ``scores + (bias + mask)`` before every softmax.
 
-    MPNet adds a bias of relative positions to the scores of every layer, and then the mask. Both are the same in all
-    layers: their sum is computed once, and what is left is the one addition that the fusion of attention knows.
+    MPNet adds a relative position bias and then the mask to the scores of every layer. Both are the same in all layers:
+    their sum is computed once, which leaves the single addition that the fusion of attention expects.
     """
     sums: dict[tuple[onnx_ir.Value, onnx_ir.Value], onnx_ir.Value] = {}
     for node in list(model.graph):
@@ -20,7 +20,7 @@ def share_position_bias(model: onnx_ir.Model) -> None:
         if (bias, mask) not in sums:
             total = onnx_ir.node("Add", inputs=[bias, mask])
             total.outputs[0].type = bias.type
-            # The broadcast of (batch or 1, heads, length, length) with (batch, 1, length, length).
+            # The result of broadcasting (batch or 1, heads, length, length) with (batch, 1, length, length).
             total.outputs[0].shape = inner.outputs[0].shape
             model.graph.insert_before(inner, total)
             sums[bias, mask] = total.outputs[0]
@@ -33,7 +33,7 @@ def share_position_bias(model: onnx_ir.Model) -> None:
 def _scores_bias_and_mask(
     node: onnx_ir.Node,
 ) -> tuple[onnx_ir.Node, onnx_ir.Value, onnx_ir.Value, onnx_ir.Value] | None:
-    """The inner addition and the three addends of a softmax of two additions; ``None`` where there are none."""
+    """The inner addition and the three addends before a softmax; ``None`` if there are not two additions."""
     outer = node.inputs[0].producer() if node.op_type == "Softmax" and node.inputs[0] else None
     inner = outer.inputs[0].producer() if outer is not None and outer.op_type == "Add" and outer.inputs[0] else None
     if outer is None or inner is None or inner.op_type != "Add":

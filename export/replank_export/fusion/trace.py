@@ -1,4 +1,4 @@
-"""torch to a raw ONNX graph, by either of torch's exporters: the only place of this package that imports torch."""
+"""Tracing of a torch model to a raw ONNX graph: the only module of this package that imports torch."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from replank.system.quiet import quiet_logging
 from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
 
-# No size is one, which an exporter would take for a constant, and no two are equal, which it would tie together.
+# No size is 1, which an exporter would take for a constant, and no two are equal, which it would tie together.
 _TRACED_SHAPE = (2, 16)
 
 
 @dataclass(frozen=True)
 class Traced:
-    """What fusion must be told of the graph; left to guess, it fuses nothing.
+    """The facts about a graph that fusion must be told; if it has to guess them, it fuses nothing.
 
-    :param heads: attention heads.
+    :param heads: number of attention heads.
     :param hidden_size: width of the hidden states.
     """
 
@@ -35,13 +35,13 @@ class Traced:
     hidden_size: int
 
 
-def trace_torchscript(source: Source, path: Path, task: Task, *, segments: bool, opset: int) -> Traced:
-    """Write the model's graph by recording what its TorchScript trace does.
+def trace_torchscript(source: Source, path: Path, task: Task, *, token_type_ids: bool, opset: int) -> Traced:
+    """Write a model's graph with torch's TorchScript exporter.
 
-    Eager attention is the one whose graph ONNX Runtime's own optimizer knows.
+    The model runs eager attention, whose graph ONNX Runtime's optimizer can fuse.
 
-    :param task: what the graph is to answer.
-    :param segments: whether the graph takes ``token_type_ids``.
+    :param task: task that decides the head and the output.
+    :param token_type_ids: whether the graph has an input ``token_type_ids``.
     :raises ModelError: the exporter fails.
     """
 
@@ -59,18 +59,18 @@ def trace_torchscript(source: Source, path: Path, task: Task, *, segments: bool,
             dynamo=False,
         )
 
-    return _trace(source, task, "eager", segments, write)
+    return _trace(source, task, "eager", token_type_ids, write)
 
 
-def trace_dynamo(source: Source, path: Path, task: Task, *, segments: bool, opset: int) -> Traced:
-    """Write the model's graph by ``torch.export``, torch's newer exporter.
+def trace_dynamo(source: Source, path: Path, task: Task, *, token_type_ids: bool, opset: int) -> Traced:
+    """Write a model's graph with torch's dynamo exporter, which builds on ``torch.export``.
 
-    :param task: what the graph is to answer.
-    :param segments: whether the graph takes ``token_type_ids``.
+    :param task: task that decides the head and the output.
+    :param token_type_ids: whether the graph has an input ``token_type_ids``.
     :raises ModelError: the exporter fails.
     """
     longest = position_limit(source.config, source.name)
-    # Named, because tools look for these names; the default would write unrelated symbols for each input.
+    # Tools look for these names; by default each input would get unrelated symbols.
     dimensions = {0: torch.export.Dim("batch_size"), 1: torch.export.Dim("sequence_length", max=longest)}
 
     def write(model: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str]) -> None:
@@ -84,42 +84,43 @@ def trace_dynamo(source: Source, path: Path, task: Task, *, segments: bool, opse
             dynamo=True,
             verbose=False,
         )
-        assert program is not None, "the exporter gives a program where it is given no file"  # noqa: S101
+        assert program is not None, "without a file, the exporter returns a program"  # noqa: S101
         program.save(str(path))
 
-    return _trace(source, task, None, segments, write)
+    return _trace(source, task, None, token_type_ids, write)
 
 
 def _trace(
     source: Source,
     task: Task,
     attention: str | None,
-    segments: bool,
+    token_type_ids: bool,
     write: Callable[[nn.Module, tuple[torch.Tensor, ...], list[str]], None],
 ) -> Traced:
-    """Load the model as its exporter wants it, and write it with inputs of an example's shape.
+    """Load a model and write its graph, traced with example inputs.
 
-    :param attention: transformers' name of an implementation; ``None``: its default.
+    :param attention: transformers' name of the attention implementation; ``None`` for its default.
     """
     arguments: dict[str, Any] = {"attn_implementation": attention} if attention else {}
     model = load_torch_model(source, task.kind, **arguments).eval()
-    names = list(INPUT_NAMES if segments else INPUT_NAMES[:2])
-    # Ids that every vocabulary has and that are no padding, which RoBERTa counts positions by.
+    names = list(INPUT_NAMES if token_type_ids else INPUT_NAMES[:2])
+    # Ids that every vocabulary has, without padding ids: RoBERTa derives positions from them.
     ids = torch.arange(_TRACED_SHAPE[0] * _TRACED_SHAPE[1]).reshape(_TRACED_SHAPE) % (model.config.vocab_size - 10) + 10
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
     try:
         with warnings.catch_warnings(), torch.inference_mode(), quiet_logging():
-            # Deprecation, and the tracer's notes on Python values; the comparison afterwards is what counts.
+            # Deprecations, and the tracer's warnings about Python values; verification decides whether they matter.
             warnings.simplefilter("ignore")
             write(_Positional(model, names).eval(), inputs, names)
-    except Exception as error:  # the exporter raises whatever the failing operator does
+    except Exception as error:  # the exporter raises whatever the failing operator raises
         reason = str(error).strip().splitlines()
         raise ModelError(f"torch cannot export {source.name} to ONNX: {reason[0] if reason else error!r}") from error
-    return Traced(heads=model.config.num_attention_heads, hidden_size=model.config.hidden_size)
+    config = model.config.to_dict()  # with the defaults that config.json may leave out
+    return Traced(heads=source.encoder.heads(config), hidden_size=source.encoder.hidden_size(config))
 
 
 class _Positional(nn.Module):
-    """The model as the tracer wants it: positions in, one tensor out."""
+    """A model with positional inputs and one output tensor, as the exporters need it."""
 
     def __init__(self, model: Any, names: list[str]) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""FLOPs, bytes and roofline of models."""
+"""Profiles of models: FLOPs, bytes and the roofline."""

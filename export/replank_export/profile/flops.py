@@ -1,4 +1,4 @@
-"""What one forward pass of a model is made of: its matrix products and its weights, and their sums."""
+"""FLOPs and bytes of one forward pass: its matrix multiplications, its weights, and their sums."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Product:
-    """One matrix product, ``rows x inner`` by ``inner x columns``.
+class MatMul:
+    """A matrix multiplication, ``rows x inner`` by ``inner x columns``.
 
-    :param name: of the node or the weight.
-    :param operator: that computes it.
-    :param precision: that it is computed in: ``int8``, ``fp32``, ``fp16``, ``bf16``.
-    :param repeats: how often it stands there, as attention's do for each text and head.
-    :param has_weight: whether one side is a weight; attention multiplies activations with each other.
+    :param name: name of the node or the weight.
+    :param operator: operator that computes it.
+    :param precision: precision of the computation: ``int8``, ``fp32``, ``fp16``, ``bf16``.
+    :param repeats: number of multiplications of this shape; attention has one per text and head.
+    :param has_weight: whether one operand is a weight; attention multiplies activations by each other.
     """
 
     name: str
@@ -29,17 +29,17 @@ class Product:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates."""
+        """The number of multiply-accumulates."""
         return self.repeats * self.rows * self.inner * self.columns
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A tensor of the model's file.
+    """A tensor in the model's file.
 
-    :param precision: that it is stored in.
-    :param bytes: that it takes there.
-    :param is_table: whether rows of it are looked up, as those of embeddings are.
+    :param precision: precision it is stored in.
+    :param bytes: size in the file.
+    :param is_table: whether rows of it are looked up, as in an embedding.
     """
 
     name: str
@@ -50,49 +50,49 @@ class Weight:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether it is more than a bias or a norm's scale."""
+        """Whether it has two dimensions or more; biases and the scales of norms have one."""
         return len(self.shape) >= 2
 
     @property
     def parameters(self) -> int:
-        """How many numbers it holds."""
+        """The number of elements."""
         return prod(self.shape)
 
 
 @dataclass(frozen=True)
-class Work:
-    """One forward pass.
+class ForwardPass:
+    """The MatMuls and weights of one forward pass.
 
-    :param batch_size: texts, and
-    :param length: tokens of each, that it is counted for.
-    :param file_bytes: size of the weights' or the graph's files.
-    :param uncounted: operators whose products could not be counted, and how often each stands there.
+    :param batch_size: texts per batch.
+    :param length: tokens per text.
+    :param file_bytes: size of the files with the weights or the graph.
+    :param uncounted: operators whose FLOPs could not be counted, with their number.
     """
 
     batch_size: int
     length: int
     file_bytes: int
-    products: tuple[Product, ...]
+    matmuls: tuple[MatMul, ...]
     weights: tuple[Weight, ...]
     uncounted: dict[str, int] = field(default_factory=dict)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of all matrix products; what is done element by element is left out."""
-        return sum(product.macs for product in self.products)
+        """The multiply-accumulates of all MatMuls; elementwise operators are left out."""
+        return sum(matmul.macs for matmul in self.matmuls)
 
     @property
     def attention_macs(self) -> int:
-        """Those that grow with the square of the length: of scores and of values weighted by them."""
-        return sum(product.macs for product in self.products if not product.has_weight)
+        """The multiply-accumulates of scores and weighted values, which grow with the square of the length."""
+        return sum(matmul.macs for matmul in self.matmuls if not matmul.has_weight)
 
     @property
     def matrix_bytes(self) -> int:
-        """Bytes of the weights that every pass multiplies with; of tables only a few rows are read."""
+        """The bytes of the weights that every pass reads in full; of an embedding table it reads a few rows only."""
         return sum(weight.bytes for weight in self.weights if weight.is_matrix and not weight.is_table)
 
     def to_json(self) -> dict[str, Any]:
-        """Sums and shares as plain JSON values; bytes, FLOPs (two a multiply-accumulate) and fractions."""
+        """Sums and shares as plain JSON values: bytes, FLOPs (two per multiply-accumulate) and fractions."""
         tables = [weight for weight in self.weights if weight.is_table]
         table_bytes = sum(weight.bytes for weight in tables)
         return {
@@ -107,20 +107,20 @@ class Work:
             "flops_per_token": 2 * self.macs / (self.batch_size * self.length),
             "attention_share": self.attention_macs / self.macs if self.macs else 0.0,
             "precisions": self.by_precision(),
-            "products": [asdict(product) | {"macs": product.macs} for product in self.products],
+            "products": [asdict(matmul) | {"macs": matmul.macs} for matmul in self.matmuls],
             "uncounted": self.uncounted,
         }
 
     def by_precision(self) -> list[dict[str, Any]]:
-        """What is stored and what is computed in each precision, that of most multiply-accumulates first.
+        """Weights and multiply-accumulates by precision, the precision with the most multiply-accumulates first.
 
         A weight may be stored in one precision and multiplied in another.
         """
         found = []
-        names = {product.precision for product in self.products} | {weight.precision for weight in self.weights}
+        names = {matmul.precision for matmul in self.matmuls} | {weight.precision for weight in self.weights}
         for precision in names:
             matrices = [entry for entry in self.weights if entry.is_matrix and entry.precision == precision]
-            macs = sum(product.macs for product in self.products if product.precision == precision)
+            macs = sum(matmul.macs for matmul in self.matmuls if matmul.precision == precision)
             if not matrices and not macs:
                 continue
             found.append(

@@ -1,4 +1,4 @@
-"""What a graph is made of, for a person who asks whether it is fused, and what really runs in INT8."""
+"""The contents of a graph: its operators, which of them are fused, and what of an INT8 graph is not in INT8."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import onnx.inliner
 
 from replank.models.source import Source
 from replank.system.errors import ModelError
-from replank_export.profile.flops import Work
-from replank_export.profile.graph_flops import graph_work
+from replank_export.profile.flops import ForwardPass
+from replank_export.profile.graph_flops import graph_flops
 
 _ATTENTION = ("Attention", "MultiHeadAttention", "QAttention")
 _LAYER_NORM = ("SkipLayerNormalization",)
@@ -24,58 +24,57 @@ _EMBEDDINGS = ("EmbedLayerNormalization", "QEmbedLayerNormalization")
 
 @dataclass(frozen=True)
 class GraphReport:
-    """A graph, read.
+    """The contents of a graph.
 
-    :param operators: how often each stands there, the most frequent first.
-    :param fused: what can be fused, how often it is, and how often it could be.
-    :param not_int8: of a graph that computes in INT8 what does not, the largest first: products with a weight, in
-        whatever precision that is stored, and tables to look words up in. Of another graph nothing.
-    :param work: of one forward pass.
+    :param operators: number of nodes by operator, the most frequent first.
+    :param fused: by part of the model, how often it is fused and how often it could be.
+    :param not_int8: MatMuls with a weight and embedding tables of an INT8 graph that are in another precision, the
+        largest first; empty for a graph without INT8.
     """
 
     operators: dict[str, int]
     fused: dict[str, tuple[int, int]]
     not_int8: list[dict[str, Any]]
-    work: Work
+    forward_pass: ForwardPass
 
 
 def graph_report(source: Source, batch_size: int, length: int) -> GraphReport:
-    """Read a graph; nothing is run.
+    """The report on a model's graph, which is read and not run.
 
-    :param source: an ONNX model, also one without a manifest.
-    :param length: tokens of each text.
-    :raises ModelError: the file holds no graph, or one whose inputs are not an encoder's.
+    :param source: an ONNX model, with or without a manifest.
+    :param length: tokens per text.
+    :raises ModelError: the file is not an ONNX graph, or its inputs are not those of an encoder.
     """
     path = source.model_file
     model = _read(path)
     operators = dict(Counter(node.op_type for node in model.graph.node).most_common())
-    work = graph_work(model, _file_bytes(path, model), batch_size, length)
+    forward_pass = graph_flops(model, _file_bytes(path, model), batch_size, length)
     return GraphReport(
         operators=operators,
-        fused=_count_fused(operators, source),
-        not_int8=_not_int8(work),
-        work=work,
+        fused=_fused_parts(operators, source),
+        not_int8=_not_int8(forward_pass),
+        forward_pass=forward_pass,
     )
 
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's own, which is no part of onnx's interface
+    except Exception as error:  # protobuf's own type, which is not part of onnx's interface
         raise ModelError(f"{path} holds no ONNX graph: {error}", hint="copy it again, or export it again") from error
     return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 
 def _file_bytes(path: Path, model: onnx.ModelProto) -> int:
-    """The graph's file, with those that hold its weights where they lie apart."""
-    apart = {
+    """The size of the graph's file and of its external data."""
+    external = {
         entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
     }
-    return sum((path.parent / name).stat().st_size for name in (path.name, *apart))
+    return sum((path.parent / name).stat().st_size for name in (path.name, *external))
 
 
-def _count_fused(operators: dict[str, int], source: Source) -> dict[str, tuple[int, int]]:
-    """How often the layers' operators are fused, and could be; embeddings and heads may have more of them."""
+def _fused_parts(operators: dict[str, int], source: Source) -> dict[str, tuple[int, int]]:
+    """How often each part of the model is fused and could be; embeddings and heads may add to the layers' counts."""
     encoder, layers = source.encoder, source.layers
     wanted = {
         "attention": (_ATTENTION, encoder.attentions * layers),
@@ -84,24 +83,25 @@ def _count_fused(operators: dict[str, int], source: Source) -> dict[str, tuple[i
         "embeddings": (_EMBEDDINGS, 1),
     }
     counts = {name: sum(operators.get(operator, 0) for operator in found) for name, (found, _) in wanted.items()}
-    # INT8 graphs have norms opened into a sum and a norm on purpose, the embeddings' too; no exporter writes such sums.
-    opened = min(operators.get("Sum", 0), operators.get("LayerNormalization", 0))
-    counts["layer norms"] += opened
-    counts["embeddings"] += max(0, opened - encoder.norms * layers)
+    # INT8 graphs have norms decomposed into a Sum and a LayerNormalization on purpose, the embeddings' too; no exporter
+    # writes such a Sum.
+    decomposed = min(operators.get("Sum", 0), operators.get("LayerNormalization", 0))
+    counts["layer norms"] += decomposed
+    counts["embeddings"] += max(0, decomposed - encoder.norms * layers)
     return {name: (min(counts[name], most), most) for name, (_, most) in wanted.items()}
 
 
-def _not_int8(work: Work) -> list[dict[str, Any]]:
-    if all(product.precision != "int8" for product in work.products):
+def _not_int8(forward_pass: ForwardPass) -> list[dict[str, Any]]:
+    if all(matmul.precision != "int8" for matmul in forward_pass.matmuls):
         return []
     found = [
-        {"name": product.name, "operator": product.operator, "shape": [product.inner, product.columns]}
-        for product in work.products
-        if product.has_weight and product.precision != "int8"
+        {"name": matmul.name, "operator": matmul.operator, "shape": [matmul.inner, matmul.columns]}
+        for matmul in forward_pass.matmuls
+        if matmul.has_weight and matmul.precision != "int8"
     ]
     found += [
         {"name": weight.name, "operator": "look-up", "shape": list(weight.shape)}
-        for weight in work.weights
+        for weight in forward_pass.weights
         if weight.is_table and weight.precision != "int8"
     ]
     return sorted(found, key=lambda entry: -prod(entry["shape"]))

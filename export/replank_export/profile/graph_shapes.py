@@ -1,7 +1,7 @@
-"""Shapes and types of the tensors of a graph at one batch size and length, without running it or reading its weights.
+"""Shapes and types of a graph's tensors at one batch size and length, without running it or reading its weights.
 
-onnx follows shapes through its own operators only. In a copy that is thrown away, ONNX Runtime's have stand-ins of
-onnx's: all that counts there is that the output has the right shape and type.
+onnx infers shapes for its own operators only. In a temporary copy, ONNX Runtime's operators are replaced by stand-ins
+from onnx, whose outputs have the right shape and type.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from replank.system.errors import ModelError
 
 CONTRIB = "com.microsoft"
-# Operators whose output looks like their first input.
+# Operators whose output has the shape and type of their first input.
 _LIKE_INPUT = (
     "BiasAdd",
     "BiasGelu",
@@ -31,7 +31,7 @@ _LIKE_INPUT = (
 )
 _LIKE_MATMUL = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat")
 _LIKE_STANDARD = ("DequantizeLinear", "QuantizeLinear")
-# What graphs compute the shapes of their tensors with.
+# Operators that graphs compute shapes with.
 _SHAPE_ARITHMETIC = (
     *("Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Expand", "Gather", "Identity", "Mul"),
     *("Range", "ReduceProd", "Reshape", "Shape", "Slice", "Squeeze", "Sub", "Unsqueeze", "Where"),
@@ -41,10 +41,10 @@ _LONGEST_SHAPE = 64
 
 @dataclass(frozen=True)
 class TensorShape:
-    """What is known of a tensor.
+    """The shape and type of a tensor.
 
-    :param dims: all positive.
-    :param type: one of ``onnx.TensorProto``'s.
+    :param dims: sizes, all positive.
+    :param type: an element type of ``onnx.TensorProto``.
     """
 
     dims: tuple[int, ...]
@@ -52,11 +52,11 @@ class TensorShape:
 
 
 def infer_shapes(model: ModelProto, batch_size: int, length: int) -> dict[str, TensorShape]:
-    """Follow shapes from the inputs through the graph.
+    """The shapes of a graph's tensors.
 
-    :param model: its weights need not be read.
-    :returns: by tensor name; a tensor that cannot be followed is left out.
-    :raises ModelError: an input's shape is not ``(batch, length)``.
+    :param model: the graph; its external data need not be loaded.
+    :returns: shapes by tensor name; tensors whose shape cannot be inferred are left out.
+    :raises ModelError: the shape of an input is not ``(batch, length)``.
     """
     weights = {tensor.name: TensorShape(tuple(tensor.dims), tensor.data_type) for tensor in model.graph.initializer}
     graph = GraphProto(name="shapes")
@@ -64,7 +64,7 @@ def infer_shapes(model: ModelProto, batch_size: int, length: int) -> dict[str, T
         if value.name not in weights:
             graph.input.append(_fixed(value, batch_size, length))
     for tensor in model.graph.initializer:
-        # Small integers are shapes, which inference computes with; of all else the shape is enough.
+        # Small integer tensors are shapes, whose values inference needs; of all others it needs the shape only.
         if tensor.data_type == TensorProto.INT64 and tensor.ByteSize() <= 8 * _LONGEST_SHAPE:
             graph.initializer.append(tensor)
         else:
@@ -78,21 +78,21 @@ def infer_shapes(model: ModelProto, batch_size: int, length: int) -> dict[str, T
             graph.node.append(node)
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     shapes = _infer(graph, opset)
-    # A shape that was computed from shapes makes more shapes known.
+    # Each shape that was computed from other shapes may let more shapes be inferred.
     while _fold(graph, opset, shapes):
         shapes |= _infer(graph, opset)
     return weights | shapes
 
 
 def attention_widths(node: NodeProto, weight: TensorShape) -> tuple[int, int, int]:
-    """How wide query, key and value are in a fused Attention with one weight matrix for all three."""
+    """The widths of query, key and value in a fused Attention with one weight matrix for all three."""
     given = next((entry.ints for entry in node.attribute if entry.name == "qkv_hidden_sizes"), None)
     query, key, value = given or [weight.dims[1] // 3] * 3
     return query, key, value
 
 
 def _fixed(value: ValueInfoProto, batch_size: int, length: int) -> ValueInfoProto:
-    """A graph's input at one shape; what the graph itself has fixed stays as it is."""
+    """An input of a graph at one shape; dimensions that the graph fixes itself are kept."""
     tensor = value.type.tensor_type
     if len(tensor.shape.dim) != 2:
         raise ModelError(
@@ -104,13 +104,13 @@ def _fixed(value: ValueInfoProto, batch_size: int, length: int) -> ValueInfoProt
 
 
 def _add_stand_in(graph: GraphProto, node: NodeProto, weights: dict[str, TensorShape]) -> None:
-    """Add what gives a tensor of the shape and type that one of ONNX Runtime's operators gives.
+    """Add nodes whose output has the shape and type of an operator of ONNX Runtime.
 
-    Nothing for an operator that is not known here: whatever follows it stays unknown.
+    Nothing is added for an unknown operator: the shapes after it stay unknown.
     """
     inputs, output = list(node.input), node.output[0]
     if node.op_type in _LIKE_INPUT:
-        # The fourth output of these norms is the sum that they norm.
+        # The fourth output of these norms is the sum that they normalize.
         for name in (output, *(node.output[3:] if "Skip" in node.op_type else ())):
             graph.node.append(helper.make_node("Identity", inputs[:1], [name]))
     elif node.op_type in _LIKE_MATMUL:
@@ -122,15 +122,15 @@ def _add_stand_in(graph: GraphProto, node: NodeProto, weights: dict[str, TensorS
         weight, projection = weights[inputs[1]], f"{output}/projection"
         dims = weight.dims[0], attention_widths(node, weight)[2]
         graph.input.append(helper.make_tensor_value_info(projection, TensorProto.FLOAT, dims))
-        product = helper.make_node("MatMul", [inputs[0], projection], [output])
-        _add(graph, product, weights[inputs[2]].type if node.op_type == "QAttention" else None)
+        matmul = helper.make_node("MatMul", [inputs[0], projection], [output])
+        _add(graph, matmul, weights[inputs[2]].type if node.op_type == "QAttention" else None)
     elif node.op_type in ("EmbedLayerNormalization", "QEmbedLayerNormalization"):
         words = helper.make_node("Gather", [inputs[2], inputs[0]], [output])
         _add(graph, words, weights[inputs[8]].type if node.op_type.startswith("Q") else None)
 
 
 def _add(graph: GraphProto, node: NodeProto, to: int | None) -> None:
-    """Add a node whose output may have to be of another type than its operator gives it."""
+    """Add a node, with a cast of its output if that must be of another type."""
     if to is not None:
         output = node.output[0]
         node.output[0] = f"{output}/uncast"
@@ -147,16 +147,16 @@ def _infer(graph: GraphProto, opset: int) -> dict[str, TensorShape]:
 
 
 def _fold(graph: GraphProto, opset: int, shapes: dict[str, TensorShape]) -> bool:
-    """Put constants in the place of nodes that compute shapes, as far as they can be computed by now.
+    """Replace nodes that compute shapes by constants, where their inputs are known.
 
-    :returns: whether there were any.
+    :returns: whether any node was replaced.
     """
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     rest = []
     for node in graph.node:
         inputs = [name for name in node.input if name]
         if node.op_type == "Shape" and inputs[0] in shapes:
-            # Only its shape is asked for.
+            # Only the shape of this array is used.
             values: dict[str, NDArray[np.generic]] = {inputs[0]: np.empty(shapes[inputs[0]].dims, dtype=np.bool_)}
         elif node.op_type in _SHAPE_ARITHMETIC and constants.keys() >= set(inputs):
             values = {name: constants[name] for name in inputs}

@@ -1,4 +1,4 @@
-"""The work of a torch model, from its configuration and the header of its weights: nothing is loaded or run."""
+"""FLOPs of a torch model, from its configuration and the header of its weights: nothing is loaded or run."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from replank.models.source import Source
 from replank.system.errors import ModelError
-from replank_export.profile.flops import Product, Weight, Work
+from replank_export.profile.flops import ForwardPass, MatMul, Weight
 
-# Precisions in safetensors' names; what has none of these is no weight.
+# safetensors' names of floating-point types; tensors of other types are buffers.
 _PRECISIONS = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
-# replank loads every torch model in it, whatever it is stored in.
+# replank loads every torch model in fp32, whatever precision its file has.
 _COMPUTED_IN = "fp32"
-# The name of the products of attention, which has no weight, before the index of its layer.
-_ATTENTION_OF = "layer "
+# The MatMuls of attention have no weight to be named after: this prefix, then the index of their layer.
+_ATTENTION_PREFIX = "layer "
 
 
-def torch_work(source: Source, batch_size: int, length: int) -> Work:
-    """Count a torch model's work.
+def torch_flops(source: Source, batch_size: int, length: int) -> ForwardPass:
+    """The forward pass of a torch model.
 
-    :param length: tokens of each text.
+    :param length: tokens per text.
     :raises ModelError: the header of ``model.safetensors`` is damaged.
     """
     weights = tuple(
@@ -35,26 +35,26 @@ def torch_work(source: Source, batch_size: int, length: int) -> Work:
         if name != "__metadata__" and entry["dtype"] in _PRECISIONS
     )
     linears = [_linear(source, weight, batch_size, length) for weight in weights if _is_linear(weight)]
-    products = (*linears, *_tied_decoder(source, weights, batch_size * length), *_attention(source, batch_size, length))
+    matmuls = (*linears, *_tied_decoder(source, weights, batch_size * length), *_attention(source, batch_size, length))
     uncounted = {"relative attention": source.layers} if source.encoder.has_extra_scores(source.config) else {}
-    return Work(batch_size, length, source.model_file.stat().st_size, products, weights, uncounted)
+    return ForwardPass(batch_size, length, source.model_file.stat().st_size, matmuls, weights, uncounted)
 
 
 def layer_of(source: Source, name: str) -> int | None:
-    """The index of the layer that a matrix product or a weight belongs to; ``None`` outside the layers."""
-    attention = name.removeprefix(_ATTENTION_OF)
+    """The index of the layer that a MatMul or a weight belongs to; ``None`` outside the layers."""
+    attention = name.removeprefix(_ATTENTION_PREFIX)
     return int(attention) if attention != name else source.encoder.layer_of(name)
 
 
 def _read_header(source: Source) -> dict[str, Any]:
-    """Types, shapes and places of all tensors: a length of eight bytes, then so much JSON."""
+    """Types, shapes and offsets of all tensors: a length of eight bytes, then as many bytes of JSON."""
     with source.model_file.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         try:
             header: dict[str, Any] = json.loads(file.read(min(size, source.model_file.stat().st_size)))
         except ValueError:
             raise ModelError(
-                f"{source.model_file} is damaged: it has no header of safetensors", hint="copy the model again"
+                f"{source.model_file} is damaged: it has no safetensors header", hint="copy the model again"
             ) from None
     return header
 
@@ -63,11 +63,11 @@ def _is_linear(weight: Weight) -> bool:
     return len(weight.shape) == 2 and not weight.is_table
 
 
-def _linear(source: Source, weight: Weight, batch_size: int, length: int) -> Product:
-    """A linear layer: each token's within the stack, before it, and where each token is answered; else each text's."""
+def _linear(source: Source, weight: Weight, batch_size: int, length: int) -> MatMul:
+    """A linear layer, applied to every token in the encoder and in heads that answer per token, else once per text."""
     per_token = source.encoder.is_per_token(weight.name) or source.task.is_per_token
     columns, inner = weight.shape
-    return Product(
+    return MatMul(
         name=weight.name,
         operator="Linear",
         precision=_COMPUTED_IN,
@@ -77,30 +77,31 @@ def _linear(source: Source, weight: Weight, batch_size: int, length: int) -> Pro
     )
 
 
-def _tied_decoder(source: Source, weights: tuple[Weight, ...], tokens: int) -> list[Product]:
-    """The product with the transposed table of words that guesses masked tokens; the file holds the table once."""
+def _tied_decoder(source: Source, weights: tuple[Weight, ...], tokens: int) -> list[MatMul]:
+    """The decoder of a masked language model that is tied to the word embeddings, which the file holds once."""
     vocabulary = source.config.get("vocab_size")
     if not source.task.kind.is_over_vocabulary or any(
         _is_linear(weight) and weight.shape[0] == vocabulary for weight in weights
     ):
         return []
     table = next(weight for weight in weights if weight.is_table and weight.shape[0] == vocabulary)
-    return [Product(table.name, "Linear", _COMPUTED_IN, rows=tokens, inner=table.shape[1], columns=table.shape[0])]
+    return [MatMul(table.name, "Linear", _COMPUTED_IN, rows=tokens, inner=table.shape[1], columns=table.shape[0])]
 
 
-def _attention(source: Source, batch_size: int, length: int) -> list[Product]:
-    """Scores of all tokens with all, and their values weighted by them, for each head."""
+def _attention(source: Source, batch_size: int, length: int) -> list[MatMul]:
+    """The scores and the weighted values of every layer, for each text and head."""
     heads = source.encoder.heads(source.config)
     width = source.encoder.hidden_size(source.config) // heads
+    repeats = batch_size * heads
     return [
-        Product(
-            f"{_ATTENTION_OF}{layer}",
+        MatMul(
+            f"{_ATTENTION_PREFIX}{layer}",
             "Attention",
             _COMPUTED_IN,
-            length,
-            inner,
-            columns,
-            batch_size * heads,
+            rows=length,
+            inner=inner,
+            columns=columns,
+            repeats=repeats,
             has_weight=False,
         )
         for layer in range(source.layers)

@@ -1,1 +1,1 @@
-"""Comparison of models, number by number."""
+"""Verification: the logits of a candidate compared with those of its reference."""

@@ -1,4 +1,4 @@
-"""Numbers side by side: a candidate's logits against its reference's, on texts and on hostile padding."""
+"""Verification of a candidate: its logits compared with its reference's, on padding cases and on real texts."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from replank.runtime.predictors import Logits
 from replank.system.errors import QualityGateError
 from replank.tasks.kinds import Kind
 from replank.text.padding import Batch
-from replank_export.verify.padding_cases import Case, hostile_cases
+from replank_export.verify.padding_cases import Case, padding_cases
 
-# Largest absolute logit difference, in units of the largest logit but at least 1. Expected are 5e-6 for fp32, 5e-4 for
-# fp16. A label can change only where two logits are nearer to each other than twice that.
+# The largest allowed difference of a logit, relative to the largest logit, or to 1 if that is smaller. Typical are 5e-6
+# for fp32 and 5e-4 for fp16. A label can change only where two logits are closer than twice the difference.
 TOLERANCES = {"fp32": 1e-4, "fp16": 5e-3}
 _REAL_ROWS, _REAL_BATCH = 64, 8
-# Kinds of padding that are compared, beside real texts.
+# The number of padding cases.
 CASES = 7
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two models are apart on one case.
+    """The difference of two models' logits on one case.
 
-    :param rows: answers compared: texts, or tokens where each token is asked.
-    :param max_abs: largest absolute difference of a logit.
+    :param rows: number of answers compared: texts, or tokens if the model answers per token.
+    :param max_abs: largest absolute difference.
     :param mean_abs: mean absolute difference.
-    :param scale: the reference's largest absolute logit.
-    :param cosine: of all logits of the one and of the other, 1 where they point the same way.
-    :param sqnr_db: power of the reference over power of the difference, in decibels; ``None`` if they are equal.
-    :param label_agreement: part of the rows with the same label; ``None`` where there are no labels.
+    :param scale: largest absolute logit of the reference.
+    :param cosine: cosine similarity of all logits, -1 to 1.
+    :param sqnr_db: signal-to-quantization-noise ratio in decibels; ``None`` if the logits are equal.
+    :param label_agreement: fraction of rows with the same label; ``None`` if the task has no labels.
     """
 
     case: str
@@ -47,17 +47,17 @@ class Difference:
     label_agreement: float | None
 
     def within(self, tolerance: float) -> bool:
-        """Whether the largest difference is inside; not a number never is."""
+        """Whether the largest difference is within a tolerance; NaN never is."""
         return bool(self.max_abs <= tolerance * max(1.0, self.scale))
 
 
 @dataclass(frozen=True)
 class WorstExample:
-    """The real text whose answers are farthest apart.
+    """The real text with the largest difference.
 
-    :param texts: one, or a pair.
-    :param reference: its logits; of the token that is farthest apart where each token is asked.
-    :param candidate: the candidate's.
+    :param texts: a single text or a pair.
+    :param reference: logits of the reference, at the token with the largest difference if the model answers per token.
+    :param candidate: logits of the candidate at the same place.
     """
 
     texts: tuple[str, ...]
@@ -67,10 +67,11 @@ class WorstExample:
 
 @dataclass(frozen=True)
 class Verification:
-    """All differences of a candidate from its reference.
+    """The differences of a candidate from its reference.
 
-    :param tolerance: the bound on ``max_abs``; ``None`` where the task metric judges (INT8).
-    :param worst: ``None`` where no real texts were compared. It is shown and not stored: it is the user's data.
+    :param reference: name of the reference.
+    :param tolerance: bound on ``max_abs``, scaled; ``None`` if the task metric decides instead (INT8).
+    :param worst: text with the largest difference; ``None`` without real texts. Not stored: it is the user's data.
     """
 
     reference: str
@@ -80,12 +81,12 @@ class Verification:
 
     @property
     def failures(self) -> list[Difference]:
-        """The cases outside the tolerance; without one, those whose numbers are not finite."""
+        """The cases outside the tolerance; without a tolerance, those with NaN or infinite logits."""
         bound = np.inf if self.tolerance is None else self.tolerance
         return [item for item in self.differences if not (np.isfinite(item.max_abs) and item.within(bound))]
 
     def to_json(self) -> dict[str, Any]:
-        """As the manifest stores it."""
+        """The verification as the manifest stores it."""
         return {
             "tolerance": self.tolerance,
             "max_abs": max(item.max_abs for item in self.differences),
@@ -93,9 +94,9 @@ class Verification:
         }
 
     def require(self) -> None:
-        """Raise if a case is outside.
+        """Require every case to be within the tolerance.
 
-        :raises QualityGateError: the message names the worst case.
+        :raises QualityGateError: a case is not; the message names the worst.
         """
         if self.failures:
             worst = max(self.failures, key=lambda item: np.nan_to_num(item.max_abs, nan=np.inf))
@@ -113,13 +114,13 @@ def verify(
     examples: Examples | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Verification:
-    """Run both on the same batches.
+    """The verification of a candidate against its reference, on the same batches.
 
-    :param precision: the candidate's, which sets the tolerance.
-    :param examples: real texts; the first 64 are used. Without them only random tokens are compared.
-    :param progress: called with 1 after each case.
+    :param precision: precision of the candidate, which decides the tolerance.
+    :param examples: real texts, of which the first 64 are used; without them only random tokens are compared.
+    :param progress: callback, called with 1 after each case.
     """
-    cases = hostile_cases(reference)
+    cases = padding_cases(reference)
     if examples is not None:
         examples = examples.head(_REAL_ROWS)
         cases.append(Case("real texts", real_batches(reference, examples)))
@@ -138,7 +139,7 @@ def verify(
 
 
 def difference(case: str, reference: Logits, candidate: Logits, kind: Kind) -> Difference:
-    """Compare two sets of logits of the same shape ``(rows, outputs)``."""
+    """The difference of two arrays of logits of the same shape ``(rows, outputs)``."""
     ours, theirs = reference.astype(np.float64), candidate.astype(np.float64)
     error = theirs - ours
     noise, power = float((error**2).sum()), float((ours**2).sum())
@@ -156,11 +157,11 @@ def difference(case: str, reference: Logits, candidate: Logits, kind: Kind) -> D
 
 
 def answers(model: Model, batch: Batch) -> list[Logits]:
-    """The logits of each text of a batch: ``(1, outputs)``, or ``(tokens, outputs)`` where each token is asked."""
+    """The logits of each text in a batch: ``(1, outputs)``, or ``(tokens, outputs)`` if the model answers per token."""
     logits = model.predictor(batch)
     if logits.ndim == 2:
         return [row[None] for row in logits]
-    # What stands at the padding is nobody's answer.
+    # Logits at padding positions are left out.
     return [row[mask] for row, mask in zip(logits, batch.attention_mask.astype(bool), strict=True)]
 
 
@@ -173,6 +174,6 @@ def _worst(examples: Examples, ours: Sequence[Logits], theirs: Sequence[Logits])
 
 
 def real_batches(model: Model, examples: Examples) -> list[Batch]:
-    """Texts as they come, padded in small batches."""
+    """The texts in their order, padded in small batches."""
     tokens = model.text_encoder.tokenize(examples.first, examples.second)
     return [model.text_encoder.pad(tokens[start : start + _REAL_BATCH]) for start in range(0, len(tokens), _REAL_BATCH)]

@@ -1,4 +1,4 @@
-"""Random tokens under every kind of padding that exporters get wrong in silence."""
+"""Padding cases: random tokens under every kind of padding that exporters silently get wrong."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from replank.text.padding import Batch
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of input and the batches of it."""
+    """A kind of input, with batches of it."""
 
     name: str
     batches: Sequence[Batch]
 
 
-def hostile_cases(model: Model, seed: int = 0) -> list[Case]:
-    """Random tokens under every kind of padding that other exporters get wrong.
+def padding_cases(model: Model, seed: int = 0) -> list[Case]:
+    """Batches of random tokens for every kind of padding.
 
-    Rows without any token are left out: what a mask of zeros means is nowhere defined.
+    There are no rows without tokens: the result of a mask of zeros is not defined.
     """
     generator = np.random.default_rng(seed)
     config = model.source.config
@@ -74,11 +74,11 @@ def _random_batch(
     config = model.source.config
     pad_id = int(config.get("pad_token_id") or 0)
     mask = np.stack([mask_of_row(length) for _ in range(rows)]).astype(np.int64)
-    # Above the padding's id, which RoBERTa counts positions by; below it lie special tokens at most.
+    # Ids above the padding's, which RoBERTa derives positions from; those below are special tokens.
     ids = generator.integers(pad_id + 1, int(config["vocab_size"]), (rows, length))
-    # Padding holds the padding's id, but in holes, where a real token is hidden.
+    # Masked positions hold the padding's id, except in holes, which hide a token.
     outside = np.cumsum(mask, axis=1) * np.cumsum(mask[:, ::-1], axis=1)[:, ::-1] == 0
-    segments = None
+    token_type_ids = None
     if "token_type_ids" in model.text_encoder.input_names:
-        segments = np.cumsum(generator.random((rows, length)) < 1 / length, axis=1).clip(0, 1).astype(np.int64)
-    return Batch(np.where(outside, pad_id, ids), mask, segments)
+        token_type_ids = np.cumsum(generator.random((rows, length)) < 1 / length, axis=1).clip(0, 1).astype(np.int64)
+    return Batch(np.where(outside, pad_id, ids), mask, token_type_ids)
