@@ -149,12 +149,12 @@ def test_what_cannot_win_is_not_trained_and_nothing_is_done_twice(
     [
         (
             Budget(max_latency_ms=1e-6),
-            r"no candidate meets the budget of 1e-06 ms at 1x128; closest: 1--.*: about .* ms",
+            r"no candidate meets the budget of 1e-06 ms at 1x128; closest: 1-.*: about .* ms",
         ),
         (Budget(min_throughput=1e12, length=16), r"no candidate meets the budget of 1e\+12/s at 1x16; closest: 1-"),
         (
             Budget(max_bytes=1000, length=16),
-            r"no candidate meets the budget of 0.001 MB; closest: 1--.*: about .* MB",
+            r"no candidate meets the budget of 0.001 MB; closest: 1-int8-.*: about .* MB",
         ),
     ],
 )
