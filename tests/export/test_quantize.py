@@ -73,11 +73,11 @@ def test_what_costs_quality_goes_back_to_floating_point(onnx_artifact: Path, dat
     sensitive = set()
     for node in [node for node in model.graph.node if node.op_type == "Attention"]:
         # The same function in fp32; in INT8 this one channel takes the whole range from all others.
-        (product,) = [user for user in model.graph.node if user.op_type == "MatMul" and node.output[0] in user.input]
+        (output,) = [user for user in model.graph.node if user.op_type == "MatMul" and node.output[0] in user.input]
         scale_part(model, node.input[1], np.s_[:, 64], 1e4)
         scale_part(model, node.input[2], np.s_[64], 1e4)
-        scale_part(model, product.input[1], np.s_[0, :], 1e-4)
-        sensitive.add(product.name)
+        scale_part(model, output.input[1], np.s_[0, :], 1e-4)
+        sensitive.add(output.name)
     folder = as_plain_folder(onnx_artifact, tmp_path / "spoilt", model)
     spoilt = dataclasses.replace(source, folder=folder, artifact=None)
     artifact = quantize(spoilt, tmp_path / "int8", DynamicInt8(max_drop=0.0, allow_slower=True), data)
@@ -123,7 +123,7 @@ def test_static_scales_come_from_texts_of_the_task(
 
 
 def test_a_scale_is_the_largest_that_was_seen(onnx_artifact: Path, data: DataConfig, tmp_path: Path) -> None:
-    """Min-max calibration, worked out by hand: the range of the first product's input over unpadded texts."""
+    """Min-max calibration, worked out by hand: the range of the first linear layer's input over unpadded texts."""
     import onnxruntime
 
     config = StaticInt8(calibration_rows=16, max_drop=0.1, allow_slower=True)
@@ -159,7 +159,6 @@ def test_calibration_without_texts_or_with_too_few_is_refused(
 def test_int8_that_is_not_faster_is_refused_unless_asked_for(
     onnx_artifact: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A graph that computes one product twenty times in INT8 and once in fp32 cannot be faster."""
     speed = {"length": 64, "source_ms": 1.0, "ms": 1.5}
     with pytest.raises(QualityGateError, match=r"INT8 takes 1.50 ms for 64 tokens, its source 1.00 ms"):
         require_faster(speed, DynamicInt8())
