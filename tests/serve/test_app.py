@@ -80,6 +80,7 @@ def test_info_tells_model_task_and_limits(model: Model) -> None:
         assert (info["layers"], info["device"], info["max_length"]) == (2, "cpu", 32)
         assert info["task"]["labels"] == ["negative", "positive"]
         assert info["task"]["is_pair"] is False
+        assert (info["task"]["route"], info["task"]["answers"]) == ("/predict", "2 labels (negative, positive)")
         assert info["limits"] == {
             "max_texts": 4, "max_body_bytes": 2000, "max_batch": 4, "max_batch_tokens": 2048,
             "max_queue_tokens": 256, "timeout_seconds": 5

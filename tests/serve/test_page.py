@@ -19,6 +19,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from commands import replank_process
 from replank.models.source import open_source
 from replank.runtime.model import load_model
+from replank.runtime.pooling import pool
+from replank_export.convert import ExportConfig, export
 
 pytestmark = pytest.mark.browser
 
@@ -175,6 +177,37 @@ def test_a_pair_has_two_fields_named_by_the_task(browser: Browser, serve: str) -
     browser.click("#send")
     browser.until(lambda: len(browser.texts("#results .bars li")) == 2)
     assert sorted(browser.texts("#results .label")) == ["no", "yes"]
+
+
+@pytest.fixture(scope="module")
+def features_artifact(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny encoder without a head."""
+    return export(open_source(encoder), tmp_path_factory.mktemp("features") / "onnx", ExportConfig(features=True)).path
+
+
+@pytest.mark.parametrize(
+    "serve", ["vectors=features_artifact other=features_artifact labels=onnx_artifact"], indirect=True
+)
+def test_a_model_of_vectors_shows_them(browser: Browser, serve: str, features_artifact: Path) -> None:
+    browser.open(serve)
+    browser.until(lambda: browser.texts("#model") == ["vectors"])
+    assert browser.texts("#task")[0].startswith("Answers with vectors; reads up to ")
+    # Other routes are not asked the same.
+    assert browser.texts("#other-choice option") == ["nothing", "other"]
+    browser.type("#other-choice", "other")
+    browser.click("#lines")
+    browser.type("#first", "good film\ndull plot", CONTROL_ENTER)
+    browser.until(lambda: browser.texts("#results .text") == ["good film", "dull plot"])
+    model = load_model(open_source(features_artifact), threads=1)
+    (tokens,) = model.text_encoder.tokenize(["good film"])
+    vector = pool(model.predictor(model.text_encoder.pad([tokens]))[0], "mean", normalize=True)
+    assert browser.texts("#results .vector p")[0] == f"{len(vector)} numbers"
+    shown = [float(number) for number in browser.texts("#results .vector pre")[0].removesuffix(", …").split(", ")]
+    assert shown == pytest.approx(vector[: len(shown)].tolist(), abs=0.002)
+    # Vectors decide nothing on which two models could agree.
+    assert browser.texts(".verdict") == []
+    assert "/embed" in browser.run("return document.getElementById('curl').textContent")
+    assert browser.complaints() == []
 
 
 @pytest.mark.parametrize("serve", ["old=onnx_artifact new=int8_artifact pairs=pair_onnx_artifact"], indirect=True)

@@ -1,7 +1,7 @@
-// The page to try the models: asks what they take, sends texts to one or to two of them, draws the answers.
+// The page to try the models: reads their descriptions, sends texts to one or two of them, and draws the answers.
 
 import { ask, at, curl, make, showError, terms, title, useKey } from "/page/dom.js";
-import { drawAnswer, drawTiming, drawTokens, gist } from "/page/draw.js";
+import { drawTiming, drawTokens, views } from "/page/draw.js";
 
 let infos = new Map();
 const chosen = () => infos.get(at("model-choice").value);
@@ -21,24 +21,19 @@ function showModel() {
   const { task } = info;
   document.title = `${info.name} · replank`;
   at("model").textContent = info.name;
-  at("task").textContent = `${does(task)}; reads up to ${info.max_length} tokens.`;
-  at("first-label").textContent = title(task.kind === "token-classification" ? "text" : task.columns[0] || "text");
+  const inputs = task.is_pair ? " for two texts" : "";
+  at("task").textContent = `Answers with ${task.answers}${inputs}; reads up to ${info.max_length} tokens.`;
+  at("first-label").textContent = task.is_pair ? title(task.columns[0]) : "Text";
   at("lines-field").hidden = task.is_pair;
   at("second-field").hidden = !task.is_pair;
   if (task.is_pair) at("second-label").textContent = title(task.columns[1]);
-  // Two models can only be asked the same if they take the same.
+  // Two models can only be compared if they take the same requests.
   const alike = [...infos.values()].filter((other) =>
-    other !== info && other.task.kind === task.kind && other.task.is_pair === task.is_pair);
+    other !== info && other.task.route === task.route && other.task.is_pair === task.is_pair);
   at("other-choice").replaceChildren(new Option("nothing", ""), ...alike.map((other) => new Option(other.name)));
   at("other-choice").disabled = !alike.length;
   at("answer").hidden = true;
   showFacts(info);
-}
-
-function does(task) {
-  if (task.kind === "token-classification") return `Labels each word with one of ${task.labels.length}`;
-  const answer = task.kind === "regression" ? "Answers with a number" : `Answers with ${task.labels.length} labels`;
-  return answer + (task.is_pair ? " for two texts" : "");
 }
 
 function showFacts(info) {
@@ -91,18 +86,19 @@ async function predict(event) {
 }
 
 async function show(texts) {
-  const route = chosen().task.kind === "token-classification" ? "/ner" : "/predict";
+  const { route } = chosen().task;
+  const view = views[route];
   const names = [chosen().name, at("other-choice").value].filter(Boolean);
   const body = (name) => (infos.size > 1 ? { inputs: texts, model: name } : { inputs: texts });
   const replies = [];
-  // Beside each other, times should tell of the models: not of who was asked first, over a connection yet to be made,
-  // and not of both at once, each in the other's way.
+  // Side by side, timings should compare the models: the first round opens the connections, and the requests of the
+  // second one do not overlap.
   if (names.length > 1) for (const name of names) await ask(route, body(name));
   for (const name of names) replies.push(await ask(route, body(name)));
   const many = Array.isArray(texts) && !chosen().task.is_pair;
-  const answers = replies.map((reply) => (many ? reply.body : [reply.body]));
+  const answers = replies.map((reply) => view.answers(reply.body, many));
   at("results").replaceChildren(...answers[0].map((_, row) =>
-    result(names, answers.map((answer) => answer[row]), many ? texts[row] : texts, many)));
+    result(view, names, answers.map((answer) => answer[row]), many ? texts[row] : texts, many)));
   at("timing").replaceChildren(...replies.map((reply, index) =>
     make("div", "", names.length > 1 ? make("h2", "", names[index]) : "", drawTiming(reply))));
   at("curl").textContent = curl(route, body(names[0]));
@@ -112,19 +108,19 @@ async function show(texts) {
 }
 
 // One text: its answers side by side.
-function result(names, answers, text, many) {
+function result(view, names, answers, text, many) {
   const item = make("li", "card");
   if (many) item.append(make("p", "text", text));
   const sides = make("div", "sides");
   sides.append(...answers.map((answer, index) => {
     const side = make("div", "side");
     if (names.length > 1) side.append(make("h2", "", names[index]));
-    side.append(drawAnswer(answer, text));
+    side.append(view.draw(answer, text));
     return side;
   }));
   item.append(sides);
-  if (answers.length > 1) {
-    const same = gist(answers[0]) === gist(answers[1]);
+  if (answers.length > 1 && view.decision) {
+    const same = view.decision(answers[0]) === view.decision(answers[1]);
     item.append(make("p", same ? "verdict" : "verdict differs", same ? "Both answer the same." : "They differ."));
   }
   return item;

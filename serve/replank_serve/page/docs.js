@@ -1,4 +1,4 @@
-// The routes with an example each, drawn from /openapi.json.
+// The routes with examples, from /openapi.json.
 
 import { ask, at, curl, make, showError } from "/page/dom.js";
 

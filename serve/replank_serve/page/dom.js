@@ -1,4 +1,4 @@
-// The little that is needed of a page: elements by id, new ones, lists of terms; and talking to the server.
+// Helpers of the pages: elements, lists of terms, requests to the server.
 
 export const at = (id) => document.getElementById(id);
 let key = "";
@@ -23,12 +23,12 @@ export function showError(error) {
   at("error").hidden = !error;
 }
 
-// Kept in this page only; gone when it is.
+// Kept in memory only.
 export function useKey(given) {
   key = given;
 }
 
-// An answer as JSON; what is no success is thrown with the server's own words.
+// The JSON of a response; an error response is thrown as an Error with the server's message.
 export async function ask(path, body) {
   const options = { headers: key ? { authorization: `Bearer ${key}` } : {} };
   if (body) {

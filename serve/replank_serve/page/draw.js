@@ -1,16 +1,16 @@
-// Answers to elements: labels as bars, words with their labels, tokens, times.
+// Answers as elements: labels as bars, words with their labels, vectors, tokens, timings.
 
 import { make, terms } from "/page/dom.js";
 
-// One text's answer of one model: scores of the text, or its labelled words.
-export function drawAnswer(answer, text) {
-  return Array.isArray(answer) ? bars(answer) : entities(answer, text);
-}
+const one_or_many = (body, many) => (many ? body : [body]);
 
-// What an answer comes down to, to tell whether two models agree.
-export function gist(answer) {
-  return JSON.stringify(Array.isArray(answer) ? answer[0].label : answer.words.map((word) => word.label));
-}
+// How to show the answers of each route: `answers` takes a response apart into one answer per text, `draw` makes an
+// element of an answer, and `decision` is the part of it on which two models agree or not, if they decide anything.
+export const views = {
+  "/predict": { answers: one_or_many, draw: bars, decision: (scores) => scores[0].label },
+  "/ner": { answers: one_or_many, draw: entities, decision: ({ words }) => words.map((word) => word.label).join(" ") },
+  "/embed": { answers: (body) => body, draw: vector },
+};
 
 function bars(scores) {
   const list = make("ul", "bars");
@@ -47,6 +47,14 @@ function entities({ words, entities: found }, text) {
   }
   line.append(characters.slice(end).join(""));
   return marked.length ? line : make("div", "", line, make("p", "quiet", "No word has a label other than O."));
+}
+
+const SHOWN_NUMBERS = 8;
+
+function vector(numbers) {
+  const first = numbers.slice(0, SHOWN_NUMBERS).map((number) => number.toFixed(3)).join(", ");
+  const rest = numbers.length > SHOWN_NUMBERS ? ", …" : "";
+  return make("div", "vector", make("p", "quiet", `${numbers.length} numbers`), make("pre", "", first + rest));
 }
 
 export function drawTokens(rows) {

@@ -117,6 +117,7 @@ class TaskInfo(BaseModel):
     name: str
     kind: str
     route: str | None = Field(description="The route for its requests.")
+    answers: str = Field(description="Its answers in words, such as `2 labels (bad, good)`.")
     labels: list[str]
     columns: list[str]
     is_pair: bool
