@@ -1,4 +1,4 @@
-"""Clients that each ask one text after the other: the least work a client can be, as it shares the server's cores."""
+"""A closed-loop load: clients that each send one text after the other, and use little of the cores they share."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Ask = Callable[[str], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Load:
-    """What clients saw.
+    """The measurements of a load.
 
-    :param per_second: texts answered.
-    :param errors: requests that were not answered with 200.
+    :param per_second: answered texts per second.
+    :param errors: responses with another status than 200.
     """
 
     per_second: float
@@ -29,10 +29,10 @@ class Load:
 
 
 async def closed_loop(asks: Sequence[Ask], texts: Sequence[str], warmup_seconds: float, seconds: float) -> Load:
-    """Let clients ask for some time; only what begins and ends within it counts.
+    """Run clients for some time; requests that begin and end within it count.
 
     :param asks: one for each client.
-    :param texts: asked in this order over all clients, again and again.
+    :param texts: sent in this order over all clients, in a cycle.
     """
     turn = itertools.cycle(texts)
     begin = time.perf_counter() + warmup_seconds
@@ -60,13 +60,13 @@ async def closed_loop(asks: Sequence[Ask], texts: Sequence[str], warmup_seconds:
 
 
 class RefusedError(Exception):
-    """An answer that is no 200."""
+    """A response with another status than 200."""
 
 
 class HttpClient:
-    """One kept connection that posts JSON. Written on sockets: a client library would take more than the server does.
+    """A kept-alive connection that posts JSON. On bare sockets: an HTTP library would use more time than the server.
 
-    :param body: what is posted for a text.
+    :param body: the JSON body for a text.
     """
 
     def __init__(self, port: int, path: str, body: Callable[[str], object]) -> None:
@@ -76,9 +76,9 @@ class HttpClient:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, text: str) -> bytes:
-        """Post a text and read the whole answer.
+        """Post a text and read the whole response.
 
-        :raises RefusedError: it was another than 200.
+        :raises RefusedError: its status is not 200.
         """
         reader = await self.post(text)
         status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
@@ -91,7 +91,7 @@ class HttpClient:
         return answer
 
     async def post(self, text: str) -> asyncio.StreamReader:
-        """Post a text, and do not wait for the answer, which comes out of the reader."""
+        """Post a text without waiting for the response, which the reader will give."""
         if not self._streams:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
@@ -101,7 +101,7 @@ class HttpClient:
         return reader
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._streams:
             self._streams[1].close()
             self._streams = None

@@ -1,12 +1,12 @@
-"""Thousands of malformed requests to a real server: what it answers, whether it stays well, and its memory.
+"""Fuzzing: thousands of malformed requests to a real server, and a check of its answers, metrics and memory.
 
-Broken and cut off JSON, wrong types, huge bodies, bytes that are no HTTP, half sent requests, texts of every kind,
-over eight connections at once. No answer may be 5xx but 503 and 504; afterwards the server must answer as before, its
-counters must balance, and its memory must not have grown.
+Broken and truncated JSON, wrong types, huge bodies, bytes that are not HTTP, partial requests, texts of every kind,
+over eight connections at once. No response may be 5xx except 503 and 504; afterwards the server must answer as
+before, its counters must balance, and its memory must not have grown.
 
     python benchmarks/fuzz.py MODEL --requests 10000
 
-prints the result as JSON, and exits with 1 if anything of that did not hold.
+prints the result as JSON, and exits with 1 if any of that failed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 from live_server import numbers, served
 
 CLIENTS = 8
-# The first requests make the server's buffers; memory is flat if it does not grow after them by more than this.
+# Buffers grow during the first share of the requests; after it, memory may grow by at most MAX_GROWTH.
 WARM_SHARE = 0.2
 MAX_GROWTH = 0.1
 ALPHABETS = (
@@ -39,7 +39,7 @@ ALPHABETS = (
     "\U0001f600\U0001f468\U0001f3fd\U000e0067\U0010ffff",
     "\u05d8\u0639\u0e01\u6a21\uac00\u1e9e\u0130\ufb01",
 )
-# Bytes, and whether an answer to them is due.
+# Bytes, and whether they must get a response.
 Sent = tuple[bytes, bool]
 Make = Callable[[random.Random], Sent]
 PATHS = ("/predict", "/tokenize", "/ner", "/v2/models/model/infer")
@@ -48,7 +48,7 @@ ODD_HEADERS = ("x-request-id", "traceparent", "authorization", "accept", "conten
 
 
 def text(generator: random.Random) -> str:
-    """Characters that tokenizers, JSON and logs stumble over."""
+    """Characters that are difficult for tokenizers, JSON or logs."""
     alphabet = generator.choice(ALPHABETS) + generator.choice(ALPHABETS)
     return "".join(generator.choices(alphabet, k=generator.choice((0, 1, 5, 50, 2000))))
 
@@ -65,14 +65,14 @@ def value(generator: random.Random, depth: int = 3) -> Any:
 
 
 def valid(generator: random.Random) -> dict[str, Any]:
-    """A request that is in order, for any of the routes."""
+    """A valid request for one of the routes."""
     tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": [text(generator)]}
     inputs = generator.choice((text(generator), [text(generator), "good film"], [tensor]))
     return {"inputs": inputs} | generator.choice(({}, {}, {"top": 1}, {"model": None}, {"id": "a"}))
 
 
 def body(generator: random.Random) -> bytes:
-    """The body of a request, in order or not."""
+    """The body of a request, valid or not."""
     values = valid(generator)
     kind = generator.randrange(7)
     if kind == 0:
@@ -92,7 +92,7 @@ def body(generator: random.Random) -> bytes:
 
 
 def request(generator: random.Random) -> Sent:
-    """A request that is HTTP."""
+    """An HTTP request."""
     path = generator.choice((*PATHS * 6, *ODD_PATHS, "/" + generator.randbytes(9).hex("%")))
     method = generator.choice(("POST",) * 30 + ("GET", "DELETE", "OPTIONS", "BREW"))
     kind = generator.choice(("application/json",) * 9 + ("text/plain", "", "application/json; charset=\xff"))
@@ -107,7 +107,7 @@ def request(generator: random.Random) -> Sent:
 
 
 def chunked(generator: random.Random) -> Sent:
-    """A request in chunks, not all of them in order."""
+    """A chunked request, valid or not."""
     headers = "host: a\r\nconnection: close\r\ncontent-type: application/json\r\ntransfer-encoding: chunked"
     content = body(generator)[:5000]
     size = generator.choice((f"{len(content):x}", "zz", "-1", "f" * 20))
@@ -116,13 +116,13 @@ def chunked(generator: random.Random) -> Sent:
 
 
 def cut_off(generator: random.Random) -> Sent:
-    """A request that ends somewhere."""
+    """A truncated request."""
     whole, _ = request(generator)
     return whole[: generator.randrange(len(whole))], False
 
 
 def noise(generator: random.Random) -> Sent:
-    """Anything but HTTP."""
+    """Bytes that are not HTTP."""
     return generator.randbytes(generator.choice((1, 50, 5000))) + b"\r\n\r\n", False
 
 
@@ -130,7 +130,7 @@ KINDS: tuple[tuple[Make, int], ...] = ((request, 14), (cut_off, 3), (chunked, 2)
 
 
 def send(address: tuple[str, int], seed: int) -> str:
-    """Send one request, and say what came of it: a status, or that nothing did."""
+    """The outcome of one request: a status, a kind of error, or ``left``."""
     generator = random.Random(seed)  # noqa: S311 - chaos, no secret
     (make,) = generator.choices([make for make, _ in KINDS], [weight for _, weight in KINDS])
     content, is_due = make(generator)
@@ -144,7 +144,7 @@ def send(address: tuple[str, int], seed: int) -> str:
             connection.sendall(content[half:])
             if generator.random() < 0.05:
                 return "left"
-            # A server waits for the rest of a request, rightly; its client goes away here.
+            # A server rightly waits for the rest of a partial request; the client disconnects.
             connection.settimeout(60 if is_due else 0.2)
             while part := connection.recv(65536):
                 answer += part
@@ -155,7 +155,7 @@ def send(address: tuple[str, int], seed: int) -> str:
 
 
 def judged(answer: bytes) -> str:
-    """The status of an answer; or, after it, what is wrong with it."""
+    """The status of a response, followed by its fault if it has one."""
     head, _, content = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").partition(b"\r\n\r\n")
     match = re.match(rb"HTTP/1.1 (\d{3}) ", head)
     if not match:
@@ -163,19 +163,19 @@ def judged(answer: bytes) -> str:
     status = match[1].decode()
     if b"Traceback" in content:
         return f"{status} with a stack trace"
-    # What is no HTTP is answered by the HTTP server itself.
+    # The HTTP server itself, not the application, answers what is not HTTP.
     if b"x-request-id" in head and status >= "400" and b'"error_type":' not in content:
         return f"{status} without the error body"
     return status
 
 
 def is_fault(outcome: str) -> bool:
-    """Whether an outcome must not be."""
+    """Whether an outcome is a fault of the server."""
     return " " in outcome or outcome == "TimeoutError" or (outcome[0] == "5" and outcome not in ("503", "504"))
 
 
 def predict(url: str) -> Any:
-    """The server's answer to a request that is in order."""
+    """The server's answer to a valid request."""
     content = json.dumps({"inputs": ["the film is superb", "dull"]}).encode()
     asked = urllib.request.Request(f"{url}/predict", content, {"content-type": "application/json"})  # noqa: S310
     with urllib.request.urlopen(asked, timeout=60) as response:  # noqa: S310
@@ -183,7 +183,7 @@ def predict(url: str) -> Any:
 
 
 def fuzz(url: str, requests: int, seed: int) -> dict[str, Any]:
-    """Send malformed requests, and look at the server before and after."""
+    """Send malformed requests, and compare the server before and after."""
     host, port = url.removeprefix("http://").split(":")
     before = predict(url)
     outcomes: Counter[str] = Counter()
@@ -211,7 +211,7 @@ def fuzz(url: str, requests: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Fuzz a server of the model, and judge."""
+    """Fuzz a server and judge it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--requests", type=int, default=10_000)

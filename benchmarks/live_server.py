@@ -1,4 +1,4 @@
-"""A server of its own for a script, its address, and its own numbers."""
+"""A server process for a script, its address, and its metrics."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 @dataclass(frozen=True)
 class LiveServer:
-    """A server that is ready."""
+    """A running server."""
 
     url: str
     process: subprocess.Popen[bytes]
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port."""
         return int(self.url.rpartition(":")[2])
 
 
 @contextmanager
 def served(model: Path, *options: str) -> Iterator[LiveServer]:
-    """Serve a model under the name ``model``; ended by SIGTERM, it must exit with 0."""
+    """A server of a model, named ``model``; on SIGTERM it must exit with 0."""
     code = "from replank.cli.main import main; main()"
     command = [sys.executable, "-c", code, "serve", f"model={model}", "--port", "0", *options]
     with tempfile.NamedTemporaryFile("r+") as log, subprocess.Popen(command, stderr=log) as process:
@@ -49,7 +49,7 @@ def served(model: Path, *options: str) -> Iterator[LiveServer]:
 
 
 def numbers(url: str) -> dict[str, float]:
-    """The server's own numbers, summed over labels."""
+    """The server's metrics, summed over labels."""
     found: defaultdict[str, float] = defaultdict(float)
     with urllib.request.urlopen(f"{url}/metrics", timeout=60) as response:  # noqa: S310
         for family in text_string_to_metric_families(response.read().decode()):

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started in an environment of its own, and asked."""
+"""The servers under comparison: how each is started, in its own environment, and called."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ OURS, UNBATCHED = "replank", "unbatched"
 class Kind:
     """A server.
 
-    :param command: what starts it, given the Python of its environment, the model's folder and the port.
-    :param path: where it takes a text.
-    :param body: what is posted for a text.
+    :param command: its command line, from the Python of its environment, the model's folder and the port.
+    :param path: the path of its route.
+    :param body: the JSON body for a text.
     """
 
     command: Callable[[str, Path, int], list[str]]
@@ -47,7 +47,7 @@ KINDS = {
     UNBATCHED: Kind(_script("unbatched.py")),
     "mosec": Kind(_script("mosec_server.py"), path="/inference"),
     "litserve": Kind(_script("litserve_server.py")),
-    # From the model's folder: it finds no ONNX file by an absolute path. Its warm-up asks more tokens than a model has.
+    # In the model's folder: it finds no ONNX file by an absolute path. Its warm-up exceeds a model's maximal length.
     "infinity": Kind(
         lambda python, model, port: [
             *(str(Path(python).parent / "infinity_emb"), "v2", "--model-id", ".", "--served-model-name", "model"),
@@ -61,7 +61,7 @@ KINDS = {
 
 
 class ServerProcess:
-    """A server with all its children, which stand still but while they are measured."""
+    """A server with its child processes, stopped except while it is measured."""
 
     def __init__(self, name: str, python: str, model: Path, threads: int) -> None:
         self.kind = KINDS[name]
@@ -85,15 +85,15 @@ class ServerProcess:
         self.pause()
 
     def pause(self) -> None:
-        """Let it stand still."""
+        """Stop it (SIGSTOP)."""
         os.killpg(self._process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it run."""
+        """Resume it (SIGCONT)."""
         os.killpg(self._process.pid, signal.SIGCONT)
 
     def end(self) -> None:
-        """End it and its children: LitServe leaves some behind otherwise."""
+        """Kill it with its children, some of which LitServe would leave behind."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
@@ -122,6 +122,6 @@ def _free_port() -> int:
 
 
 def environments(mosec: str | None, litserve: str | None, infinity: str | None) -> dict[str, str]:
-    """The Python of each server that can be measured."""
+    """The Python of each available server."""
     given = {"mosec": mosec, "litserve": litserve, "infinity": infinity}
     return {OURS: sys.executable, UNBATCHED: sys.executable} | {name: path for name, path in given.items() if path}

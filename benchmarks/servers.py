@@ -1,10 +1,10 @@
-"""How fast the server is beside others with the same model: throughput and latency under 8 and 32 clients.
+"""Throughput and latency of this server and others with the same model, under 8 and 32 clients.
 
     python benchmarks/servers.py [MODEL] [--data FOLDER] [--mosec PYTHON] [--litserve PYTHON] [--infinity PYTHON]
 
 MODEL is an ONNX artifact of single texts; without one, all-MiniLM-L6-v2 with a new head. In each round each server has
-its turn at each number of clients, one right after the other, while all others stand still. Ratios are medians over the
-rounds. "engine" is ours without HTTP, in the process of the clients. Other projects run in environments of their own:
+its turn at each number of clients, one right after the other, while all others are stopped. Ratios are medians over the
+rounds. "engine" is replank's engine without HTTP, in the clients' process. Other projects have their own environments:
 
     python -m venv /tmp/mosec && /tmp/mosec/bin/pip install mosec onnxruntime tokenizers numpy
     python -m venv /tmp/litserve && /tmp/litserve/bin/pip install litserve onnxruntime tokenizers numpy
@@ -50,7 +50,7 @@ _ANSWER_SECONDS = 60.0
 
 @click.command(help=__doc__)
 @click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Whose texts are asked.")
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Data set with the texts.")
 @click.option("--clients", multiple=True, default=(8, 32), show_default=True, type=click.IntRange(1))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--seconds", default=5.0, show_default=True, help="Of each turn.")
@@ -67,7 +67,7 @@ def main(
     out: Path,
     **peers: Any,
 ) -> None:
-    """Measure, print and keep."""
+    """Measure, print, and write the result."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = (model or make_model(Path(scratch))).resolve()
         loaded = load_model(open_source(folder))
@@ -101,7 +101,7 @@ def measure(
     rounds: int,
     seconds: float,
 ) -> list[dict[str, Any]]:
-    """One row for each round, number of clients and server, with the load of the machine before it."""
+    """One row per round, number of clients and server, with the load average before it."""
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         servers: dict[str, ServerProcess] = {}
@@ -110,7 +110,7 @@ def measure(
             stack.callback(servers[name].end)
         for number in range(rounds):
             for count in clients:
-                # The order changes, so that none always has its turn after the same other.
+                # Shuffled, so that no server always follows the same other.
                 for name in random.Random(number).sample((ENGINE, *servers), len(servers) + 1):  # noqa: S311
                     busy = os.getloadavg()[0]
                     turn = (
@@ -125,7 +125,7 @@ def measure(
 
 
 async def ask_engine(model: Model, texts: list[str], clients: int, seconds: float) -> Load:
-    """The engine with the server's own limits."""
+    """A load on the engine with the server's default limits."""
     engine = Engine(model, EngineLimits())
     engine.start()
     await engine.started()
@@ -137,7 +137,7 @@ async def ask_engine(model: Model, texts: list[str], clients: int, seconds: floa
 
 
 async def ask_server(server: ServerProcess, texts: list[str], clients: int, seconds: float) -> Load:
-    """A server, over so many kept connections."""
+    """A load on a server, over kept-alive connections."""
     server.go_on()
     connections = [HttpClient(server.port, server.kind.path, server.kind.body) for _ in range(clients)]
     try:
@@ -149,7 +149,7 @@ async def ask_server(server: ServerProcess, texts: list[str], clients: int, seco
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Medians of each server, and ours beside them: above 1 in throughput ours is faster, in p99 slower."""
+    """Medians per server, and ratios of ours to it: above 1, ours has more throughput, or a longer p99."""
     cells: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for row in rows:
         cells.setdefault((row["clients"], row["server"]), []).append(row)
@@ -189,7 +189,7 @@ def make_model(scratch: Path) -> Path:
 
 
 def read_texts(data: Path | None, scratch: Path) -> list[str]:
-    """Texts of the dev split in an order of chance, the same each time."""
+    """Texts of the dev split, shuffled with a fixed seed."""
     if data is None:
         data = scratch / "demo"
         write_demo_data(data, {"train": 1, "dev": _TEXTS, "test": 1})

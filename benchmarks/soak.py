@@ -1,13 +1,13 @@
-"""Half an hour under load from clients that come and go: nothing may grow, and every request must be answered once.
+"""A soak test: half an hour of load, in which nothing may leak and every request must be answered once.
 
-Clients connect, ask some texts each and leave, now and then without waiting for the answer. Each minute the model is
-replaced by itself, under load. At the end the server gets SIGTERM, under load too. Every answer is compared with the
-first one to the same text; whatever is asked before SIGTERM must be answered, and after it answered or refused.
+Clients connect, send some texts each and disconnect, now and then without waiting for the response. Each minute the
+model is replaced by itself. At the end the server gets SIGTERM under load. Every answer is compared with the first one
+to the same text; requests before SIGTERM must be answered, and later ones answered or refused.
 
     python benchmarks/soak.py MODEL [--minutes 30] [--data FOLDER]
 
-The result is written to benchmarks/results/soak.json; the exit status is 1 if anything of that did not hold, or if
-memory or open files grew from the first to the last tenth of the time.
+The result is written to benchmarks/results/soak.json; the exit status is 1 if any of that failed, or if memory or
+open files grew from the first to the last tenth of the time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAX_ASKED = 40
 _TOLERANCE = 1e-3
 _SAMPLE_SECONDS = 5.0
 _SWAP_SECONDS = 60.0
-# The first moments make buffers.
+# Buffers grow at first.
 _WARM_SHARE = 0.1
 _MAX_MEMORY_GROWTH = 0.05
 _ENDING_SECONDS = 3.0
@@ -49,11 +49,11 @@ Answers = dict[str, dict[str, float]]
 
 @click.command(help=__doc__)
 @click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Whose texts are asked.")
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Data set with the texts.")
 @click.option("--minutes", default=30.0, show_default=True, type=click.FloatRange(min=0.2))
 @click.option("--out", type=click.Path(path_type=Path), default=RESULT, show_default=True)
 def main(model: Path, data: Path | None, minutes: float, out: Path) -> None:
-    """Load, judge and keep."""
+    """Run, judge, and write the result."""
     with tempfile.TemporaryDirectory() as scratch:
         texts = read_texts(data, Path(scratch))[:500]
     with served(model, "--allow-load") as server:
@@ -96,9 +96,9 @@ async def _soak(server: LiveServer, model: Path, texts: Sequence[str], seconds: 
 
 
 class _Clients:
-    """Clients that ask, and count how it ended.
+    """Clients that count the outcomes of their requests.
 
-    :param expected: the right answers.
+    :param expected: the correct answers.
     """
 
     def __init__(self, port: int, expected: Answers) -> None:
@@ -108,7 +108,7 @@ class _Clients:
         self._expected = expected
 
     async def come_and_go(self, chance: random.Random) -> None:
-        """One visit after the other, until cancelled, or refused after the end has come."""
+        """Visit after visit, until cancelled, or refused after SIGTERM."""
         texts = list(self._expected)
         while True:
             client = _client(self._port)
@@ -171,7 +171,7 @@ def _sizes(found: dict[str, float]) -> dict[str, float]:
 
 
 def _growth(samples: Sequence[dict[str, float]]) -> dict[str, list[float]]:
-    """The medians of the first tenth of the time after the warm-up, and of the last."""
+    """The medians of the first tenth of the time after the warm-up and of the last tenth."""
     tenth = max(1, int(len(samples) * _WARM_SHARE))
     parts = samples[tenth : 2 * tenth], samples[-tenth:]
     return {
@@ -181,7 +181,7 @@ def _growth(samples: Sequence[dict[str, float]]) -> dict[str, list[float]]:
 
 
 def _faults(result: dict[str, Any]) -> list[str]:
-    """What did not hold."""
+    """The violated conditions."""
     faults = [
         f"{count} requests {outcome}"
         for phase in ("outcomes", "after_sigterm")
@@ -192,7 +192,7 @@ def _faults(result: dict[str, Any]) -> list[str]:
     if last > first * (1 + _MAX_MEMORY_GROWTH):
         faults.append(f"memory grew from {first} to {last} MB")
     first, last = result["growth"]["open_files"]
-    # A client that has just come, or not quite gone, is a file.
+    # Connections that are just being opened or closed are files too.
     if last > first + _CLIENTS / 2:
         faults.append(f"open files grew from {first:g} to {last:g}")
     if result["exit_status"]:
