@@ -60,6 +60,11 @@ class StandIn(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+class _Server(ThreadingHTTPServer):
+    # A load test connects up to 128 times at once, of which the default of 5 would have some reset.
+    request_queue_size = 256
+
+
 @dataclass
 class Stand:
     """A stand-in that runs.
@@ -76,7 +81,7 @@ class Stand:
 @contextmanager
 def stand_in(dies_after: int | None = None) -> Iterator[Stand]:
     settings: dict[str, Any] = {"asked": [], "statuses": {}, "dies_after": dies_after}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (StandIn,), settings))
+    server = _Server(("127.0.0.1", 0), type("Handler", (StandIn,), settings))
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
     thread = threading.Thread(target=lambda: _serve(server), daemon=True)
     thread.start()
