@@ -24,6 +24,7 @@ import click
 
 from replank.data.tables import read_table
 from replank.models.artifact import MANIFEST, TRAINING, Artifact
+from replank.models.source import open_source
 from replank.system.environment import available_cores
 from replank_compress.methods import METHODS
 
@@ -162,7 +163,7 @@ def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
     training = json.loads((artifact.path / TRAINING).read_text(encoding="utf-8"))
     return {
         **asdict(cell),
-        "layers": json.loads((artifact.path / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"],
+        "layers": open_source(artifact.path).layers,
         "rows": quality["rows"],
         "metrics": quality["metrics"],
         "digest": artifact.manifest.digest,

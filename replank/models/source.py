@@ -62,12 +62,12 @@ class Source:
 
     @property
     def task(self) -> Task:
-        """What the model answers: from the manifest, or as much as ``config.json`` tells."""
+        """The task of the model: from the manifest, or as far as ``config.json`` tells."""
         return self.artifact.manifest.task if self.artifact else _task_of(self.config, self.name)
 
     @property
     def encoder_task(self) -> Task:
-        """What it answers without its head: a vector for each token."""
+        """The task of the model without its head: a vector for each token."""
         return replace(self.task, kind=KINDS["feature-extraction"], labels=(), columns=(), metrics=())
 
     @property

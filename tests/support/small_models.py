@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from replank.models.encoders import ENCODERS
 from replank_compress.methods.module_replacing import ModuleReplacement
 from replank_compress.successor import initial_layers
 from tiny import tiny_settings, write_tokenizer
@@ -46,9 +47,8 @@ def make_replacement(model: Any, *sizes: int) -> ModuleReplacement:
 
 def save_model(model_type: str, folder: Path) -> Path:
     """A random model of two layers."""
-    layers = {"n_layers": 2} if model_type == "distilbert" else {"num_hidden_layers": 2}
     model = make_model(model_type)
-    model.config.update(layers)
+    model.config.update({ENCODERS[model_type].keys.layers: 2})
     torch.manual_seed(1)
     small = type(model)(model.config)
     for parameter in small.parameters():
