@@ -151,15 +151,23 @@ def _default(config: Config, entry: Field[Any], variants: Mapping[str, Config]) 
     """The default as the help shows it; of variants that differ, each one's."""
     shown: dict[str, list[str]] = {}
     for variant, owner in (variants or {"": config}).items():
-        own = next((other for other in _flat_settings(owner) if other.name == entry.name), entry)
-        text = _shown(_value(own), own)
-        if text is not None:
-            shown.setdefault(text, []).append(variant)
+        for inner, own in _occurrences(owner, entry.name):
+            if (text := _shown(_value(own), own)) is not None:
+                shown.setdefault(text, []).append(inner or variant)
     if not shown:
         return None
     if len(shown) == 1:
         return next(iter(shown))
     return ", ".join(f"{' and '.join(names)} {text}" for text, names in shown.items())
+
+
+def _occurrences(config: Config, name: str) -> Iterator[tuple[str, Field[Any]]]:
+    """A setting of a configuration, or of each variant in it that has the setting, with the variant's name."""
+    for entry in settings_of(config):
+        if entry.name == name:
+            yield "", entry
+        for inner, variant in (entry.metadata.get("variants") or {}).items():
+            yield from ((inner, other) for other in settings_of(variant) if other.name == name)
 
 
 def _shown(value: Any, entry: Field[Any]) -> str | None:
