@@ -186,7 +186,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(
     def fail(name: str) -> None:
         raise RuntimeError(f"first line of {name}\n   second line")
 
-    monkeypatch.setattr("replank.cli.inspecting.open_source", fail)
+    monkeypatch.setattr("replank.cli.inspect.open_source", fail)
     done = replank("inspect", "x")
     assert done.code == 1
     assert error_lines(done) == [
@@ -213,7 +213,7 @@ def test_the_end_of_a_file_is_no_interruption(replank: Replank, monkeypatch: pyt
     def fail(name: str) -> None:
         raise EOFError("Ran out of input")
 
-    monkeypatch.setattr("replank.cli.inspecting.open_source", fail)
+    monkeypatch.setattr("replank.cli.inspect.open_source", fail)
     done = replank("inspect", "x")
     assert done.code == 1
     assert error_lines(done)[0] == "error: unexpected EOFError: Ran out of input"
@@ -239,7 +239,7 @@ def test_a_full_disk_is_found_under_other_errors(
         except Exception as cause:
             raise ValueError("something else") from cause
 
-    monkeypatch.setattr("replank.cli.inspecting.open_source", fail)
+    monkeypatch.setattr("replank.cli.inspect.open_source", fail)
     done = replank("inspect", "x")
     assert (done.code, error_lines(done)[0]) == (1, "error: the disk is full")
 

@@ -16,11 +16,14 @@ from commands import Done, Replank, error_lines, replank_process, run_replank
 from replank.cli.main import main
 from replank.models.source import open_source
 from replank.runtime.model import load_model
+from replank.text import tokenization
+
+TRUNCATION = "texts longer than 32 tokens are truncated (said once)\n"
 
 
-def predictions(done: Done) -> list[dict[str, Any]]:
+def predictions(done: Done, said: str = "") -> list[dict[str, Any]]:
     """One JSON object a line."""
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, said)
     return [json.loads(line) for line in done.out.removesuffix("\n").split("\n")]
 
 
@@ -73,11 +76,18 @@ def test_many_lines_of_stdin_keep_their_order(replank: Replank, int8_artifact: P
         (b"   ", "   "),
         ("🚢 \u2028 ünïcode".encode(), "🚢 \u2028 ünïcode"),
         (b"tab\tin it", "tab\tin it"),
-        (b"good " * 50_000, "good " * 50_000),
     ],
 )
 def test_odd_lines_of_stdin(replank: Replank, int8_artifact: Path, line: bytes, text: str) -> None:
     (answer,) = predictions(replank("predict", int8_artifact, "--json", stdin=line + b"\n"))
+    assert answer["text"] == text
+    assert sum(answer["scores"].values()) == pytest.approx(1)
+
+
+def test_a_long_line_of_stdin(replank: Replank, int8_artifact: Path) -> None:
+    tokenization._warn_of_truncation.cache_clear()
+    text = "good " * 50_000
+    (answer,) = predictions(replank("predict", int8_artifact, "--json", stdin=f"{text}\n".encode()), TRUNCATION)
     assert answer["text"] == text
     assert sum(answer["scores"].values()) == pytest.approx(1)
 
@@ -143,7 +153,7 @@ def test_a_terminal_as_stdin_is_asked_for_texts(
 def test_truncation_is_said_on_stderr(onnx_artifact: Path) -> None:
     done = run_replank("predict", onnx_artifact, "good " * 100, "bad " * 100)
     assert (done.code, len(done.out.splitlines())) == (0, 2)
-    assert done.err == "texts longer than 32 tokens are truncated (said once)\n"
+    assert done.err == TRUNCATION
 
 
 @pytest.mark.parametrize("stream", [0, 1, 2])

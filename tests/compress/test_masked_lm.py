@@ -205,5 +205,5 @@ def test_predict_does_not_guess_masked_tokens(masked_predecessor: Path, replank:
     done = replank("predict", masked_predecessor, "a text")
     assert done.code == 1
     lines = error_lines(done)
-    assert "answers each token (masked-lm)" in lines[0]
+    assert "predicts masked tokens, which is not served" in lines[0]
     assert "replank finetune" in lines[1]
