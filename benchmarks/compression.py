@@ -23,7 +23,8 @@ from typing import Any
 import click
 
 from replank.data.tables import read_table
-from replank.models.artifact import MANIFEST, TRAINING, Artifact
+from replank.models.artifact import Artifact
+from replank.models.manifest import MANIFEST, TRAINING
 from replank.models.source import open_source
 from replank.system.environment import available_cores
 from replank_compress.methods import METHODS

@@ -431,10 +431,8 @@ def push_to_hub(model: ModelLike, name: str, *, private: bool = False, revision:
     :returns: the address of the commit.
     :raises HubError: no token, one that may not write there, or no network.
     """
-    from replank.models.push import push
-
-    folder = model.path if isinstance(model, Artifact) else Path(model)
-    return push(folder, name, private=private, revision=revision)
+    artifact = model if isinstance(model, Artifact) else Artifact.open(Path(model))
+    return artifact.push_to_hub(name, private=private, revision=revision)
 
 
 def triton(

@@ -11,7 +11,8 @@ import numpy as np
 
 from replank.charts.lines import training_chart
 from replank.data.examples import Dataset
-from replank.models.artifact import TRAINING, TRAINING_CHART, Artifact, Manifest, new_artifact, seal
+from replank.models.artifact import Artifact, new_artifact, seal
+from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
 from replank.models.provenance import Stopwatch, config_json, made_by
 from replank.models.source import Source, open_source
 from replank.runtime.evaluate import evaluate

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from replank.data.examples import DataConfig, Dataset
-from replank.models.artifact import Artifact, Manifest, new_artifact, require_free, seal
+from replank.models.artifact import Artifact, new_artifact, require_free, seal
+from replank.models.manifest import Manifest
 from replank.models.provenance import Stopwatch, made_by
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate, require_same_task

@@ -12,8 +12,9 @@ import onnx
 from onnx import TensorProto
 
 from replank.data.examples import DataConfig, Dataset
-from replank.models.artifact import Artifact, Manifest, new_artifact, require_free, seal
+from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.encoders import position_limit
+from replank.models.manifest import Manifest
 from replank.models.provenance import Stopwatch, made_by
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate

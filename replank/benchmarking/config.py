@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from replank.benchmarking.result import Shape
-from replank.models.artifact import MODEL_FILES
+from replank.models.manifest import MODEL_FILES
 from replank.runtime.providers import PROVIDERS, Device, provider_of
 from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode
 from replank.system.errors import FieldError

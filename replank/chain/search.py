@@ -12,7 +12,8 @@ from replank.chain.search_plan import SearchPlan
 from replank.chain.search_result import SearchResult
 from replank.chain.search_run import SearchRun
 from replank.data.examples import DataConfig, Dataset
-from replank.models.artifact import MANIFEST, Artifact
+from replank.models.artifact import Artifact
+from replank.models.manifest import MANIFEST
 from replank.models.source import Source, require_kind
 from replank.runtime.torch_model import require_head
 from replank.system.errors import ModelError, QualityGateError, UsageError

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from replank.data.examples import DataConfig, Dataset
-from replank.models.artifact import MANIFEST, Artifact
+from replank.models.artifact import Artifact
+from replank.models.manifest import MANIFEST
 from replank.models.provenance import config_json
 from replank.models.source import Source, open_source
 from replank.system.errors import UsageError

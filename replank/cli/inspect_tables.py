@@ -7,8 +7,8 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from replank.models.artifact import Manifest
 from replank.models.card import lineage
+from replank.models.manifest import Manifest
 from replank.models.source import Source
 
 _NAMES, _VALUES = 10, 84

@@ -7,78 +7,17 @@ which lists the sha256 of every other file, how the model was made and from what
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from replank.models.card import model_card
+from replank.models.manifest import MANIFEST, MODEL_FILES, Manifest, manifest_text, read_manifest
 from replank.system.errors import ArtifactError, UsageError
 from replank.system.files import replace_folder, sweep_leftovers
-from replank.tasks.task import Task
-
-MANIFEST = "replank.json"
-SCHEMA = 1
-MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
-TRAINING, TRAINING_CHART = "training.json", "training.svg"
-# Facts of the run, not of the model: they do not enter the digest.
-_NOT_IDENTITY = ("machine", "seconds", "finished_at")
-
-ArtifactKind = Literal["torch", "onnx"]
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What ``replank.json`` says.
-
-    :param kind: ``torch`` or ``onnx``.
-    :param precision: of the weights that do the work: ``fp32``, ``int8``.
-    :param task: what the model was made for.
-    :param made_by: stage, its full configuration, versions, machine, seconds.
-    :param parent: ``{"name", "digest", "manifest"}`` of the source; ``manifest`` is ``None`` for a plain model folder.
-    :param quality: ``{"split", "rows", "metrics", …}`` as measured on this very model; ``None`` if it was not.
-    :param verification: what was compared with what, and the worst differences; ``None`` if nothing was.
-    :param files: ``{name: {"sha256", "bytes"}}`` of every other file.
-    :param providers: what ``--device auto`` measured, where, and chose; ``None`` before. No part of the digest.
-    """
-
-    kind: ArtifactKind
-    precision: str
-    task: Task
-    made_by: dict[str, Any]
-    parent: dict[str, Any] | None
-    quality: dict[str, Any] | None = None
-    verification: dict[str, Any] | None = None
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    providers: dict[str, Any] | None = None
-
-    @property
-    def digest(self) -> str:
-        """The artifact's identity: sha256 of the manifest without what tells of the run only.
-
-        The parent enters by its own digest, for the same reason.
-        """
-        made_by = {key: value for key, value in self.made_by.items() if key not in _NOT_IDENTITY}
-        files = {name: entry for name, entry in self.files.items() if name not in (TRAINING, TRAINING_CHART)}
-        parent = self.parent and self.parent["digest"]
-        model = replace(self, providers=None).to_json()
-        return _sha256(_canonical(model | {"made_by": made_by, "parent": parent, "files": files}).encode())
-
-    def to_json(self) -> dict[str, Any]:
-        """The manifest as plain JSON values."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        if self.providers is None:
-            del values["providers"]
-        return {"schema": SCHEMA} | values | {"task": self.task.to_json()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Manifest:
-        """The manifest that :meth:`to_json` wrote."""
-        fields = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        return cls(**fields | {"task": Task.from_json(values["task"])})
 
 
 @dataclass(frozen=True)
@@ -109,10 +48,26 @@ class Artifact:
 
         :raises ArtifactError: no manifest, an unknown schema, a missing file, or any bit that is not as written.
         """
-        manifest = _read_manifest(path)
+        manifest = read_manifest(path)
         for name, expected in manifest.files.items():
             _check_file(path / name, expected)
         return cls(path, manifest)
+
+    def push_to_hub(self, name: str, *, private: bool = False, revision: str | None = None) -> str:
+        """Upload the artifact, checked once more, with its model card and manifest to the hub, in one commit.
+
+        :param name: ``owner/name``.
+        :param private: make the repository private; a public one that is there is refused.
+        :param revision: the branch, made where there is none; ``None`` for the main one.
+        :returns: the address of the commit.
+        :raises UsageError: the name is not one that the hub could have.
+        :raises ArtifactError: the folder was damaged.
+        :raises HubError: no token, one that may not write there, or a hub that cannot be reached.
+        """
+        from replank.models.push import push, require_name  # with huggingface_hub, which the base does not have
+
+        require_name(name)
+        return push(Artifact.open(self.path).manifest, self.path, name, private=private, revision=revision)
 
 
 @contextmanager
@@ -147,10 +102,10 @@ def require_free(out: Path, *, force: bool, source: Path | None = None) -> None:
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not force:
-        raise UsageError(f"{out} is not empty", hint="choose another folder, or replace it with --force")
+        raise UsageError(f"{out} is not empty", hint="choose another folder, or replace it with `force`")
     if not (out / MANIFEST).is_file() or any(path.is_dir() for path in out.iterdir()):
         raise UsageError(
-            f"{out} holds more than an artifact, and --force replaces nothing else",
+            f"{out} holds more than an artifact, and `force` replaces nothing else",
             hint="choose another folder, or delete this one yourself",
         )
 
@@ -166,41 +121,8 @@ def seal(folder: Path, manifest: Manifest) -> None:
     (folder / "README.md").write_text(model_card(manifest.to_json()), encoding="utf-8")
     names = sorted(path.name for path in folder.iterdir())
     files = {name: {"sha256": _sha256_file(folder / name), "bytes": (folder / name).stat().st_size} for name in names}
-    sealed = Manifest(**{name: getattr(manifest, name) for name in manifest.__dataclass_fields__} | {"files": files})
+    sealed = replace(manifest, files=files)
     (folder / MANIFEST).write_text(manifest_text(sealed.to_json()), encoding="utf-8")
-
-
-def manifest_text(values: dict[str, Any]) -> str:
-    """The exact bytes of a manifest: with its own checksum, so that a flipped bit in it is noticed too."""
-    checksum = _sha256(_canonical(values).encode())
-    return json.dumps(values | {"checksum": checksum}, indent=2, ensure_ascii=False) + "\n"
-
-
-def _read_manifest(path: Path) -> Manifest:
-    file = path / MANIFEST
-    remake = "make the artifact again with the stage that wrote it"
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"{path} is no replank artifact: it has no {MANIFEST}",
-            hint="expected a folder that replank export, quantize, compress or finetune made",
-        ) from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise ArtifactError(f"{file} is damaged: {error}", hint=remake) from None
-    try:
-        values = json.loads(text)
-        schema = values["schema"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ArtifactError(f"{file} is damaged: it is not a manifest", hint=remake) from None
-    if schema != SCHEMA:
-        raise ArtifactError(
-            f"{file} has schema {schema}; this replank reads schema {SCHEMA}",
-            hint="use the replank that wrote it",
-        )
-    if text != manifest_text({key: value for key, value in values.items() if key != "checksum"}):
-        raise ArtifactError(f"{file} is damaged or was edited: its checksum does not match", hint=remake)
-    return Manifest.from_json(values)
 
 
 def _check_file(file: Path, expected: dict[str, Any]) -> None:
@@ -211,14 +133,6 @@ def _check_file(file: Path, expected: dict[str, Any]) -> None:
             f"{file} is damaged: its sha256 is not the manifest's",
             hint="copy it again, or make the artifact again",
         )
-
-
-def _canonical(values: dict[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _sha256_file(path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from replank.models.artifact import MANIFEST, MODEL_FILES
+from replank.models.manifest import MANIFEST, MODEL_FILES
 from replank.system.errors import HubError
 from replank.system.json_files import read_json
 

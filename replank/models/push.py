@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from replank.models.artifact import MANIFEST, MODEL_FILES, Artifact
 from replank.models.hub import require_hub
+from replank.models.manifest import MANIFEST, MODEL_FILES, Manifest
 from replank.system.errors import HubError, UsageError
 
 _LOGIN_HINT = "make a token with write permission at https://huggingface.co/settings/tokens, then: hf auth login"
@@ -18,25 +18,20 @@ _REFUSALS = {
 }
 
 
-def push(folder: Path, name: str, *, private: bool = False, revision: str | None = None) -> str:
-    """Check an artifact and upload its files, making the repository where there is none.
+def push(manifest: Manifest, folder: Path, name: str, *, private: bool = False, revision: str | None = None) -> str:
+    """Upload the files of a checked artifact, making the repository where there is none.
 
     The repository's files of other names stay, but for weights of the other kind: a folder holds one model.
 
-    :param name: ``owner/name``.
     :param private: make it private; a public one that is there is refused.
     :param revision: the branch, made where there is none; ``None`` for the main one.
     :returns: the address of the commit.
-    :raises UsageError: the name is not one that the hub could have.
-    :raises ArtifactError: no artifact, or a damaged one.
     :raises HubError: no token, one that may not write there, or a hub that cannot be reached.
     """
-    _require_name(name)
-    artifact = Artifact.open(folder)
     token = _token()
     require_hub(f"to push to {name}", hint="is there a network, and is HF_ENDPOINT right where it is set?")
     try:
-        return _upload(artifact, name, token, private, revision)
+        return _upload(manifest, folder, name, token, private, revision)
     except HubError:
         raise
     except Exception as error:  # a dozen types of three libraries; all mean that nothing was committed
@@ -44,7 +39,11 @@ def push(folder: Path, name: str, *, private: bool = False, revision: str | None
         raise _refusal(error, name, token) from None
 
 
-def _require_name(name: str) -> None:
+def require_name(name: str) -> None:
+    """Refuse a name that no repository of an owner could have.
+
+    :raises UsageError: not ``OWNER/NAME``.
+    """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
@@ -68,7 +67,7 @@ def _token() -> str:
     return token
 
 
-def _upload(artifact: Artifact, name: str, token: str, private: bool, revision: str | None) -> str:
+def _upload(manifest: Manifest, folder: Path, name: str, token: str, private: bool, revision: str | None) -> str:
     from huggingface_hub import HfApi
 
     hub = HfApi(token=token)
@@ -80,10 +79,9 @@ def _upload(artifact: Artifact, name: str, token: str, private: bool, revision: 
         )
     if revision:
         hub.create_branch(name, branch=revision, exist_ok=True)
-    manifest = artifact.manifest
     commit: Any = hub.upload_folder(
         repo_id=name,
-        folder_path=artifact.path,
+        folder_path=folder,
         allow_patterns=[MANIFEST, *manifest.files],
         delete_patterns=list(MODEL_FILES.values()),
         revision=revision,

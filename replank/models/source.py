@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from replank.models.artifact import MANIFEST, MODEL_FILES, Artifact, ArtifactKind
+from replank.models.artifact import Artifact
 from replank.models.encoders import Encoder, encoder_of, position_limit
 from replank.models.hub import fetch_model
+from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind
 from replank.models.onnx_checks import require_sound_file
 from replank.system.errors import ModelError
 from replank.system.json_files import read_json

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from replank.benchmarking.result import Benchmark
 from replank.benchmarking.summary import SUMMARY, Summary
-from replank.models.artifact import MANIFEST, TRAINING, Artifact, Manifest
+from replank.models.artifact import Artifact
+from replank.models.manifest import MANIFEST, TRAINING, Manifest
 from replank.system.errors import DataError, UsageError
 
 BENCHMARK = "benchmark.json"

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from replank.models.artifact import MANIFEST, Artifact, manifest_text
+from replank.models.artifact import Artifact
+from replank.models.manifest import MANIFEST, manifest_text
 from replank.runtime.provider_measurement import REFERENCE, Measurement, measure_providers
 from replank.runtime.providers import PROVIDERS, Device, packages
 from replank.system.environment import machine

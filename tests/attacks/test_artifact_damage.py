@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from manifests import names
-from replank.models.artifact import MANIFEST, Artifact
+from replank.models.artifact import Artifact
+from replank.models.manifest import MANIFEST
 from replank.system.errors import ArtifactError
 
 TORCH_FILES = (

@@ -14,7 +14,8 @@ import pytest
 
 from commands import Replank
 from manifests import TASK, make_manifest, names, write
-from replank.models.artifact import MANIFEST, Artifact, new_artifact, require_free, seal
+from replank.models.artifact import Artifact, new_artifact, require_free, seal
+from replank.models.manifest import MANIFEST
 from replank.system.errors import ArtifactError, ReplankError, UsageError
 
 # Writing
@@ -88,7 +89,7 @@ def test_an_artifact_is_kept_without_force(tmp_path: Path) -> None:
     write(tmp_path / "out", "old")
     with pytest.raises(UsageError, match="out is not empty") as refusal:
         write(tmp_path / "out", "new")
-    assert refusal.value.hint == "choose another folder, or replace it with --force"
+    assert refusal.value.hint == "choose another folder, or replace it with `force`"
     assert (tmp_path / "out" / "model.safetensors").read_text(encoding="utf-8") == "old"
 
 

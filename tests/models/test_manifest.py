@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from manifests import TASK, make_manifest
-from replank.models.artifact import SCHEMA, Artifact, Manifest
+from replank.models.artifact import Artifact
+from replank.models.manifest import SCHEMA, Manifest
 
 # The manifest
 

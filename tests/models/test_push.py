@@ -14,7 +14,6 @@ from commands import Done, run_replank
 from hub_stand_in import GOOD, ODD, READ_ONLY, Hub, hub_stand_in
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
-from replank.models.push import push
 from replank.system.errors import UsageError
 
 NAME = "ada/tweets"
@@ -177,5 +176,5 @@ def test_what_is_no_artifact_or_damaged_is_not_pushed(
 )
 def test_names_that_no_repository_has(onnx_artifact: Path, name: str) -> None:
     with pytest.raises(UsageError) as refusal:
-        push(onnx_artifact, name)
+        Artifact.open(onnx_artifact).push_to_hub(name)
     assert "expected OWNER/NAME" in str(refusal.value.hint)

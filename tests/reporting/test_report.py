@@ -20,7 +20,8 @@ import pytest
 from commands import Replank, error_lines
 from replank.cli.config_options import config_of, variant_of
 from replank.cli.main import cli, command_named
-from replank.models.artifact import MANIFEST, Artifact, Manifest, manifest_text
+from replank.models.artifact import Artifact
+from replank.models.manifest import MANIFEST, Manifest, manifest_text
 from replank.models.provenance import config_json
 from replank.reporting.commands import _ON_BY_DEFAULT, commands, variant_name
 from replank.reporting.facts import read_facts

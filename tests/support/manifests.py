@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from replank.models.artifact import Artifact, Manifest, new_artifact, seal
+from replank.models.artifact import Artifact, new_artifact, seal
+from replank.models.manifest import Manifest
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 

@@ -1,0 +1,67 @@
+"""Artifacts of earlier releases, as these wrote them: they open, keep their identity, and answer as they did.
+
+Each ``golden/VERSION/NAME.json`` holds the digest and the answers of ``replank predict --json`` of that version.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import replank
+from replank.models.artifact import Artifact
+from replank.models.card import lineage
+from replank.models.manifest import Manifest, manifest_text
+
+GOLDEN = Path(__file__).parent / "golden"
+FOLDERS = sorted(path for path in GOLDEN.glob("*/*") if path.is_dir())
+
+
+def recorded(folder: Path) -> Any:
+    return json.loads(folder.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(params=FOLDERS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def folder(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def test_every_release_with_artifacts_is_here() -> None:
+    assert {path.parent.name for path in FOLDERS} == {"0.1.0", "0.2.0", "0.3.0"}
+
+
+def test_it_opens_with_the_digest_that_it_had(folder: Path) -> None:
+    manifest = Artifact.open(folder).manifest
+    assert manifest.digest == recorded(folder)["digest"]
+    assert manifest.made_by["versions"]["replank"] == folder.parent.name
+
+
+def test_its_manifest_is_written_again_byte_for_byte(folder: Path) -> None:
+    manifest = Artifact.open(folder).manifest
+    assert manifest_text(manifest.to_json()) == (folder / "replank.json").read_text(encoding="utf-8")
+
+
+def test_its_lineage_is_whole(folder: Path) -> None:
+    manifest = Artifact.open(folder).manifest
+    stages = ["encoder", "finetune", "compress", "export", "quantize"]
+    steps = lineage(manifest.to_json())
+    assert len(steps) == (5 if folder.name == "int8" else 3)
+    for stage, step in zip(stages, steps, strict=False):
+        assert stage in step
+    while manifest.parent and manifest.parent["manifest"]:
+        parent = Manifest.from_json(manifest.parent["manifest"])
+        assert parent.digest == manifest.parent["digest"]
+        manifest = parent
+
+
+def test_it_answers_as_it_did(folder: Path) -> None:
+    expected = recorded(folder)["answers"]
+    answers = replank.load(folder, device="cpu").predict([answer["text"] for answer in expected])
+    for answer, wanted in zip(answers, expected, strict=True):
+        assert answer.label == wanted["label"]
+        # Processors without VNNI round INT8 a little differently.
+        assert answer.scores == pytest.approx(wanted["scores"], abs=0.01 if folder.name == "int8" else 1e-5)
