@@ -53,7 +53,6 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
         eval_steps=interval,
         save_strategy="steps",
         save_steps=interval,
-        save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="headline",
         greater_is_better=True,

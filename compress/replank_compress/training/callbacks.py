@@ -1,4 +1,4 @@
-"""Callbacks of Trainer: progress, Ctrl-C, early stopping, time and energy, and the beginning of a step."""
+"""Callbacks of Trainer: progress, Ctrl-C, early stopping, time and energy, checkpoints, and the beginning of a step."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -15,6 +16,7 @@ from replank.models.provenance import Stopwatch
 from replank.system.energy import EnergyMeter
 from replank.system.processes import is_first_process
 from replank.system.progress import Advance, progress
+from replank_compress.training.checkpoints import keep_newest_and_best
 from replank_compress.training.processes import any_process
 
 _log = logging.getLogger(__name__)
@@ -32,6 +34,15 @@ class StepBegin(TrainerCallback):
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Call the function."""
         self._call(state.global_step)
+
+
+class CheckpointLimit(TrainerCallback):
+    """Two checkpoints on disk at a time, however many are written."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Delete the others, once a further one is written."""
+        if is_first_process():
+            keep_newest_and_best(Path(args.output_dir), state.best_model_checkpoint)
 
 
 class Watcher(TrainerCallback):

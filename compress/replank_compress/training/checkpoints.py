@@ -58,6 +58,20 @@ def sweep(work: Path) -> Path | None:
     return checkpoint
 
 
+def keep_newest_and_best(work: Path, best: str | None) -> None:
+    """Delete all checkpoints but two: the newest, and the best or else the one before.
+
+    Trainer's own limit chooses by time of change, and among all that is called ``checkpoint-…``: a person's folder too.
+
+    :param best: path of the best checkpoint so far; ``None`` before the first evaluation.
+    """
+    *others, newest_one = _checkpoints(work)
+    kept = Path(best).name if best else others[-1].name if others else newest_one.name
+    for path in others:
+        if path.name != kept:
+            shutil.rmtree(path)
+
+
 def clear(work: Path) -> None:
     """Delete everything that a training wrote there, and the folder if nothing else is in it."""
     for path in _checkpoints(work):

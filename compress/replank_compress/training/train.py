@@ -23,7 +23,7 @@ from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
 from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
-from replank_compress.training.callbacks import EarlyStopping, Spending, Watcher
+from replank_compress.training.callbacks import CheckpointLimit, EarlyStopping, Spending, Watcher
 from replank_compress.training.checkpoints import claim, newest, sweep
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.internals import STATE_FILE, supports_activation_checkpointing
@@ -98,7 +98,7 @@ def train(
         data_collator=Collator(text_encoder),
         compute_metrics=_metrics_of(data.task),
         preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
-        callbacks=[watcher, spending, *([stopping] if stopping else [])],
+        callbacks=[watcher, spending, CheckpointLimit(), *([stopping] if stopping else [])],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
