@@ -134,6 +134,9 @@ class DataConfig:
     max_length: int | None = setting(None, "Tokens to truncate to. [default: the model's, or 128]")
 
     def __post_init__(self) -> None:
+        for name in ("data", "train", "dev", "test"):
+            if isinstance(path := getattr(self, name), str):  # as it is typed in a notebook
+                object.__setattr__(self, name, Path(path))
         if self.task is not None and self.task not in KIND_NAMES and self.dataset is None:
             _log.info("`task=%s` names a data set: say `dataset=%s`", self.task, self.task)
             object.__setattr__(self, "dataset", self.task)

@@ -259,3 +259,8 @@ def test_validation_is_another_word_for_dev(tmp_path: Path) -> None:
     data = DataConfig(data=tmp_path).load()
     assert sorted(data.splits) == ["dev", "train"]
     assert data.split("validation") is data.split("dev")
+
+
+def test_a_path_may_be_a_string() -> None:
+    config = DataConfig(train="a/train.csv", dev="a/dev.csv")  # type: ignore[arg-type] # as in a notebook
+    assert config == DataConfig(train=Path("a/train.csv"), dev=Path("a/dev.csv"))
