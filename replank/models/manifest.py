@@ -15,8 +15,8 @@ MANIFEST = "replank.json"
 SCHEMA = 1
 MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
 TRAINING, TRAINING_CHART = "training.json", "training.svg"
-# Facts of the run, not of the model: they do not enter the digest.
-_NOT_IDENTITY = ("machine", "seconds", "finished_at")
+# Facts of the run, not of the model: they do not enter the digest. Release 0.1.0 had the training curve among them.
+_NOT_IDENTITY = ("machine", "seconds", "finished_at", "curve")
 
 ArtifactKind = Literal["torch", "onnx"]
 
