@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from replank.models.provenance import variant_name
 from replank.tasks.kinds import kind_named
 
 # The hub's names of metrics, where they differ from ours.
@@ -46,8 +47,35 @@ def lineage(manifest: dict[str, Any]) -> list[str]:
     else:
         before = lineage(parent["manifest"])
     made_by = manifest["made_by"]
-    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in made_by["config"].items())
-    return [*before, f"{made_by['stage']}: {settings or 'defaults'}"]
+    config = made_by["config"]
+    stage, variant = made_by["stage"], variant_name(config.get("type", ""))
+    title = stage if variant in ("", stage) else f"{stage} ({variant})"
+    return [*before, f"{title}: {_settings(config) or 'defaults'}"]
+
+
+def _settings(config: dict[str, Any]) -> str:
+    """The settings of a stage in words, without those that are off or were left to others."""
+    words = []
+    for key, value in config.items():
+        name = key.replace("_", " ")
+        match value:
+            case _ if key == "type":
+                continue
+            case None | False | []:
+                continue
+            case True:
+                words.append(name)
+            case dict():
+                # The first manifests did not say the type of a setting within a setting.
+                head, inner = f"{name} {variant_name(value.get('type', ''))}".strip(), _settings(value)
+                words.append(f"{head} ({inner})" if inner else head)
+            case list():
+                words.append(f"{name} {' '.join(map(str, value))}")
+            case float():
+                words.append(f"{name} {value:g}")
+            case _:
+                words.append(f"{name} {value}")
+    return ", ".join(words)
 
 
 def _front_matter(manifest: dict[str, Any]) -> str:

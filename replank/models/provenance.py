@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -50,6 +51,15 @@ def config_json(config: DataclassInstance) -> dict[str, Any]:
     """
     values = {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
     return {"type": type(config).__name__} | values
+
+
+def variant_name(type_name: str) -> str:
+    """The name under which a configuration is registered: ``anti-curriculum`` for ``AntiCurriculumSchedule``.
+
+    It follows from the type's name, as importing the registries would import torch.
+    """
+    stem = re.sub(r"(Config|Schedule|Int8)$", "", type_name)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", stem).lower()
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from replank.models.provenance import variant_name
 from replank.reporting.facts import Stage
 
 # The option that chooses among the variants of a stage's configuration.
@@ -53,15 +54,6 @@ def _flags(name: str, value: Any) -> list[str]:
             return [flag, ",".join(map(str, value))]
         case _:
             return [flag, str(value)]
-
-
-def variant_name(type_name: str) -> str:
-    """The name under which a configuration is registered: ``anti-curriculum`` for ``AntiCurriculumSchedule``.
-
-    It follows from the type's name, as importing the registries would import torch.
-    """
-    stem = re.sub(r"(Config|Schedule|Int8)$", "", type_name)
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", stem).lower()
 
 
 def _data(stage: Stage) -> list[str]:

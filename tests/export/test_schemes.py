@@ -15,8 +15,8 @@ import pytest
 import replank_export.int8
 from replank.chain.search_plan import SearchConfig
 from replank.data.examples import DataConfig
+from replank.models.provenance import variant_name
 from replank.models.source import open_source
-from replank.reporting.commands import variant_name
 from replank.system.errors import UsageError
 from replank.text.padding import Batch
 from replank_export.int8 import SCHEMES, Int8Config

@@ -57,6 +57,7 @@ def test_its_lineage_is_whole(folder: Path) -> None:
     assert len(steps) == (5 if folder.name == "int8" else 3)
     for stage, step in zip(stages, steps, strict=False):
         assert stage in step
+        assert not set(step) & set("={}[]")
     while manifest.parent and manifest.parent["manifest"]:
         parent = Manifest.from_json(manifest.parent["manifest"])
         assert parent.digest == manifest.parent["digest"]

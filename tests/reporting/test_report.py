@@ -22,8 +22,8 @@ from replank.cli.config_options import config_of, variant_of
 from replank.cli.main import cli, command_named
 from replank.models.artifact import Artifact
 from replank.models.manifest import MANIFEST, Manifest, manifest_text
-from replank.models.provenance import config_json
-from replank.reporting.commands import _ON_BY_DEFAULT, commands, variant_name
+from replank.models.provenance import config_json, variant_name
+from replank.reporting.commands import _ON_BY_DEFAULT, commands
 from replank.reporting.facts import read_facts
 from replank.reporting.markdown import to_markdown
 from replank.reporting.page import to_page
