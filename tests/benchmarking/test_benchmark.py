@@ -29,10 +29,13 @@ from variants import variant
 
 
 def test_the_clock_reads_milliseconds() -> None:
+    start = time.perf_counter()
     samples = time_calls(lambda: time.sleep(0.03), warmup=1, min_iterations=7, min_seconds=0)
+    elapsed = time.perf_counter() - start
     assert len(samples) == 7
     assert min(samples) >= 30
-    assert np.median(samples) < 40
+    # All but the warm-up, however busy the machine is.
+    assert sum(samples) < 1000 * (elapsed - 0.03)
 
 
 def test_the_stop_rule_wants_iterations_and_seconds() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from commands import Replank, replank_process
+from replank.cli.predict import _STDIN_BATCH
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 
@@ -44,14 +45,18 @@ def test_an_interrupted_training_resumes_and_finishes(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_while_nothing_is_at_stake(tmp_path: Path, onnx_artifact: Path, number: int) -> None:
-    """Waiting for the first line of stdin."""
-    reading, writing = os.pipe()
-    with replank_process("predict", onnx_artifact, stdin=reading, cwd=tmp_path) as process:
-        time.sleep(1)
+    """Waiting for more lines of stdin: those of the first batch are answered."""
+    with replank_process("predict", onnx_artifact, stdin=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write("good\n" * _STDIN_BATCH)
+        process.stdin.flush()
+        answers = [process.stdout.readline() for _ in range(_STDIN_BATCH)]
         process.send_signal(number)
+        # Its end is not caused by that of stdin, which stays open.
+        process.wait()
         out, err = process.communicate()
-    os.close(writing)
-    os.close(reading)
+    assert all(answer.endswith("\tgood\n") for answer in answers)
     assert (process.returncode, out, err.strip()) == (130, "", "interrupted; the same command goes on where it can")
 
 
