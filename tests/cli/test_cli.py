@@ -136,7 +136,7 @@ def test_inspect_tells_people_and_programs_the_same(replank: Replank, int8_artif
     assert (told.code, told.err) == (0, "")
     assert "onnx int8, bert, 2 layers" in told.out
     assert artifact.manifest.digest in told.out
-    for stage in ("finetune:", "compress:", "export:", "quantize:"):
+    for stage in ("finetune:", "compress (theseus):", "export:", "quantize ("):
         assert stage in told.out
     facts = json.loads(replank("inspect", int8_artifact, "--json").out)
     assert facts["digest"] == artifact.manifest.digest
