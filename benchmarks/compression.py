@@ -159,7 +159,8 @@ def write_splits(source: Path, target: Path) -> None:
 
 def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
     """The result of a cell: the parts of its manifest on quality and cost."""
-    made_by, quality = artifact.manifest.made_by, artifact.manifest.quality or {}
+    manifest = artifact.manifest.to_json()
+    made_by, quality, parent = manifest["made_by"], manifest["quality"], manifest["parent"]
     wanted = ("config", "steps", "layer_steps", "best_dev", "versions", "machine", "finished_at")
     training = json.loads((artifact.path / TRAINING).read_text(encoding="utf-8"))
     return {
@@ -168,7 +169,7 @@ def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
         "rows": quality["rows"],
         "metrics": quality["metrics"],
         "digest": artifact.manifest.digest,
-        "parent": (artifact.manifest.parent or {})["digest"],
+        "parent": parent["digest"],
         **{name: made_by[name] for name in wanted},
         **training,
     }

@@ -12,6 +12,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -60,7 +61,7 @@ def main() -> None:
             graphs["everything, one scale"] = folder / "one_scale.onnx"
             graph.write(graphs["everything, one scale"])
         cells = [cell for shape in SHAPES for cell in time_graphs(graphs, *shape)]
-    values = {"cells": cells, "machine": machine(), "versions": versions()}
+    values = {"cells": cells, "machine": asdict(machine()), "versions": versions()}
     RESULT.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ import click
 
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
+from replank.models.facts import Int8Facts
 from replank.models.source import open_source
 from replank.system.environment import machine, versions
 from replank.system.errors import QualityGateError
+from replank.system.typed_json import json_values
 from replank_export.convert import ExportConfig, export
 from replank_export.int8 import DynamicInt8, Int8Config, StaticInt8
 from replank_export.quantize import quantize
@@ -46,7 +48,7 @@ def main(data: Path, models: tuple[str, ...]) -> None:
     for name, folder in (model.split("=", 1) for model in models):
         with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
             rows += costs(name, Path(folder), DataConfig(data=data / name), Path(scratch))
-    values = {"models": rows, "machine": machine(), "versions": versions()}
+    values = {"models": rows, "machine": asdict(machine()), "versions": versions()}
     RESULT.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
@@ -69,16 +71,22 @@ def costs(name: str, folder: Path, data: DataConfig, scratch: Path) -> list[dict
 
 def facts(artifact: Artifact) -> dict[str, Any]:
     """Quality, speed and size of a quantized model."""
-    quality, made_by = artifact.manifest.quality or {}, artifact.manifest.made_by
+    quality, facts, headline = (
+        artifact.manifest.quality,
+        artifact.manifest.made_by.facts,
+        artifact.manifest.task.headline,
+    )
+    if not (quality and quality.source_metrics and isinstance(facts, Int8Facts)):
+        raise TypeError(f"{artifact.path} is not what quantize makes with data")
     return {
-        "split": quality["split"],
-        "rows": quality["rows"],
-        "metric": artifact.manifest.task.headline,
-        "fp32": quality["source_metrics"][artifact.manifest.task.headline],
-        "int8": quality["metrics"][artifact.manifest.task.headline],
-        "kept_in_float": [entry["node"] for entry in made_by["kept_in_float"]],
-        "speed": made_by["speed"],
-        "bytes": artifact.model_file.stat().st_size,
+        "split": quality.split,
+        "rows": quality.rows,
+        "metric": headline,
+        "fp32": quality.source_metrics[headline],
+        "int8": quality.metrics[headline],
+        "kept_in_float": [entry.node for entry in facts.kept_in_float],
+        "speed": json_values(facts.speed),
+        "bytes": artifact.weights.bytes,
     }
 
 

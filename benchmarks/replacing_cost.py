@@ -14,6 +14,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def main(batch_size: int, length: int, rounds: int) -> None:
         "seconds": measure_time(batch_size, length, rounds),
         "peak_bytes": memory,
         "bound_bytes": memory[PREDECESSOR] + successor_bytes(),
-        "machine": machine(),
+        "machine": asdict(machine()),
         "versions": versions(),
     }
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -75,7 +75,7 @@ def main(
         "everything": {"winner": winner.name if winner else None, **everything_cost},
         "part_of_the_time": {name: search_cost[name] / everything_cost[name] for name in search_cost},
         "candidates": {"search": searched["candidates"], "everything": [asdict(entry) for entry in tried]},
-        "machine": machine(),
+        "machine": asdict(machine()),
         "versions": versions(),
     }
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -84,7 +84,7 @@ def main(
         "seconds": seconds,
         "rounds": measured,
         "summary": rows,
-        "machine": machine(),
+        "machine": asdict(machine()),
         "versions": versions(),
     }
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -22,6 +22,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def main(model: Path, data: Path | None, minutes: float, out: Path) -> None:
         result = asyncio.run(_soak(server, model.resolve(), texts, 60 * minutes))
         result["exit_status"] = server.process.wait(30)
     result["faults"] = _faults(result)
-    result |= {"machine": machine(), "versions": versions()}
+    result |= {"machine": asdict(machine()), "versions": versions()}
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({name: value for name, value in result.items() if name != "samples"}, indent=1))
     sys.exit(1 if result["faults"] else 0)

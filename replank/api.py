@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
+from replank.models.facts import Quality
 from replank.models.source import Source, open_source
 from replank.runtime.model import Model, load_model, require_served, require_whole_texts
 from replank.runtime.provider_choice import Auto
@@ -166,14 +167,13 @@ def evaluate(
     split: str = "dev",
     device: Device | Auto = "cpu",
     threads: int | None = None,
-) -> dict[str, Any]:
+) -> Quality:
     """Score a model on one split of a task's data.
 
-    >>> replank.evaluate("int8", data=data)["metrics"]["accuracy"] > 0.9
+    >>> replank.evaluate("int8", data=data).metrics["accuracy"] > 0.9
     True
 
     :param data: of a model that was made for a GLUE data set, that data set by default.
-    :returns: ``split``, ``rows``, ``data`` (a digest of the examples) and ``metrics``, as fractions.
     :raises DataError: the data is not of the model's task, or the split has no labels.
     """
     from replank.runtime.evaluate import evaluate as score_model
@@ -202,13 +202,13 @@ class Comparison:
 
     verification: Verification
     arithmetic: str
-    qualities: tuple[dict[str, Any], dict[str, Any]] | None
+    qualities: tuple[Quality, Quality] | None
     headline: str | None
 
     @property
     def is_judged(self) -> bool:
         """Whether there was something to judge the candidate by."""
-        return self.verification.tolerance is not None or self.qualities is not None
+        return self.verification.differences.tolerance is not None or self.qualities is not None
 
     def require(self, max_drop: float = 0.005) -> None:
         """Refuse a candidate outside the tolerance.
@@ -219,7 +219,7 @@ class Comparison:
         self.verification.require()
         if self.qualities is None or self.headline is None:
             return
-        before, after = (quality["metrics"][self.headline] for quality in self.qualities)
+        before, after = (quality.metrics[self.headline] for quality in self.qualities)
         if before - after > max_drop:
             raise QualityGateError(
                 f"{self.headline} falls by {100 * (before - after):.2f} points, from {before:.4f} to {after:.4f}; "
@@ -263,7 +263,7 @@ def verify(
     with progress("verify", CASES + (texts is not None)) as advance:
         found = compare(first, second, precision=second.arithmetic, examples=texts, progress=advance)
     qualities = None
-    if dataset and found.tolerance is None:
+    if dataset and found.differences.tolerance is None:
         split = dataset.held_out
         with progress(f"evaluate on {split}", 2 * len(dataset.split(split))) as advance:
             qualities = (

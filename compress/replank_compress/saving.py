@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 from replank.charts.lines import training_chart
 from replank.data.examples import Dataset
 from replank.models.artifact import Artifact, new_artifact, seal
+from replank.models.facts import Origin, TrainingFacts
 from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
-from replank.models.provenance import Stopwatch, config_json, made_by
+from replank.models.provenance import MadeBy, Stopwatch, config_json
 from replank.models.source import Source, open_source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.model import load_model
@@ -53,21 +54,18 @@ class Run:
         require("matplotlib")
 
     @property
-    def origin(self) -> dict[str, Any]:
-        """Name and digest of ``init_from``, for the manifest."""
-        if self.init_from is None:
-            return {}
-        parent = self.init_from.as_parent()
-        return {"init_from": {name: parent[name] for name in ("name", "digest")}}
+    def origin(self) -> Origin | None:
+        """Name and digest of ``init_from``."""
+        return Origin(self.init_from.short_name, self.init_from.digest) if self.init_from else None
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """The identity of the run; checkpoints of another are not resumed from."""
         return {
             "stage": self.stage,
-            "source": self.source.as_parent()["digest"],
+            "source": self.source.digest,
             "config": config_json(self.config),
-            **self.origin,
+            **({"init_from": asdict(self.origin)} if self.origin else {}),
             "task": self.data.task.to_json(),
             "data": self.data.digests,
         }
@@ -102,7 +100,7 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
         with progress(f"evaluate on {held_out}", len(run.data.split(held_out))) as advance:
             quality = evaluate(loaded, run.data, held_out, progress=advance)
         if other := run.data.also_held_out:
-            quality |= {"mismatched": evaluate(loaded, run.data, other)}
+            quality = replace(quality, mismatched=evaluate(loaded, run.data, other))
         training = {"curve": trained.curve, "seconds": trained.seconds, "joules": trained.joules}
         (folder / TRAINING).write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
         chart = training_chart(f"{run.stage}: {run.data.task.name}", trained.curve, run.data.task.headline)
@@ -113,18 +111,21 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
                 kind="torch",
                 precision="fp32",
                 task=run.data.task,
-                made_by=made_by(
+                made_by=MadeBy.now(
                     run.stage,
                     run.config,
+                    TrainingFacts(
+                        init_from=run.origin,
+                        data=run.data.digests,
+                        steps=trained.steps,
+                        best_dev={run.data.task.headline: trained.best},
+                        layer_steps=trained.layer_steps,
+                    ),
                     run.stopwatch,
-                    **run.origin,
-                    data=run.data.digests,
-                    steps=trained.steps,
-                    best_dev={run.data.task.headline: trained.best},
-                    layer_steps=trained.layer_steps,
                 ),
                 parent=run.source.as_parent(),
                 quality=quality,
+                verification=None,
             ),
         )
     clear(work_folder(out))

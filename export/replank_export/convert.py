@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 
 from replank.data.examples import DataConfig, Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
+from replank.models.facts import ExportFacts, Quality
 from replank.models.manifest import Manifest
-from replank.models.provenance import Stopwatch, made_by
+from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate, require_same_task
 from replank.runtime.model import Model, load_model
@@ -109,19 +110,21 @@ def export(
                 kind="onnx",
                 precision=config.precision,
                 task=task,
-                made_by=made_by(
+                made_by=MadeBy.now(
                     "export",
                     config,
+                    ExportFacts(
+                        data=data.digests if data else None,
+                        exporter=graph.exporter,
+                        fused=graph.fused,
+                        unfused=graph.unfused,
+                        kept_in_fp32=kept,
+                    ),
                     stopwatch,
-                    data=data.digests if data else None,
-                    exporter=graph.exporter,
-                    fused=graph.fused,
-                    unfused=graph.unfused,
-                    kept_in_fp32=kept,
                 ),
                 parent=source.as_parent(),
                 quality=evaluate_held_out(candidate, data) if data else None,
-                verification=verification.to_json(),
+                verification=verification.differences,
             ),
         )
     return Artifact.open(out)
@@ -143,8 +146,8 @@ def compare(reference: Model, candidate: Model, data: Dataset | None, precision:
         return verify(reference, candidate, precision=precision, examples=texts, progress=advance)
 
 
-def evaluate_held_out(model: Model, data: Dataset) -> dict[str, Any]:
-    """The quality on the held-out split, as the manifest stores it, with progress."""
+def evaluate_held_out(model: Model, data: Dataset) -> Quality:
+    """The quality on the held-out split, with progress."""
     split = data.held_out
     with progress(f"evaluate on {split}", len(data.split(split))) as advance:
         return evaluate(model, data, split, progress=advance)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import onnx
 
+from replank.models.weights import external_names
+
 # The limit of a protobuf message, less room for everything but the tensors.
 SINGLE_FILE_LIMIT = 2**31 - 2**20
 
@@ -31,8 +33,8 @@ def save_graph(model: onnx.ModelProto, path: Path, *, limit: int = SINGLE_FILE_L
 
 
 def is_large(path: Path) -> bool:
-    """Whether a graph has its tensors in a file beside it."""
-    return path.with_name(f"{path.name}_data").exists()
+    """Whether a graph has tensors in files beside it."""
+    return bool(external_names(path))
 
 
 def _declare_domains(model: onnx.ModelProto) -> None:

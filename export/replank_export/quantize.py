@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import TensorProto
@@ -14,8 +14,9 @@ from onnx import TensorProto
 from replank.data.examples import DataConfig, Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.encoders import position_limit
+from replank.models.facts import Int8Facts, Int8Sizes, Int8Speed, PartBytes, Quality
 from replank.models.manifest import Manifest
-from replank.models.provenance import Stopwatch, made_by
+from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
 from replank.runtime.model import Model, load_model
@@ -87,23 +88,25 @@ def quantize(
                 kind="onnx",
                 precision="int8",
                 task=task,
-                made_by=made_by(
+                made_by=MadeBy.now(
                     "quantize",
                     config,
+                    Int8Facts(
+                        data=data.digests if data else None,
+                        scheme=config.name,
+                        quantized=fused,
+                        kept_in_float=float_weights(target),
+                        instruction_sets=tuple(instruction_sets()),
+                        target=config.instructions,
+                        reduce_range=config.reduce_range,
+                        sizes=Int8Sizes(_bytes_of_parts(source.model_file), _bytes_of_parts(target)),
+                        speed=speed,
+                    ),
                     stopwatch,
-                    data=data.digests if data else None,
-                    scheme=config.name,
-                    quantized=fused,
-                    kept_in_float=float_weights(target),
-                    instruction_sets=instruction_sets(),
-                    target=config.instructions,
-                    reduce_range=config.reduce_range,
-                    sizes=_sizes(source.model_file, target),
-                    speed=speed,
                 ),
                 parent=source.as_parent(),
                 quality=_quality(reference, candidate, data) if data else None,
-                verification=verification.to_json(),
+                verification=verification.differences,
             ),
         )
     return Artifact.open(out)
@@ -155,8 +158,8 @@ def _calibration_texts(model: Model, data: Dataset | None, config: Int8Config) -
     return [model.text_encoder.pad([tokens]) for tokens in model.text_encoder.tokenize(examples.first, examples.second)]
 
 
-def _speed(reference: Model, candidate: Model) -> dict[str, float]:
-    """The median latencies of both models for one text, in milliseconds, measured in turn so that drift is shared."""
+def _speed(reference: Model, candidate: Model) -> Int8Speed:
+    """The median latencies of both models for one text, measured in turn so that drift is shared."""
     length = min(_GATE_LENGTH, position_limit(reference.source.config, reference.source.name))
     batch = random_batch(reference, 1, length, seed=0)
     samples: dict[str, list[float]] = {"source_ms": [], "ms": []}
@@ -164,19 +167,19 @@ def _speed(reference: Model, candidate: Model) -> dict[str, float]:
         for name, model in (("source_ms", reference), ("ms", candidate)):
             run = model.predictor
             samples[name] += time_calls(lambda run=run: run(batch), warmup=1, min_iterations=3, min_seconds=0.05)  # type: ignore[misc]
-    return {"length": length} | {name: statistics.median(values) for name, values in samples.items()}
+    return Int8Speed(length, **{name: statistics.median(values) for name, values in samples.items()})
 
 
-def require_faster(speed: dict[str, float] | None, config: Int8Config) -> None:
+def require_faster(speed: Int8Speed | None, config: Int8Config) -> None:
     """Refuse a graph that is not faster than its source.
 
-    :param speed: latencies of both in milliseconds; ``None`` if this machine has another instruction set.
+    :param speed: latencies of both; ``None`` if this machine has another instruction set.
     :raises QualityGateError: it is not faster, and ``allow_slower`` is not set.
     """
     if speed is None:
         _log.warning("made for %s, which this machine does not have: its speed is unknown", config.instructions)
-    elif speed["ms"] >= speed["source_ms"]:
-        found = f"INT8 takes {speed['ms']:.2f} ms for {speed['length']} tokens, its source {speed['source_ms']:.2f} ms"
+    elif speed.ms >= speed.source_ms:
+        found = f"INT8 takes {speed.ms:.2f} ms for {speed.length} tokens, its source {speed.source_ms:.2f} ms"
         if not config.allow_slower:
             raise QualityGateError(
                 found, hint="serve the fp32 model on this machine, or write the slower one with `allow_slower=True`"
@@ -184,37 +187,32 @@ def require_faster(speed: dict[str, float] | None, config: Int8Config) -> None:
         _log.warning("%s: serve the fp32 model on this machine", found)
 
 
-def _sizes(source: Path, target: Path) -> dict[str, dict[str, int]]:
-    """The bytes of embedding tables and of everything else, before and after."""
-    return {"source": _bytes_of_parts(source), "int8": _bytes_of_parts(target)}
-
-
-def _bytes_of_parts(path: Path) -> dict[str, int]:
+def _bytes_of_parts(path: Path) -> PartBytes:
+    """The bytes of embedding tables and of everything else."""
     graph = onnx.load(str(path), load_external_data=is_large(path)).graph
     looked_up = {name for node in graph.node if node.op_type in (*TABLES, f"Q{TABLES[0]}") for name in node.input}
-    parts = {"embeddings": 0, "rest": 0}
-    for tensor in graph.initializer:
-        parts["embeddings" if tensor.name in looked_up else "rest"] += len(tensor.raw_data)
-    return parts
+    sizes = {tensor.name: len(tensor.raw_data) for tensor in graph.initializer}
+    embeddings = sum(size for name, size in sizes.items() if name in looked_up)
+    return PartBytes(embeddings, sum(sizes.values()) - embeddings)
 
 
 def _drop_of(reference: Model, folder: Path, data: Dataset, split: str) -> Callable[[], float]:
     """A function that returns the loss of the headline metric of the graph in a folder, as a fraction."""
     name = data.task.headline
-    before = evaluate(reference, data, split)["metrics"][name]
+    before = evaluate(reference, data, split).metrics[name]
 
     def drop() -> float:
         candidate = load_model(open_source(folder), task=data.task)
-        return float(before - evaluate(candidate, data, split)["metrics"][name])
+        return before - evaluate(candidate, data, split).metrics[name]
 
     return drop
 
 
-def _quality(reference: Model, candidate: Model, data: Dataset) -> dict[str, Any]:
+def _quality(reference: Model, candidate: Model, data: Dataset) -> Quality:
     """The candidate's quality, with the reference's metrics on the same rows, and the loss of the headline metric."""
     before, after = evaluate_held_out(reference, data), evaluate_held_out(candidate, data)
-    drop = before["metrics"][data.task.headline] - after["metrics"][data.task.headline]
-    return after | {"source_metrics": before["metrics"], "drop": drop}
+    drop = before.metrics[data.task.headline] - after.metrics[data.task.headline]
+    return replace(after, source_metrics=before.metrics, drop=drop)
 
 
 def _ort_config(model: Path, config: Int8Config) -> str:

@@ -85,7 +85,7 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
     # Written beside the repository and moved into it, as Triton may be watching it.
     with replace_folder(target, beside=repository) as folder:
         (folder / "1").mkdir()
-        for file in (source.model_file, *sorted(source.folder.glob("*.onnx_data"))):
+        for file in source.weights.files:
             shutil.copyfile(file, folder / "1" / file.name)
         # Triton has labels for whole texts only.
         labels = () if source.task.is_per_token else source.task.labels

@@ -142,8 +142,7 @@ def _identity(source: Source, job: BatchJob) -> dict[str, Any]:
     """What must be equal for a run to go on with the parts of another."""
     with job.file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    model = source.as_parent()["digest"]
-    return {"model": model, "file": digest, "columns": list(job.columns), "config": asdict(job.config)}
+    return {"model": source.digest, "file": digest, "columns": list(job.columns), "config": asdict(job.config)}
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from replank.models.facts import Quality
+from replank.system.environment import Machine
 from replank.system.errors import DataError
-from replank.system.typed_json import dataclass_from_json
+from replank.system.typed_json import dataclass_from_json, object_values
 from replank.tasks.task import headline
 
 RESULT_SCHEMA = 2
@@ -62,7 +64,7 @@ class ModelFacts:
     model_bytes: int
     task: str | None
     digest: str | None
-    quality: dict[str, Any] | None
+    quality: Quality | None
     load_seconds: float
     length_limit: int
     threads: int
@@ -70,7 +72,7 @@ class ModelFacts:
     @property
     def headline(self) -> tuple[str, float] | None:
         """The name and value of the task's headline metric; ``None`` if it was not measured."""
-        return headline(self.quality["metrics"]) if self.quality else None
+        return headline(self.quality.metrics) if self.quality else None
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class Benchmark:
     """
 
     config: dict[str, Any]
-    machine: dict[str, Any]
+    machine: Machine
     versions: dict[str, str]
     load_average: LoadAverage
     other_load: float | None
@@ -193,7 +195,7 @@ class Benchmark:
     left_out: dict[str, str]
     baseline: str
     cells: tuple[Cell, ...]
-    stopped: Stopped | None = None
+    stopped: Stopped | None
 
     @property
     def shapes(self) -> list[Shape]:
@@ -211,7 +213,7 @@ class Benchmark:
         A model without a manifest has neither task nor quality, and does not matter.
         """
         tasks = {model.task for model in self.models if model.task}
-        rows = {model.quality["data"] for model in self.models if model.quality}
+        rows = {model.quality.data for model in self.models if model.quality}
         return len(tasks) <= 1 and len(rows) <= 1
 
     @property
@@ -222,14 +224,14 @@ class Benchmark:
     @property
     def disturbance(self) -> str | None:
         """A sentence on a busy machine; ``None`` on an idle one."""
-        load, cores = self.other_load or 0.0, self.machine["cores"]
+        load, cores = self.other_load or 0.0, self.machine.cores
         if load > _BUSY * cores:
             return busy(f"other processes used {load:.1f} of {cores} cores")
         return busy("latencies varied by more than half") if is_uneven(self.cells) else None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, with what follows from the others for readers that do not compute it."""
-        values = {"schema": RESULT_SCHEMA} | asdict(self)
+        values = {"schema": RESULT_SCHEMA} | object_values(self)
         return values | {"same_task": self.is_same_task, "disturbed": self.is_disturbed}
 
     @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from replank.system.environment import Machine
 from replank.system.errors import DataError, ReplankError
-from replank.system.typed_json import dataclass_from_json
+from replank.system.typed_json import dataclass_from_json, object_values
 from replank.tasks.task import Task, headline
 
 SUMMARY = "summary.json"
@@ -52,7 +53,7 @@ class Summary:
     rows: int
     length: int
     is_disturbed: bool
-    machine: dict[str, Any]
+    machine: Machine
     versions: dict[str, str]
     models: tuple[SummaryModel, ...]
 
@@ -63,7 +64,7 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
-        values = asdict(self) | {"task": self.task.to_json()}
+        values = object_values(self)
         return {"disturbed" if key == "is_disturbed" else key: value for key, value in values.items()}
 
     @classmethod

@@ -18,7 +18,7 @@ def render(result: Benchmark) -> Group:
 
 def _models(result: Benchmark) -> Table:
     """A line for each model."""
-    title = f"{result.machine['cpu']}, {result.machine['cores']} cores"
+    title = str(result.machine)
     quality = ["quality"] if result.is_same_task else []
     table = _table(title, ["model", "kind", "layers", "MB", "load s", "peak MB", *quality])
     for model in result.models:

@@ -12,20 +12,19 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TextIO
 
 from replank.benchmarking.messages import Failure, Load, Samples, Turn
 from replank.benchmarking.result import ModelFacts
 from replank.models.encoders import position_limit
-from replank.models.source import Source, open_source
+from replank.models.source import open_source
 from replank.runtime.model import Model, load_model
 from replank.runtime.timing import peak_memory, random_batch, text_batches, time_calls
 from replank.runtime.torch_modes import DEFAULT_MODE, in_mode, precision_of
 from replank.system.energy import EnergyMeter
 from replank.system.environment import available_cores
 from replank.system.errors import ReplankError, UsageError
-from replank.system.typed_json import dataclass_from_json
+from replank.system.typed_json import dataclass_from_json, json_values
 
 # Enough for a mix of lengths, few enough that each turn measures all.
 _TEXT_BATCHES = 16
@@ -90,7 +89,7 @@ def _facts(model: Model, load: Load, load_seconds: float) -> ModelFacts:
         device=model.device,
         provider=model.provider,
         arithmetic=model.arithmetic,
-        model_bytes=_model_bytes(source),
+        model_bytes=source.weights.bytes,
         task=manifest.task.name if manifest else None,
         digest=manifest.digest if manifest else None,
         quality=manifest.quality if manifest else None,
@@ -98,12 +97,6 @@ def _facts(model: Model, load: Load, load_seconds: float) -> ModelFacts:
         length_limit=position_limit(source.config, source.name),
         threads=load.threads or available_cores(),
     )
-
-
-def _model_bytes(source: Source) -> int:
-    """The weights, or the graph with its external data; the tokenizer is no part of a model's size."""
-    patterns = ("*.safetensors",) if source.kind == "torch" else ("model.onnx", "*.onnx_data", "*.onnx.data")
-    return sum(path.stat().st_size for pattern in patterns for path in source.folder.glob(pattern))
 
 
 def _take_stdout() -> TextIO:
@@ -114,5 +107,5 @@ def _take_stdout() -> TextIO:
 
 
 def _answer(answers: TextIO, message: ModelFacts | Samples | Failure) -> None:
-    answers.write(json.dumps(asdict(message)) + "\n")
+    answers.write(json.dumps(json_values(message)) + "\n")
     answers.flush()

@@ -52,7 +52,7 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
                 name=name,
                 folder=source.folder.name,
                 metrics=_metrics(source, data),
-                bytes=source.model_file.stat().st_size,
+                bytes=source.weights.bytes,
                 p50_ms=cell.p50_ms,
                 speed_up=first / cell.p50_ms,
             )
@@ -89,9 +89,8 @@ def comparison_table(summary: Summary) -> Table:
 def _metrics(source: Source, data: Dataset) -> dict[str, float]:
     """From the manifest if they were computed on these rows; those of a model from elsewhere are computed now."""
     split = data.held_out
-    quality = source.artifact.manifest.quality if source.artifact else None
-    if quality is None or quality["data"] != data.split(split).digest:
+    quality = source.quality
+    if quality is None or quality.data != data.split(split).digest:
         with progress(f"evaluate {source.name}", len(data.split(split))) as advance:
             quality = evaluate(load_model(source, task=data.task), data, split, progress=advance)
-    metrics: dict[str, float] = quality["metrics"]
-    return metrics
+    return quality.metrics

@@ -13,7 +13,7 @@ from replank.chain.result_cache import ResultCache
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.runtime.timing import random_batch, time_calls
-from replank.system.environment import machine
+from replank.system.environment import processor
 from replank.system.progress import progress
 
 _ROUNDS, _SECONDS = 9, 0.1
@@ -32,8 +32,7 @@ def measure_costs(folders: Sequence[Path], budget: Budget, cache: ResultCache) -
 
 def this_machine() -> str:
     """The machine for which costs are cached."""
-    facts = machine()
-    return f"{facts['cpu']}, {facts['cores']} cores"
+    return str(processor())
 
 
 def _measure(folders: Sequence[Path], budget: Budget) -> dict[str, Cost]:
@@ -47,11 +46,6 @@ def _measure(folders: Sequence[Path], budget: Budget) -> dict[str, Cost]:
                 taken += time_calls(run, warmup=1, min_iterations=3, min_seconds=_SECONDS)
             advance()
     return {
-        folder.name: Cost(p50_ms=median(taken), model_bytes=_model_bytes(folder))
-        for folder, taken in zip(folders, samples, strict=True)
+        folder.name: Cost(p50_ms=median(taken), model_bytes=model.source.weights.bytes)
+        for folder, model, taken in zip(folders, models, samples, strict=True)
     }
-
-
-def _model_bytes(folder: Path) -> int:
-    """The graph with its external data; the tokenizer is not part of a model's size."""
-    return sum(path.stat().st_size for name in ("model.onnx", "*.onnx_data") for path in folder.glob(name))

@@ -39,7 +39,7 @@ def search(predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, dat
     """
     data = _require_sense(predecessor, data_config)
     cache = ResultCache(out / _CACHE)
-    digest = predecessor.as_parent()["digest"]
+    digest = predecessor.digest
     if cache.get("predecessor", lambda: digest) != digest:
         raise UsageError(f"{out} holds the search of another predecessor", hint="choose another `out`")
     found = SearchRun(predecessor, out, plan, budget, data_config, data, cache)

@@ -8,6 +8,7 @@ from typing import Any
 from replank.chain.budget import Budget
 from replank.chain.search_choice import Candidate, front
 from replank.models.provenance import config_json
+from replank.system.environment import Machine
 from replank.tasks.task import Task
 
 RESULT_SCHEMA = 1
@@ -29,7 +30,7 @@ class SearchResult:
     budget: Budget
     reference: float | None
     short_runs: dict[int, float]
-    machine: dict[str, Any]
+    machine: Machine
     versions: dict[str, str]
     candidates: tuple[Candidate, ...]
     winner: Candidate | None
@@ -48,7 +49,7 @@ class SearchResult:
             "budget": config_json(self.budget),
             "reference": self.reference,
             "short_runs": {str(depth): value for depth, value in self.short_runs.items()},
-            "machine": self.machine,
+            "machine": asdict(self.machine),
             "versions": self.versions,
             "candidates": [{"name": entry.name} | asdict(entry) for entry in self.candidates],
             "front": self.front,

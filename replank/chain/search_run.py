@@ -23,6 +23,7 @@ from replank.chain.search_probes import Probes
 from replank.chain.search_result import SearchResult
 from replank.chain.stage_folders import StageFolders
 from replank.data.examples import DataConfig, Dataset
+from replank.models.facts import TrainingFacts
 from replank.models.provenance import config_json
 from replank.models.source import Source
 from replank.runtime.evaluate import evaluate
@@ -98,7 +99,7 @@ class SearchRun:
     def result(self) -> SearchResult:
         """The state of the search."""
         return SearchResult(
-            predecessor=self._predecessor.as_parent()["name"],
+            predecessor=self._predecessor.short_name,
             task=self._data.task,
             budget=self._budget,
             reference=self._reference,
@@ -164,7 +165,7 @@ class SearchRun:
         for entry in self.candidates:
             if source := sources.get(entry.name):
                 entry.dev = self._dev(source)
-                entry.quality = _held_out(source)
+                entry.quality = source.quality.metrics if source.quality else None
                 retention = entry.dev / self._reference if self._reference else None
                 entry.measured = replace(costs[source.folder.name], retention=retention)
         self.winner = best_of(self.candidates, self._budget)
@@ -183,8 +184,7 @@ class SearchRun:
                 return error.message
             return None
 
-        digest = onnx.as_parent()["digest"]
-        entry.why = self._cache.get(f"refusal of {name} of {digest}, {config_json(config)}", refusal)
+        entry.why = self._cache.get(f"refusal of {name} of {onnx.digest}, {config_json(config)}", refusal)
         return None if entry.why else self._folders.stage(name, quantize, onnx, config, self._data_config)
 
     def _dev(self, source: Source) -> float:
@@ -193,9 +193,9 @@ class SearchRun:
         def measured() -> float:
             with progress(f"evaluate {source.name} on dev", len(self._data.split("dev"))) as advance:
                 quality = evaluate(load_model(source, task=self._data.task), self._data, "dev", progress=advance)
-            return float(quality["metrics"][self._data.task.headline])
+            return quality.metrics[self._data.task.headline]
 
-        return self._cache.get(f"dev of {source.as_parent()['digest']}", measured)
+        return self._cache.get(f"dev of {source.digest}", measured)
 
     def _config(self, depth: int) -> TheseusConfig:
         return replace(self._plan.compress, layers=depth)
@@ -208,11 +208,6 @@ class SearchRun:
 
 def _best_dev(source: Source) -> float:
     """The headline metric on dev of the best checkpoint."""
-    artifact = source.artifact
-    assert artifact is not None  # noqa: S101 - a stage made it
-    return headline(artifact.manifest.made_by["best_dev"])[1]
-
-
-def _held_out(source: Source) -> dict[str, float] | None:
-    quality = source.artifact.manifest.quality if source.artifact else None
-    return quality["metrics"] if quality else None
+    manifest = source.manifest
+    assert manifest is not None  # noqa: S101 - a stage made it
+    return headline(manifest.made_by.facts_of(TrainingFacts).best_dev)[1]

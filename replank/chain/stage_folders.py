@@ -42,11 +42,11 @@ class StageFolders:
         return open_source(folder)
 
     def _require_same(self, artifact: Artifact, source: Source, config: Any) -> None:
-        made_by, parent = artifact.manifest.made_by, artifact.manifest.parent or {}
+        made_by, parent = artifact.manifest.made_by, artifact.manifest.parent
         differs = {
-            "parent model": parent.get("digest") != source.as_parent()["digest"],
-            "settings": made_by["config"] != json.loads(json.dumps(config_json(config))),
-            "data": made_by["data"] != self._data.digests,
+            "parent model": (parent and parent.digest) != source.digest,
+            "settings": made_by.config != json.loads(json.dumps(config_json(config))),
+            "data": made_by.data != self._data.digests,
         }
         if any(differs.values()):
             what = ", ".join(name for name, differ in differs.items() if differ)

@@ -9,6 +9,7 @@ import click
 from replank.cli.command import command
 from replank.cli.options import data_options, device_options, json_option, option, print_json, print_table
 from replank.data.examples import SPLITS, DataConfig
+from replank.system.typed_json import json_values
 
 
 @command("replank evaluate int8 --dataset sst2 --split dev")
@@ -26,7 +27,7 @@ def evaluate(model: str, split: str, data: DataConfig | None, device: Any, threa
 
     quality = api.evaluate(model, data=data, split=split, device=device, threads=threads)
     if as_json:
-        print_json({"model": model} | quality)
+        print_json({"model": model} | json_values(quality))
     else:
-        metrics = [(name, f"{value:.4f}") for name, value in quality["metrics"].items()]
-        print_table(f"{model} on {split}, {quality['rows']} rows", metrics)
+        metrics = [(name, f"{value:.4f}") for name, value in quality.metrics.items()]
+        print_table(f"{model} on {split}, {quality.rows} rows", metrics)

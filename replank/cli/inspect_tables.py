@@ -34,9 +34,10 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
         ("digest", manifest.digest),
         ("files", f"{len(manifest.files)} checked, {source.artifact.bytes / 1e6:.1f} MB"),
     ]
-    rows += [("lineage" if number == 0 else "", step) for number, step in enumerate(lineage(manifest.to_json()))]
-    quality = manifest.quality or {"metrics": {}}
-    return rows + [(name, f"{value:.4f} on {quality['split']}") for name, value in quality["metrics"].items()]
+    rows += [("lineage" if number == 0 else "", step) for number, step in enumerate(lineage(manifest))]
+    if quality := manifest.quality:
+        rows += [(name, f"{value:.4f} on {quality.split}") for name, value in quality.metrics.items()]
+    return rows
 
 
 def flops_table(forward_pass: dict[str, Any]) -> Table:

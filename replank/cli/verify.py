@@ -11,6 +11,7 @@ from rich.table import Table
 from replank.cli.command import command
 from replank.cli.options import console, data_options, device_options, json_option, option, print_json, print_table
 from replank.data.examples import DataConfig
+from replank.system.typed_json import json_values
 
 if TYPE_CHECKING:
     from replank.api import Comparison
@@ -43,11 +44,11 @@ def verify(
     from replank import api
 
     found = api.verify(reference, candidate, data=data, device=device, threads=threads)
-    report = {"reference": reference, "candidate": candidate} | found.verification.to_json()
+    report = {"reference": reference, "candidate": candidate} | json_values(found.verification.differences)
     if found.verification.worst:
         report["worst"] = asdict(found.verification.worst)
     if found.qualities:
-        report["metrics"] = dict(zip(("reference", "candidate"), found.qualities, strict=True))
+        report["metrics"] = dict(zip(("reference", "candidate"), json_values(found.qualities), strict=True))
     if as_json:
         print_json(report)
     else:
@@ -60,8 +61,8 @@ def verify(
 def _show_judgement(found: Comparison) -> None:
     if not found.is_judged:
         click.echo(f"{found.arithmetic} is judged by the task metric: give --dataset, --data or files", err=True)
-    if found.qualities:
-        before, after = (quality["metrics"][found.headline] for quality in found.qualities)
+    if found.qualities and found.headline:
+        before, after = (quality.metrics[found.headline] for quality in found.qualities)
         click.echo(f"{found.headline}: {before:.4f} reference, {after:.4f} candidate", err=True)
 
 

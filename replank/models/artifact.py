@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from replank.models.card import model_card
-from replank.models.manifest import MANIFEST, MODEL_FILES, Manifest, manifest_text, read_manifest
+from replank.models.manifest import MANIFEST, MODEL_FILES, FileFacts, Manifest, Parent, manifest_text, read_manifest
+from replank.models.weights import Weights
 from replank.system.errors import ArtifactError, UsageError
 from replank.system.files import replace_folder, sweep_leftovers
 
@@ -33,14 +33,21 @@ class Artifact:
         return self.path / MODEL_FILES[self.manifest.kind]
 
     @property
+    def weights(self) -> Weights:
+        """The files that hold the weights."""
+        return Weights.of(self.path, self.manifest.kind)
+
+    @property
     def bytes(self) -> int:
         """Size of all files together."""
-        return sum(entry["bytes"] for entry in self.manifest.files.values())
+        return sum(entry.bytes for entry in self.manifest.files.values())
 
-    def as_parent(self) -> dict[str, Any]:
-        """This artifact as the ``parent`` of another's manifest: the whole lineage travels."""
-        manifest = replace(self.manifest, providers=None)
-        return {"name": self.path.name, "digest": self.manifest.digest, "manifest": manifest.to_json()}
+    def as_parent(self, name: str | None = None) -> Parent:
+        """This artifact as the parent of another: the whole lineage travels.
+
+        :param name: as it shall be called; the folder's by default.
+        """
+        return Parent(name or self.path.name, self.manifest.digest, replace(self.manifest, providers=None))
 
     @classmethod
     def open(cls, path: Path) -> Artifact:
@@ -118,17 +125,17 @@ def seal(folder: Path, manifest: Manifest) -> None:
     models = [name for name in MODEL_FILES.values() if (folder / name).exists()]
     if models != [MODEL_FILES[manifest.kind]]:
         raise ArtifactError(f"an artifact of kind {manifest.kind} cannot hold {models or 'no model'}")
-    (folder / "README.md").write_text(model_card(manifest.to_json()), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
     names = sorted(path.name for path in folder.iterdir())
-    files = {name: {"sha256": _sha256_file(folder / name), "bytes": (folder / name).stat().st_size} for name in names}
+    files = {name: FileFacts(_sha256_file(folder / name), (folder / name).stat().st_size) for name in names}
     sealed = replace(manifest, files=files)
     (folder / MANIFEST).write_text(manifest_text(sealed.to_json()), encoding="utf-8")
 
 
-def _check_file(file: Path, expected: dict[str, Any]) -> None:
+def _check_file(file: Path, expected: FileFacts) -> None:
     if not file.is_file():
         raise ArtifactError(f"{file} is missing", hint="copy the whole folder, or make the artifact again")
-    if file.stat().st_size != expected["bytes"] or _sha256_file(file) != expected["sha256"]:
+    if file.stat().st_size != expected.bytes or _sha256_file(file) != expected.sha256:
         raise ArtifactError(
             f"{file} is damaged: its sha256 is not the manifest's",
             hint="copy it again, or make the artifact again",

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from replank.models.manifest import MANIFEST, MODEL_FILES
+from replank.models.weights import external_names
 from replank.system.errors import HubError
 from replank.system.json_files import read_json
 
@@ -66,8 +67,10 @@ def fetch_model(name: str) -> Path:
         folder = Path(snapshot_download(name, allow_patterns=_FILES))
         if not _is_whole(folder):
             # Of the same commit, whatever is pushed meanwhile.
-            rest = _files_of_artifact(folder) or ["model.onnx", "model.onnx_data"]
+            rest = _files_of_artifact(folder) or [MODEL_FILES["onnx"]]
             snapshot_download(name, revision=folder.name, allow_patterns=rest)
+            if beside := _files_beside_graph(folder):
+                snapshot_download(name, revision=folder.name, allow_patterns=beside)
     except Exception as error:  # a dozen types of three libraries; all mean that the model did not come
         raise HubError(f"cannot fetch the model {name}: {error}", hint=OFFLINE_HINT) from error
     return folder
@@ -77,7 +80,15 @@ def _is_whole(folder: Path) -> bool:
     """Whether what was fetched is all that is needed."""
     if files := _files_of_artifact(folder):
         return all((folder / name).exists() for name in files)
-    return (folder / "config.json").exists() and any((folder / name).exists() for name in MODEL_FILES.values())
+    has_weights = any((folder / name).exists() for name in MODEL_FILES.values())
+    beside = _files_beside_graph(folder)
+    return (folder / "config.json").exists() and has_weights and all((folder / name).exists() for name in beside)
+
+
+def _files_beside_graph(folder: Path) -> list[str]:
+    """The files with weights of a graph, where there is one."""
+    graph = folder / MODEL_FILES["onnx"]
+    return external_names(graph) if graph.exists() else []
 
 
 def _files_of_artifact(folder: Path) -> list[str]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from replank.system.errors import ArtifactError
+from replank.models.facts import Differences, ProviderTable, Quality
+from replank.models.provenance import MadeBy
+from replank.system.errors import ArtifactError, ReplankError
+from replank.system.typed_json import dataclass_from_json, object_values
 from replank.tasks.task import Task
 
 MANIFEST = "replank.json"
@@ -22,29 +25,48 @@ ArtifactKind = Literal["torch", "onnx"]
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What ``replank.json`` says.
+class FileFacts:
+    """A file of an artifact."""
 
-    :param kind: ``torch`` or ``onnx``.
-    :param precision: of the weights that do the work: ``fp32``, ``int8``.
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The model that an artifact was made of.
+
+    :param name: of its folder or on the hub.
+    :param digest: of its manifest, or of its weights.
+    :param manifest: ``None`` for a plain model folder.
+    """
+
+    name: str
+    digest: str
+    manifest: Manifest | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of ``replank.json``.
+
+    :param precision: of the weights that do the work: ``fp32``, ``fp16``, ``int8``.
     :param task: what the model was made for.
-    :param made_by: stage, its full configuration, versions, machine, seconds.
-    :param parent: ``{"name", "digest", "manifest"}`` of the source; ``manifest`` is ``None`` for a plain model folder.
-    :param quality: ``{"split", "rows", "metrics", …}`` as measured on this very model; ``None`` if it was not.
-    :param verification: what was compared with what, and the worst differences; ``None`` if nothing was.
-    :param files: ``{name: {"sha256", "bytes"}}`` of every other file.
-    :param providers: what ``--device auto`` measured, where, and chose; ``None`` before. No part of the digest.
+    :param quality: as measured on this very model; ``None`` if it was not.
+    :param verification: the differences from its source; ``None`` where nothing was compared.
+    :param files: every other file, by name.
+    :param providers: the choice of ``device="auto"``; ``None`` before. No part of the digest.
     """
 
     kind: ArtifactKind
     precision: str
     task: Task
-    made_by: dict[str, Any]
-    parent: dict[str, Any] | None
-    quality: dict[str, Any] | None = None
-    verification: dict[str, Any] | None = None
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    providers: dict[str, Any] | None = None
+    made_by: MadeBy
+    parent: Parent | None
+    quality: Quality | None
+    verification: Differences | None
+    files: dict[str, FileFacts] = field(default_factory=dict)
+    providers: ProviderTable | None = None
 
     @property
     def digest(self) -> str:
@@ -52,24 +74,25 @@ class Manifest:
 
         The parent enters by its own digest, for the same reason.
         """
-        made_by = {key: value for key, value in self.made_by.items() if key not in _NOT_IDENTITY}
-        files = {name: entry for name, entry in self.files.items() if name not in (TRAINING, TRAINING_CHART)}
-        parent = self.parent and self.parent["digest"]
-        model = replace(self, providers=None).to_json()
-        return _sha256(_canonical(model | {"made_by": made_by, "parent": parent, "files": files}).encode())
+        values = replace(self, providers=None).to_json()
+        values["made_by"] = {key: value for key, value in values["made_by"].items() if key not in _NOT_IDENTITY}
+        values["files"] = {
+            name: entry for name, entry in values["files"].items() if name not in (TRAINING, TRAINING_CHART)
+        }
+        values["parent"] = self.parent and self.parent.digest
+        return _sha256(_canonical(values).encode())
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        if self.providers is None:
-            del values["providers"]
-        return {"schema": SCHEMA} | values | {"task": self.task.to_json()}
+        return {"schema": SCHEMA} | object_values(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Manifest:
-        """The manifest that :meth:`to_json` wrote."""
-        fields = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        return cls(**fields | {"task": Task.from_json(values["task"])})
+    def from_json(cls, values: Any) -> Manifest:
+        """The manifest that :meth:`to_json` wrote.
+
+        :raises ValueError: a value is missing or of another type.
+        """
+        return dataclass_from_json(cls, values)
 
 
 def manifest_text(values: dict[str, Any]) -> str:
@@ -106,7 +129,14 @@ def read_manifest(path: Path) -> Manifest:
         )
     if text != manifest_text({key: value for key, value in values.items() if key != "checksum"}):
         raise ArtifactError(f"{file} is damaged or was edited: its checksum does not match", hint=remake)
-    return Manifest.from_json(values)
+    try:
+        manifest = Manifest.from_json(values)
+    except (ValueError, ReplankError) as error:
+        raise ArtifactError(f"{file} cannot be read: {error}", hint="use the replank that wrote it") from None
+    # A fact that is not known here would be lost, and with it the identity.
+    if _canonical(manifest.to_json() | {"checksum": values["checksum"]}) != _canonical(values):
+        raise ArtifactError(f"{file} holds facts that this replank does not know", hint="use the replank that wrote it")
+    return manifest
 
 
 def _canonical(values: dict[str, Any]) -> str:

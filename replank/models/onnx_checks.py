@@ -1,16 +1,15 @@
 """ONNX graphs that replank did not make, such as Optimum's: what they must look like to be run here.
 
 ONNX Runtime's session tells names and shapes, but not the version of the operators, and of a file that is cut off it
-says only that it cannot be parsed. Both stand in the file, which is read here without the package ``onnx``: a server
-has none.
+says only that it cannot be parsed. Both stand in the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
+from replank.models.onnx_file import opset_of
 from replank.system.errors import ModelError
 from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _OLDEST_OPSET = 11
-# Fields of ONNX's ModelProto and OperatorSetIdProto, and how protobuf writes the two kinds of values that they have.
-_OPSET_IMPORT, _DOMAIN, _VERSION = 8, 1, 2
-_NUMBER, _BYTES = 0, 2
-_LONGEST_NUMBER = 10
 _EXPORT_AGAIN = "export it again: replank export MODEL OUT, or optimum-cli export onnx --model MODEL OUT"
 
 
@@ -34,8 +29,7 @@ def require_sound_file(path: Path) -> None:
     """
     size = path.stat().st_size
     try:
-        with path.open("rb") as file:
-            opset = _opset(file, size)
+        opset = opset_of(path)
     except EOFError:
         raise ModelError(f"{path} is cut off after {size} bytes", hint="copy it again") from None
     except ValueError:
@@ -77,54 +71,3 @@ def require_interface(session: onnxruntime.InferenceSession, name: str, task: Ta
             f"the graph of {name} gives {width} logits and its config.json names {task.outputs} labels",
             hint="config.json and model.onnx are not of the same model",
         )
-
-
-def _opset(file: BinaryIO, size: int) -> int:
-    """The version of ONNX's own operators.
-
-    :raises EOFError: the file is cut off.
-    :raises ValueError: it is no ONNX graph.
-    """
-    versions = []
-    for field, end in _fields(file, size):
-        if field == _OPSET_IMPORT:
-            domain, version = b"", 0
-            for key, value in _fields(file, end):
-                if key == _DOMAIN:
-                    domain = file.read(value - file.tell())
-                elif key == _VERSION:
-                    version = value
-            versions += [version] if domain in (b"", b"ai.onnx") else []
-    if len(versions) != 1:
-        raise ValueError(f"expected one version, found {versions}")
-    return versions[0]
-
-
-def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
-    """Each field of a protobuf message and its value; of bytes, where they end: the file stands where they begin."""
-    while file.tell() < end:
-        key = _number(file)
-        value = _number(file)
-        if key & 7 == _BYTES:
-            value += file.tell()
-            if value > end:
-                raise EOFError
-            yield key >> 3, value
-            file.seek(value)
-        elif key & 7 == _NUMBER:
-            yield key >> 3, value
-        else:
-            raise ValueError(f"no such kind of field: {key}")
-
-
-def _number(file: BinaryIO) -> int:
-    """A number of seven bits a byte, the lowest first; all but the last byte have the eighth bit."""
-    number = 0
-    for place in range(_LONGEST_NUMBER):
-        byte = file.read(1)
-        if not byte:
-            raise EOFError
-        number |= (byte[0] & 127) << 7 * place
-        if byte[0] < 128:
-            return number
-    raise ValueError("no number is that long")

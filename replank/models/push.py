@@ -85,7 +85,7 @@ def _upload(manifest: Manifest, folder: Path, name: str, token: str, private: bo
         allow_patterns=[MANIFEST, *manifest.files],
         delete_patterns=list(MODEL_FILES.values()),
         revision=revision,
-        commit_message=f"{manifest.made_by['stage']}: {manifest.kind} {manifest.precision}, {manifest.digest[:12]}",
+        commit_message=f"{manifest.made_by.stage}: {manifest.kind} {manifest.precision}, {manifest.digest[:12]}",
     )
     return str(commit.commit_url)
 

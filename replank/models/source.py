@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any
 
 from replank.models.artifact import Artifact
 from replank.models.encoders import Encoder, encoder_of, position_limit
+from replank.models.facts import Quality
 from replank.models.hub import fetch_model
-from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind
+from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent
 from replank.models.onnx_checks import require_sound_file
+from replank.models.weights import Weights
 from replank.system.errors import ModelError
 from replank.system.json_files import read_json
 from replank.tasks.kinds import KINDS, head_of, kind_of
@@ -38,6 +39,16 @@ class Source:
     kind: ArtifactKind
     config: dict[str, Any]
     artifact: Artifact | None
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest, of an artifact."""
+        return self.artifact.manifest if self.artifact else None
+
+    @property
+    def quality(self) -> Quality | None:
+        """The quality that the manifest holds, if any."""
+        return self.manifest.quality if self.manifest else None
 
     @property
     def precision(self) -> str:
@@ -86,16 +97,24 @@ class Source:
         limit = position_limit(self.config, self.name)
         return TextEncoder.from_folder(self.folder, min(task.max_length, limit))
 
-    def as_parent(self) -> dict[str, Any]:
-        """This source as the ``parent`` of a manifest."""
-        # The name only: a path of the machine it was made on means nothing elsewhere.
-        name = Path(self.name).resolve().name if Path(self.name).exists() else self.name
-        if self.artifact:
-            return self.artifact.as_parent() | {"name": name}
-        weights = hashlib.sha256()
-        for file in (self.model_file, *sorted(self.folder.glob("*.onnx_data"))):
-            weights.update(file.read_bytes())
-        return {"name": name, "digest": weights.hexdigest(), "manifest": None}
+    @property
+    def weights(self) -> Weights:
+        """The files that hold its weights."""
+        return Weights.of(self.folder, self.kind)
+
+    @property
+    def digest(self) -> str:
+        """Its identity: that of the manifest or, where there is none, that of the weights."""
+        return self.artifact.manifest.digest if self.artifact else self.weights.digest
+
+    @property
+    def short_name(self) -> str:
+        """The name without folders: a path of the machine that a model lies on means nothing elsewhere."""
+        return Path(self.name).resolve().name if Path(self.name).exists() else self.name
+
+    def as_parent(self) -> Parent:
+        """This source as the parent in a manifest."""
+        return self.artifact.as_parent(self.short_name) if self.artifact else Parent(self.short_name, self.digest, None)
 
 
 def open_source(name: str | Path) -> Source:

@@ -23,14 +23,14 @@ def commands(stages: Sequence[Stage]) -> list[str]:
 
 def _command(stage: Stage) -> str:
     manifest = stage.manifest
-    config = manifest.made_by["config"]
-    stage_name = manifest.made_by["stage"]
-    parts = ["replank", stage_name, (manifest.parent or {"name": "MODEL"})["name"], stage.name]
+    config = manifest.made_by.config
+    stage_name = manifest.made_by.stage
+    parts = ["replank", stage_name, manifest.parent.name if manifest.parent else "MODEL", stage.name]
     if (choice := _CHOICES.get(stage_name)) and "type" in config:
         parts += [choice, variant_name(config["type"])]
     for name, value in config.items():
         parts += _flags(name, value)
-    if manifest.made_by.get("data"):
+    if manifest.made_by.data:
         parts += _data(stage)
     return shlex.join(parts)
 

@@ -74,14 +74,14 @@ def _read_stage(folder: Path) -> Stage:
     artifact = Artifact.open(folder)
     file = folder / TRAINING
     curve = json.loads(file.read_text(encoding="utf-8"))["curve"] if TRAINING in artifact.manifest.files else []
-    return Stage(folder.resolve().name, artifact.manifest, curve, artifact.model_file.stat().st_size)
+    return Stage(folder.resolve().name, artifact.manifest, curve, artifact.weights.bytes)
 
 
 def _depth(stage: Stage) -> int:
     """The number of its ancestors."""
     depth, parent = 0, stage.manifest.parent
     while parent:
-        depth, parent = depth + 1, (parent["manifest"] or {}).get("parent")
+        depth, parent = depth + 1, parent.manifest.parent if parent.manifest else None
     return depth
 
 

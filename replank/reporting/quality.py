@@ -53,11 +53,12 @@ def _scores(facts: Facts) -> list[_Score]:
     scores, compared = [], set()
     if summary := facts.summary:
         for model in summary.models:
-            quality = manifests.get(model.folder) or {"split": summary.split, "rows": summary.rows, "data": None}
-            scores.append(_Score(model.name, quality["split"], quality["rows"], quality["data"], model.metrics))
+            quality = manifests.get(model.folder)
+            split, rows = (quality.split, quality.rows) if quality else (summary.split, summary.rows)
+            scores.append(_Score(model.name, split, rows, quality.data if quality else None, model.metrics))
             compared.add(model.folder)
     return scores + [
-        _Score(name, quality["split"], quality["rows"], quality["data"], quality["metrics"])
+        _Score(name, quality.split, quality.rows, quality.data, quality.metrics)
         for name, quality in manifests.items()
         if quality and name not in compared
     ]

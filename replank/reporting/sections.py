@@ -61,11 +61,11 @@ def _lineage(stages: Sequence[Stage]) -> list[Block]:
             f"{stage.manifest.kind} {stage.manifest.precision}",
             stage.manifest.digest[:12],
             f"{stage.model_bytes / 1e6:.1f}",
-            f"{stage.manifest.made_by['seconds']:.0f}",
+            f"{stage.manifest.made_by.seconds:.0f}",
         )
         for stage in stages
     ]
-    steps = [line.replace("`", "") for line in lineage(last.manifest.to_json())]
+    steps = [line.replace("`", "") for line in lineage(last.manifest)]
     return [Heading("Lineage"), Grid(("artifact", "kind", "digest", "MB", "seconds"), rows, names=3), Steps(steps)]
 
 
@@ -74,7 +74,7 @@ def _training(stages: Sequence[Stage]) -> list[Block]:
     blocks: list[Block] = []
     for stage in trained:
         headline = stage.manifest.task.headline
-        title = f"{stage.name}: {stage.manifest.made_by['stage']}"
+        title = f"{stage.name}: {stage.manifest.made_by.stage}"
         dev = [entry["eval_headline"] for entry in stage.curve if "eval_headline" in entry]
         text = f"{stage.name}: dev {headline} {', '.join(f'{value:.4f}' for value in dev)} in turn." if dev else ""
         blocks.append(Figure(training_chart(title, stage.curve, headline), text))
@@ -88,20 +88,18 @@ def _verification(stages: Sequence[Stage]) -> list[Block]:
         verification = stage.manifest.verification
         if not verification:
             continue
-        bound = verification["tolerance"]
+        bound = verification.tolerance
         judged = f"at most {bound:g} allowed" if bound is not None else "judged by the task's metric"
-        blocks.append(
-            Paragraph(f"{stage.name}: largest difference of a logit {verification['max_abs']:.1e}; {judged}.")
-        )
+        blocks.append(Paragraph(f"{stage.name}: largest difference of a logit {verification.max_abs:.1e}; {judged}."))
         rows = [
             (
-                case["case"],
-                str(case["rows"]),
-                f"{case['max_abs']:.1e}",
-                "equal" if case["sqnr_db"] is None else f"{case['sqnr_db']:.1f}",
-                "" if case["label_agreement"] is None else f"{case['label_agreement']:.1%}",
+                case.case,
+                str(case.rows),
+                f"{case.max_abs:.1e}",
+                "equal" if case.sqnr_db is None else f"{case.sqnr_db:.1f}",
+                "" if case.label_agreement is None else f"{case.label_agreement:.1%}",
             )
-            for case in verification["cases"]
+            for case in verification.cases
         ]
         blocks.append(Grid(("case", "rows", "max |difference|", "SQNR dB", "same label"), rows))
     return [Heading("Verification"), *blocks] if blocks else []
@@ -113,26 +111,23 @@ def _providers(stages: Sequence[Stage]) -> list[Block]:
     for stage in stages:
         if not (kept := stage.manifest.providers):
             continue
-        columns = ["provider", *(f"{batch} x {length}, ms" for batch, length in kept["shapes"])]
-        rows = [[name, *(f"{value:.2f}" for value in values)] for name, values in kept["milliseconds"].items()]
-        left_out = " ".join(f"{name} is left out: {reason}." for name, reason in kept["left_out"].items())
-        note = f"Chosen on {kept['machine']['cpu']} with {kept['threads']} threads: {kept['choice']}. {left_out}"
+        columns = ["provider", *(f"{batch} x {length}, ms" for batch, length in kept.shapes)]
+        rows = [[name, *(f"{value:.2f}" for value in values)] for name, values in kept.milliseconds.items()]
+        left_out = " ".join(f"{name} is left out: {reason}." for name, reason in kept.left_out.items())
+        note = f"Chosen on {kept.machine.cpu} with {kept.threads} threads: {kept.choice}. {left_out}"
         blocks += [Heading(f"Providers: {stage.name}"), Grid(columns, rows, note=note.strip())]
     return blocks
 
 
 def _machine(facts: Facts) -> list[Block]:
     """The machine that measured the speed, or else made the last artifact."""
-    if measured := facts.benchmark or facts.summary:
-        machine, versions = measured.machine, measured.versions
-    else:
-        made_by = facts.stages[-1].manifest.made_by
-        machine, versions = made_by["machine"], made_by["versions"]
+    measured = facts.benchmark or facts.summary or facts.stages[-1].manifest.made_by
+    machine, versions = measured.machine, measured.versions
     rows = [
-        ("CPU", f"{machine['cpu']}, {machine['cores']} cores, {machine['architecture']}"),
-        ("instruction sets", ", ".join(machine["instruction_sets"])),
-        ("memory", f"{machine['memory_gib']} GiB"),
-        ("system", machine["system"]),
+        ("CPU", f"{machine}, {machine.architecture}"),
+        ("instruction sets", ", ".join(machine.instruction_sets)),
+        ("memory", f"{machine.memory_gib} GiB"),
+        ("system", machine.system),
         *versions.items(),
     ]
     return [Heading("Machine"), Grid(("", ""), rows, names=2)]
@@ -140,5 +135,5 @@ def _machine(facts: Facts) -> list[Block]:
 
 def _digests(stages: Sequence[Stage]) -> Grid:
     """The digests of the splits of the last artifact that was made with data."""
-    known = [stage.manifest.made_by["data"] for stage in stages if stage.manifest.made_by.get("data")]
+    known = [data for stage in stages if (data := stage.manifest.made_by.data)]
     return Grid(("split", "sha256"), list(known[-1].items()) if known else [], names=2)

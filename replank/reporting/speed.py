@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from replank.benchmarking.result import Benchmark, Cell, busy
 from replank.benchmarking.summary import Summary
 from replank.benchmarking.table import OTHER_TASKS
 from replank.charts.scatter import Point, front_of, scatter_chart
+from replank.models.facts import ExportFacts, Int8Facts
 from replank.reporting.document import Block, Figure, Grid, Heading, Paragraph
 from replank.reporting.facts import Facts, Stage
 
@@ -119,29 +118,26 @@ def int8_section(stages: list[Stage]) -> list[Block]:
     """The target, gain and remaining floating-point operators of each quantized model."""
     blocks: list[Block] = []
     for stage in stages:
-        made_by = stage.manifest.made_by
-        if "kept_in_float" in made_by:
-            blocks += [Heading(f"INT8: {stage.name}"), *_int8(made_by)]
-        elif kept := made_by.get("kept_in_fp32"):
-            blocks += [Heading(f"fp16: {stage.name}"), Paragraph(f"Kept in fp32: {', '.join(map(str, kept))}.")]
+        match stage.manifest.made_by.facts:
+            case Int8Facts() as facts:
+                blocks += [Heading(f"INT8: {stage.name}"), *_int8(facts)]
+            case ExportFacts(kept_in_fp32=kept) if kept:
+                blocks += [Heading(f"fp16: {stage.name}"), Paragraph(f"Kept in fp32: {', '.join(kept)}.")]
     return blocks
 
 
-def _int8(made_by: dict[str, Any]) -> list[Block]:
-    facts = [f"{made_by['scheme']} quantization"]
-    if target := made_by.get("target"):
-        facts.append(f"made for {target}")
-    if speed := made_by.get("speed"):
-        gain = speed["source_ms"] / speed["ms"]
-        facts.append(f"{speed['ms']:.2f} ms for {speed['length']} tokens, {gain:.2f} times as fast as its source")
-    blocks: list[Block] = [Paragraph("; ".join(facts).capitalize() + ".")]
-    if sizes := made_by.get("sizes"):
-        rows = [
-            (name, f"{sizes['source'][name] / 1e6:.2f}", f"{sizes['int8'][name] / 1e6:.2f}") for name in sizes["int8"]
-        ]
+def _int8(facts: Int8Facts) -> list[Block]:
+    words = [f"{facts.scheme} quantization"]
+    if facts.target:
+        words.append(f"made for {facts.target}")
+    if speed := facts.speed:
+        words.append(f"{speed.ms:.2f} ms for {speed.length} tokens, {speed.ratio:.2f} times as fast as its source")
+    blocks: list[Block] = [Paragraph("; ".join(words).capitalize() + ".")]
+    if facts.sizes:
+        rows = [(name, f"{before / 1e6:.2f}", f"{after / 1e6:.2f}") for name, before, after in facts.sizes.parts]
         blocks.append(Grid(("weights", "source, MB", "INT8, MB"), rows))
-    if kept := made_by["kept_in_float"]:
-        rows = [(entry["node"], entry["operator"], " x ".join(map(str, entry["shape"]))) for entry in kept]
+    if kept := facts.kept_in_float:
+        rows = [(entry.node, entry.operator, " x ".join(map(str, entry.shape))) for entry in kept]
         blocks.append(Grid(("kept in floating point", "operator", "weights"), rows, names=2))
     else:
         blocks.append(Paragraph("No weight matrix was kept in floating point."))

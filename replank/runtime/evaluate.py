@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from replank.data.examples import Dataset
 from replank.data.training_examples import LabelledExamples
+from replank.models.facts import Quality
 from replank.runtime.model import Model
 from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED
@@ -14,23 +15,18 @@ from replank.tasks.metrics import require_labels, score
 from replank.tasks.task import Task
 
 
-def evaluate(
-    model: Model, data: Dataset, split: str, *, progress: Callable[[int], None] | None = None
-) -> dict[str, Any]:
-    """Metrics of a model on one split.
+def evaluate(model: Model, data: Dataset, split: str, *, progress: Callable[[int], None] | None = None) -> Quality:
+    """Quality of a model on one split.
 
     :param progress: called after each batch with the number of examples in it.
-    :returns: ``{"split", "rows", "data", "metrics"}``: ``data`` is the digest of the examples, so that two
-        numbers are compared only if they come from the same rows; metrics are fractions. Where words are asked, also
-        ``unseen_words``: those beyond the length that the model reads, which no metric counts.
     :raises DataError: the data's labels are not the model's, or the split has none.
     """
     require_same_task(model.source.name, model.task, data)
     examples = data.split(split)
-    facts = {"split": split, "rows": len(examples), "data": examples.digest}
+    measured = partial(Quality, split=split, rows=len(examples), data=examples.digest)
     if not data.task.is_per_token:
         logits = model.logits(examples.first, examples.second, progress=progress)
-        return facts | {"metrics": score(data.task, data.task.kind.decide(logits), examples.labels)}
+        return measured(metrics=score(data.task, data.task.kind.decide(logits), examples.labels))
     if data.task.kind.has_labels:
         require_labels(examples.labels)
     asked = LabelledExamples(data.task, model.text_encoder, examples)
@@ -39,8 +35,7 @@ def evaluate(
     targets = [target for _, target in rows]
     predicted = [row[target != IGNORED] for row, target in zip(answers, targets, strict=True)]
     metrics = score(data.task, predicted, [target[target != IGNORED] for target in targets])
-    unseen = {"unseen_words": asked.unseen_words} if data.task.kind.is_per_word else {}
-    return facts | {"metrics": metrics} | unseen
+    return measured(metrics=metrics, unseen_words=asked.unseen_words if data.task.kind.is_per_word else None)
 
 
 def require_same_task(name: str, task: Task, data: Dataset) -> None:

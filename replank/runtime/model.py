@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from replank.models.facts import Int8Facts
 from replank.models.onnx_checks import require_interface
 from replank.models.source import Source
 from replank.runtime.pooling import Pooling, pool
@@ -223,7 +224,8 @@ def require_served(source: Source) -> None:
 
 def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:
     provider_of(device).require_precision(source.name, source.precision)
-    made_for = source.artifact.manifest.made_by.get("target") if source.artifact else None
+    facts = source.manifest.made_by.facts if source.manifest else None
+    made_for = facts.target if isinstance(facts, Int8Facts) else None
     if made_for and made_for != int8_target():
         _log.warning(
             "%s is INT8 made for %s, and this machine is %s: it may be slow or less exact here; replank evaluate tells",
@@ -231,7 +233,7 @@ def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Pred
             made_for,
             int8_target(),
         )
-    session = open_session(source.folder / "model.onnx", device=device, threads=threads)
+    session = open_session(source.model_file, device=device, threads=threads)
     # Which output, the task decides; how many logits, the model itself.
     require_interface(session, source.name, replace(source.task, kind=task.kind))
     return OnnxPredictor(session, task.kind.output)

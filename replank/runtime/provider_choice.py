@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from replank.models.artifact import Artifact
+from replank.models.facts import ProviderTable
 from replank.models.manifest import MANIFEST, manifest_text
 from replank.runtime.provider_measurement import REFERENCE, Measurement, measure_providers
 from replank.runtime.providers import PROVIDERS, Device, packages
-from replank.system.environment import machine
+from replank.system.environment import processor
 from replank.system.errors import ArtifactError, MissingExtraError, ProviderError
 from replank.system.extras import installed_version
 from replank.system.files import replace_file
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from replank.runtime.model import Model
 
 Auto = Literal["auto"]
-_MACHINE = ("cpu", "architecture", "cores", "instruction_sets")
 _log = logging.getLogger(__name__)
 
 Load = Callable[[Device], "Model"]
@@ -40,21 +40,20 @@ def choose_device(source: Source, threads: int, load: Load) -> Model:
     :param load: loads the model on a device.
     :raises ProviderError: the reference cannot run it.
     """
-    here = _here(threads)
-    kept = source.artifact.manifest.providers if source.artifact else None
-    if kept and all(kept.get(name) == value for name, value in here.items()):
+    kept = source.manifest.providers if source.manifest else None
+    if kept and (kept.machine, kept.versions, kept.threads) == (processor(), _versions(), threads):
         try:
-            model = load(kept["choice"])
+            model = load(kept.choice)
         except (ProviderError, MissingExtraError) as error:
-            _log.warning("auto device: %s ran this model before and does not now: %s", kept["choice"], error)
+            _log.warning("auto device: %s ran this model before and does not now: %s", kept.choice, error)
         else:
-            _log.info("auto device: %s, as measured before", kept["choice"])
+            _log.info("auto device: %s, as measured before", kept.choice)
             return model
     models = _load_all(load)
     _log.info("auto device: measuring %s", ", ".join(models))
     found = measure_providers(models)
     _tell(found)
-    _keep(source, here | asdict(found) | {"choice": found.choice})
+    _keep(source, ProviderTable(processor(), _versions(), threads, **vars(found), choice=found.choice))
     return models[found.choice]
 
 
@@ -71,14 +70,9 @@ def _load_all(load: Load) -> dict[Device, Model]:
     return models
 
 
-def _here(threads: int) -> dict[str, Any]:
-    """The conditions under which a measurement holds."""
-    facts = machine()
-    return {
-        "machine": {name: facts[name] for name in _MACHINE},
-        "versions": {name: version for name in ("replank", *packages()) if (version := installed_version(name))},
-        "threads": threads,
-    }
+def _versions() -> dict[str, str]:
+    """The versions for which a measurement holds."""
+    return {name: version for name in ("replank", *packages()) if (version := installed_version(name))}
 
 
 def _tell(found: Measurement) -> None:
@@ -89,7 +83,7 @@ def _tell(found: Measurement) -> None:
     _log.info("auto device: %s (geometric mean: %s)", found.choice, shown)
 
 
-def _keep(source: Source, table: dict[str, Any]) -> None:
+def _keep(source: Source, table: ProviderTable) -> None:
     if source.artifact is None:
         _log.info("auto device: %s is not an artifact of replank, so the choice is not kept", source.name)
         return
@@ -99,7 +93,7 @@ def _keep(source: Source, table: dict[str, Any]) -> None:
         _log.warning("auto device: the choice could not be kept in %s: %s", source.name, error)
 
 
-def _rewrite(artifact: Artifact, table: dict[str, Any]) -> None:
+def _rewrite(artifact: Artifact, table: ProviderTable) -> None:
     """Replace the manifest's table of providers, atomically."""
     manifest = Artifact.open(artifact.path).manifest
     if manifest.digest != artifact.manifest.digest:

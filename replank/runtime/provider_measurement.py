@@ -40,8 +40,8 @@ class Measurement:
     :param left_out: the reason for each provider that does not.
     """
 
-    shapes: list[tuple[int, int]]
-    milliseconds: dict[Device, list[float]]
+    shapes: tuple[tuple[int, int], ...]
+    milliseconds: dict[Device, tuple[float, ...]]
     left_out: dict[Device, str]
 
     @property
@@ -80,14 +80,13 @@ def measure_providers(models: Mapping[Device, Model]) -> Measurement:
                 samples[device] += time_calls(run, warmup=1, min_iterations=1, min_seconds=_SECONDS)
         for device, values in samples.items():
             milliseconds[device].append(round(float(np.median(values)), 3))
-    return Measurement(shapes, milliseconds, left_out)
+    return Measurement(shapes, {device: tuple(values) for device, values in milliseconds.items()}, left_out)
 
 
-def _shapes(longest: int) -> list[tuple[int, int]]:
+def _shapes(longest: int) -> tuple[tuple[int, int], ...]:
     """One text, short and of maximal length; and a batch, but not of maximal length, which takes seconds."""
-    return sorted(
-        {(1, min(_SHORT, longest)), (1, longest), (_BATCH, min(_SHORT, longest)), (_BATCH, min(_LONG, longest))}
-    )
+    shapes = {(1, min(_SHORT, longest)), (1, longest), (_BATCH, min(_SHORT, longest)), (_BATCH, min(_LONG, longest))}
+    return tuple(sorted(shapes))
 
 
 def _objection(task: Task, expected: NDArray[Any], model: Model) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import platform
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from replank.system.extras import installed_version
 
@@ -109,16 +110,44 @@ def has_fast_bf16() -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & set(instruction_sets()))
 
 
-def machine() -> dict[str, Any]:
-    """The machine that a measurement was made on: CPU, cores, memory in GiB, system."""
-    return {
-        "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
-        "architecture": platform.machine(),
-        "cores": available_cores(),
-        "instruction_sets": instruction_sets(),
-        "memory_gib": _memory_gib(),
-        "system": f"{platform.system()} {platform.release()}",
-    }
+@dataclass(frozen=True)
+class Processor:
+    """A CPU as this process may use it.
+
+    :param cores: see :func:`available_cores`.
+    :param instruction_sets: those that decide the speed of INT8 and bf16.
+    """
+
+    cpu: str
+    architecture: str
+    cores: int
+    instruction_sets: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.cpu}, {self.cores} core{'s' * (self.cores > 1)}"
+
+
+@dataclass(frozen=True)
+class Machine(Processor):
+    """The machine that a measurement was made on."""
+
+    memory_gib: float
+    system: str
+
+
+def processor() -> Processor:
+    """This machine's CPU."""
+    return Processor(
+        cpu=_cpuinfo("model name") or platform.processor() or platform.machine(),
+        architecture=platform.machine(),
+        cores=available_cores(),
+        instruction_sets=tuple(instruction_sets()),
+    )
+
+
+def machine() -> Machine:
+    """This machine."""
+    return Machine(**asdict(processor()), memory_gib=_memory_gib(), system=f"{platform.system()} {platform.release()}")
 
 
 def versions() -> dict[str, str]:

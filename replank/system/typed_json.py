@@ -1,13 +1,53 @@
-"""Reading dataclasses from JSON values, with an error that names the value that does not fit."""
+"""Dataclasses from JSON values, with an error that names the value that does not fit, and JSON values from them."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_ADDED = "added"
+_ABSENT = "_absent_keys"
+
+
+def added(release: str) -> Any:
+    """The default, ``None``, of a field that a release added: older files do not have its key.
+
+    What was read without the key is written without it, so that the digest of an older file stays as it is.
+    """
+    return field(default=None, metadata={_ADDED: release})
+
+
+def json_values(value: Any) -> Any:
+    """JSON values as :func:`dataclass_from_json` reads them: of a dataclass an object, of a tuple a list.
+
+    A field whose default is ``None`` has no key where it is ``None``, except one that was :func:`added`. A dataclass
+    with a ``to_json`` of its own is written by it.
+    """
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if is_dataclass(value) and not isinstance(value, type):
+        return object_values(value)
+    if isinstance(value, Mapping):
+        return {key: json_values(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_values(item) for item in value]
+    return value
+
+
+def object_values(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass as JSON values, for a ``to_json`` that adds to them."""
+    absent = getattr(value, _ABSENT, ())
+    written = (
+        entry
+        for entry in fields(value)
+        if getattr(value, entry.name) is not None
+        or entry.default is not None
+        or (_ADDED in entry.metadata and entry.name not in absent)
+    )
+    return {entry.name: json_values(getattr(value, entry.name)) for entry in written}
 
 
 def dataclass_from_json(kind: type[T], values: Any, place: str = "") -> T:
@@ -22,13 +62,16 @@ def dataclass_from_json(kind: type[T], values: Any, place: str = "") -> T:
     if not isinstance(values, dict):
         raise ValueError(f"{place or 'the document'} is {_shown(values)}; expected an object")
     hints, found = get_type_hints(kind), {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        name = f"{place}.{field.name}" if place else field.name
-        if field.name in values:
-            found[field.name] = _read(hints[field.name], values[field.name], name)
-        elif field.default is MISSING and field.default_factory is MISSING:
+    for entry in fields(kind):  # type: ignore[arg-type]
+        name = f"{place}.{entry.name}" if place else entry.name
+        if entry.name in values:
+            found[entry.name] = _read(hints[entry.name], values[entry.name], name)
+        elif entry.default is MISSING and entry.default_factory is MISSING:
             raise ValueError(f"{name} is missing")
-    return kind(**found)
+    read = kind(**found)
+    if absent := {entry.name for entry in fields(kind) if _ADDED in entry.metadata} - values.keys():  # type: ignore[arg-type]
+        object.__setattr__(read, _ABSENT, absent)
+    return read
 
 
 def _read(hint: Any, value: Any, place: str) -> Any:
@@ -71,11 +114,14 @@ def _read_tuple(arguments: tuple[Any, ...], value: Any, place: str) -> tuple[Any
 def _read_scalar(hint: Any, value: Any, place: str) -> Any:
     if hint is float:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return float(_require(is_number, value, "a number", place))
+        # An integer is kept as one, so that it is written again as it was read.
+        return _require(is_number, value, "a number", place)
     if hint is int:
         is_integer = isinstance(value, int) and not isinstance(value, bool)
         return _require(is_integer, value, "an integer", place)
-    return _require(isinstance(value, hint), value, {str: "a string", bool: "true or false"}[hint], place)
+    return _require(
+        isinstance(value, hint), value, {str: "a string", bool: "true or false"}.get(hint, f"a {hint.__name__}"), place
+    )
 
 
 def _require(fits: bool, value: Any, expected: str, place: str) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from replank.system.typed_json import dataclass_from_json, object_values
 from replank.tasks.kinds import Kind, kind_named
 
 
@@ -53,18 +54,17 @@ class Task:
 
     def to_json(self) -> dict[str, Any]:
         """This task as plain JSON values."""
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        lists = {key: list(values[key]) for key in ("labels", "columns", "metrics")}
-        return values | {"kind": self.kind.name} | lists
+        return object_values(self) | {"kind": self.kind.name}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Task:
         """The task that :meth:`to_json` wrote.
 
+        :raises ValueError: a value is missing or of another type.
         :raises FieldError: a kind that this release does not know.
         """
-        lists = {key: tuple(values[key]) for key in ("labels", "columns", "metrics")}
-        return cls(**values | {"kind": kind_named(values["kind"])} | lists)
+        kind = kind_named(values["kind"]) if "kind" in values else None
+        return dataclass_from_json(cls, values | {"kind": kind}, "task")
 
 
 def headline(metrics: Mapping[str, float]) -> tuple[str, float]:

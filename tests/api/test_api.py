@@ -69,7 +69,7 @@ def test_vectors_of_a_bare_encoder(encoder: Path, tmp_path: Path) -> None:
 
 def test_evaluate_and_verify(successor: Path, onnx_artifact: Path, int8_artifact: Path, data: DataConfig) -> None:
     quality = replank.evaluate(onnx_artifact, data=data)
-    assert set(quality["metrics"]) == {"accuracy", "macro_f1"}
+    assert set(quality.metrics) == {"accuracy", "macro_f1"}
     with pytest.raises(UsageError, match="no data given"):
         replank.evaluate(onnx_artifact)
     exact = replank.verify(successor, onnx_artifact)

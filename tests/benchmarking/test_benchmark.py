@@ -24,6 +24,7 @@ from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.model import Model, load_model
 from replank.runtime.timing import random_batch, text_batches, time_calls
+from replank.system.environment import Machine
 from replank.system.errors import DataError, FieldError
 from variants import variant
 
@@ -144,7 +145,9 @@ def cell_of(rounds: list[list[float]], length: int | None = 8) -> Cell:
 
 def result_of(*cells: Cell, other_load: float | None = 0.0) -> Benchmark:
     load = LoadAverage((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
-    return Benchmark({}, {"cpu": "a CPU", "cores": 4}, {}, load, other_load, (), {}, "a", cells)
+    return Benchmark(
+        {}, Machine("a CPU", "x86_64", 4, (), 8.0, "Linux"), {}, load, other_load, (), {}, "a", cells, None
+    )
 
 
 def test_a_busy_machine_is_noticed() -> None:

@@ -10,8 +10,8 @@ from replank.models.artifact import Artifact
 def test_the_predecessor_learns_and_says_so(predecessor: Path) -> None:
     quality = Artifact.open(predecessor).manifest.quality
     assert quality is not None
-    assert (quality["split"], quality["rows"]) == ("test", 64)
-    assert quality["metrics"]["accuracy"] >= 0.9
+    assert (quality.split, quality.rows) == ("test", 64)
+    assert quality.metrics["accuracy"] >= 0.9
 
 
 def test_the_lineage_travels_to_the_end(encoder: Path, int8_artifact: Path) -> None:

@@ -51,7 +51,7 @@ def test_the_four_models_are_compared_on_the_same_rows(chain: Path) -> None:
     assert [model["folder"] for model in summary["models"]] == list(STAGES)
     for model, artifact in zip(summary["models"], artifacts, strict=True):
         assert artifact.manifest.quality is not None
-        assert model["metrics"] == artifact.manifest.quality["metrics"]
+        assert model["metrics"] == artifact.manifest.quality.metrics
         assert model["bytes"] == artifact.model_file.stat().st_size
         assert model["p50_ms"] > 0
     assert summary["models"][0]["speed_up"] == pytest.approx(1.0)
@@ -64,7 +64,7 @@ def test_each_stage_names_its_parent(chain: Path) -> None:
     artifacts = [Artifact.open(chain / name) for name in STAGES]
     for parent, child in pairwise(artifacts):
         assert child.manifest.parent is not None
-        assert child.manifest.parent["digest"] == parent.manifest.digest
+        assert child.manifest.parent.digest == parent.manifest.digest
 
 
 def test_run_again_redoes_only_what_is_missing(chain: Path, encoder: Path, data: DataConfig) -> None:
@@ -95,7 +95,7 @@ def test_a_fine_tuned_model_is_its_own_predecessor(
     assert "| predecessor (4 layers, torch) |" in (tmp_path / "report.md").read_text(encoding="utf-8")
     parent = Artifact.open(tmp_path / "successor").manifest.parent
     assert parent is not None
-    assert parent["digest"] == Artifact.open(predecessor).manifest.digest
+    assert parent.digest == Artifact.open(predecessor).manifest.digest
 
 
 def test_a_depth_that_does_not_divide_is_refused_before_any_work(

@@ -60,7 +60,7 @@ def everything(predecessor: Path, data: DataConfig, tmp_path_factory: pytest.Tem
         for name in (FP32, *PLAN.int8):
             source = open_source(out / f"{depth}-{name}")
             quality = evaluate(load_model(source), dataset, "dev")
-            found[source.folder.name] = Truth(quality["metrics"]["accuracy"], source.model_file.stat().st_size)
+            found[source.folder.name] = Truth(quality.metrics["accuracy"], source.model_file.stat().st_size)
     return found
 
 

@@ -16,6 +16,7 @@ from replank.cli.main import COMMANDS, SECTIONS, command_named
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank.system.settings import settings_of
+from replank.system.typed_json import json_values
 from replank_compress.methods import METHODS
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.schedule import ConstantSchedule
@@ -148,13 +149,11 @@ def test_evaluate_prints_data_only(replank: Replank, onnx_artifact: Path, data: 
     quality = Artifact.open(onnx_artifact).manifest.quality
     assert quality is not None
     done = replank("evaluate", onnx_artifact, "--data", data.data, "--split", "test", "--json")
-    assert json.loads(done.out) == {"model": str(onnx_artifact)} | quality
+    assert json.loads(done.out) == {"model": str(onnx_artifact)} | json_values(quality)
     assert done.err == "evaluate on test: 64/64 after 0 s\n"
     table = replank("evaluate", onnx_artifact, "--data", data.data, "--split", "test").out.splitlines()
     assert table[0] == f"{onnx_artifact} on test, 64 rows"
-    assert [line.split() for line in table[1:]] == [
-        [name, f"{value:.4f}"] for name, value in quality["metrics"].items()
-    ]
+    assert [line.split() for line in table[1:]] == [[name, f"{value:.4f}"] for name, value in quality.metrics.items()]
 
 
 def test_doctor(replank: Replank) -> None:

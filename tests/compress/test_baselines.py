@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from replank.data.examples import DataConfig
+from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
 from replank.system.errors import UsageError
 from replank.tasks.kinds import KINDS
@@ -116,7 +117,7 @@ def test_each_baseline_trains(predecessor: Path, data: DataConfig, tmp_path: Pat
     losses = [entry["loss"] for entry in curve_of(artifact.path) if "loss" in entry]
     assert losses[-1] < losses[0]
     depth = 2 if isinstance(config, TruncateConfig) else 2 + 4
-    assert made_by["layer_steps"] == 12 * depth
+    assert made_by.facts_of(TrainingFacts).layer_steps == 12 * depth
     assert not [entry for entry in curve_of(artifact.path) if "replacing_rate" in entry]
 
 

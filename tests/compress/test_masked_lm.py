@@ -96,7 +96,7 @@ def train_with_workers(
         patch.setattr(MethodTrainer, "training_step", training_step)
         config = FinetuneConfig(**SHORT | {"epochs": 3.0})
         artifact = finetune(open_source(masked_predecessor), out, config, texts)
-    return batches, artifact.manifest.files["model.safetensors"]["sha256"]
+    return batches, artifact.manifest.files["model.safetensors"].sha256
 
 
 def test_masks_do_not_depend_on_the_workers_of_the_data_loader(
@@ -135,7 +135,7 @@ def test_a_general_successor_is_made_and_fine_tuned_later(
     assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
     tuned = finetune(open_source(successor.path), tmp_path / "tuned", FinetuneConfig(**SHORT), data)
     assert tuned.manifest.quality is not None
-    assert tuned.manifest.quality["metrics"]["accuracy"] > 0.9
+    assert tuned.manifest.quality.metrics["accuracy"] > 0.9
     assert open_source(tuned.path).layers == 2
 
 
@@ -147,7 +147,8 @@ def test_a_successor_of_one_task_is_fine_tuned_on_another(
     tuned = finetune(open_source(successor), tmp_path / "tuned", config, pair_data)
     assert tuned.manifest.task.columns == ("one", "two")
     assert tuned.manifest.parent is not None
-    assert tuned.manifest.parent["manifest"]["made_by"]["stage"] == "compress"
+    assert tuned.manifest.parent.manifest is not None
+    assert tuned.manifest.parent.manifest.made_by.stage == "compress"
 
 
 def test_a_pretrained_encoder_is_no_predecessor_of_a_task(masked_predecessor: Path, data: DataConfig) -> None:

@@ -46,7 +46,7 @@ class Uppermost(SuccessorConfig):
 def test_a_method_is_its_configuration_alone(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
     config = Uppermost(epochs=1.0, precision="fp32", layers=1, learning_rate=1e-30)
     artifact = compress(open_source(predecessor), tmp_path / "out", config, data)
-    assert artifact.manifest.made_by["config"]["type"] == "Uppermost"
+    assert artifact.manifest.made_by.config["type"] == "Uppermost"
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (artifact.path, predecessor))
     weight = "bert.encoder.layer.{}.output.dense.weight"
     assert torch.equal(ours[weight.format(0)], theirs[weight.format(3)])

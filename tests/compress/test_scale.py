@@ -18,6 +18,7 @@ from transformers import AutoModelForSequenceClassification, modeling_utils
 from commands import replank_process, run_replank
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
+from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
 from replank.system.errors import FieldError, UsageError
 from replank_compress.finetune import finetune
@@ -100,8 +101,8 @@ def test_two_processes_train_as_one(calm: Path, data: DataConfig, tmp_path: Path
     ours, theirs = weights(tmp_path / "two"), weights(tmp_path / "one")
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in theirs) < 2e-3
     first, second = (Artifact.open(tmp_path / name).manifest for name in ("one", "two"))
-    assert first.made_by["layer_steps"] == second.made_by["layer_steps"]
-    assert first.made_by["steps"] == second.made_by["steps"] == 24
+    assert first.made_by.facts_of(TrainingFacts).layer_steps == second.made_by.facts_of(TrainingFacts).layer_steps
+    assert first.made_by.facts_of(TrainingFacts).steps == second.made_by.facts_of(TrainingFacts).steps == 24
     assert first.quality == second.quality
     assert not (tmp_path / "two.work").exists()
 
@@ -181,7 +182,7 @@ def test_training_ends_when_it_gets_no_better(
             finetune(open_source(encoder), tmp_path / "out", config, data)
     # Killed after its training had ended, it does not go on from there.
     artifact = finetune(open_source(encoder), tmp_path / "out", config, data)
-    assert artifact.manifest.made_by["steps"] == 3 * 6
+    assert artifact.manifest.made_by.facts_of(TrainingFacts).steps == 3 * 6
     assert len([entry for entry in curve_of(artifact.path) if "eval_headline" in entry]) == 3
 
 
@@ -190,7 +191,7 @@ def test_replacing_is_not_stopped_in_its_first_phase(predecessor: Path, data: Da
     config = TheseusConfig(**settings, layers=2, patience=1, schedule=LinearSchedule(0.3, 24))
     made_by = compress(open_source(predecessor), tmp_path / "out", config, data).manifest.made_by
     # The first evaluation that counts comes with the last step of the ramp, after 24; the second ends it.
-    assert made_by["steps"] == 30
+    assert made_by.facts_of(TrainingFacts).steps == 30
 
 
 def test_a_batch_that_cannot_be_cut_is_refused() -> None:

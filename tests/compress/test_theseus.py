@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
+from replank.models.facts import Origin, TrainingFacts
 from replank.models.source import open_source
 from replank.system.errors import ModelError, UsageError
 from replank_compress.methods.schedule import ConstantSchedule, LinearSchedule
@@ -112,13 +113,13 @@ def test_the_training_tells_rates_and_compute(predecessor: Path, data: DataConfi
     config = TheseusConfig(**SHORT, schedule=LinearSchedule(0.3, 0.5))
     artifact = compress(open_source(predecessor), tmp_path / "out", config, data)
     made_by = artifact.manifest.made_by
-    assert made_by["steps"] == 12
+    assert made_by.facts_of(TrainingFacts).steps == 12
     logged = {entry["step"]: entry["replacing_rate"] for entry in curve_of(artifact.path) if "loss" in entry}
     assert logged == {6: pytest.approx(0.3 + 0.7 * 5 / 6), 12: 1.0}
     method = make_method(config, 2, 2)
-    assert made_by["layer_steps"] == sum(method.layers_run(step, 12) for step in range(12))
-    assert made_by["config"]["schedule"] == {"type": "LinearSchedule", "base_rate": 0.3, "ramp": 0.5}
-    assert made_by["config"]["type"] == "TheseusConfig"
+    assert made_by.facts_of(TrainingFacts).layer_steps == sum(method.layers_run(step, 12) for step in range(12))
+    assert made_by.config["schedule"] == {"type": "LinearSchedule", "base_rate": 0.3, "ramp": 0.5}
+    assert made_by.config["type"] == "TheseusConfig"
 
 
 def test_groups_of_any_size_are_trained(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_a_successor_can_start_from_the_pretrained_encoder(
     assert torch.equal(ours["classifier.weight"], fine_tuned["classifier.weight"])
     made_by = Artifact.open(out).manifest.made_by
     digest = hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
-    assert made_by["init_from"] == {"name": encoder.name, "digest": digest}
+    assert made_by.facts_of(TrainingFacts).init_from == Origin(encoder.name, digest)
 
 
 def test_layers_of_another_size_do_not_fit(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from transformers import AutoModelForSequenceClassification
 from replank.data.examples import DataConfig, Examples
 from replank.data.training_examples import LabelledExamples
 from replank.models.artifact import Artifact
+from replank.models.facts import TrainingFacts
+from replank.models.manifest import FileFacts
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system import extras
@@ -195,7 +197,7 @@ def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Pa
     assert artifact.manifest.task.kind.name == "regression"
     assert artifact.manifest.task.columns == ("a", "b")
     assert artifact.manifest.quality is not None
-    assert artifact.manifest.quality["metrics"]["pearson"] >= 0.99
+    assert artifact.manifest.quality.metrics["pearson"] >= 0.99
     loaded = load_model(open_source(artifact.path))
     good, bad = loaded.logits(["good film"] * 2, ["good film", "bad film"])[:, 0]
     assert good > bad
@@ -235,23 +237,24 @@ def test_settings_that_cannot_work_are_refused(field: str, value: Any) -> None:
 
 
 def test_the_artifact_tells_the_curve_the_best_and_the_compute(successor: Path) -> None:
-    manifest = Artifact.open(successor).manifest
-    assert manifest.made_by["steps"] == 72
+    facts = Artifact.open(successor).manifest.made_by.facts_of(TrainingFacts)
+    assert facts.steps == 72
     training = json.loads((successor / "training.json").read_text())
     evaluated = [entry["eval_headline"] for entry in training["curve"] if "eval_headline" in entry]
     assert len(evaluated) == 6
-    assert manifest.made_by["best_dev"] == {"accuracy": max(evaluated)}
+    assert facts.best_dev == {"accuracy": max(evaluated)}
     seconds = [entry["seconds"] for entry in training["curve"]]
     assert 0 < seconds[0] <= seconds[-1] <= training["seconds"]
     assert seconds == sorted(seconds)
     # Between one layer and two for each of two modules, but for the steps that are skipped.
-    assert 72 * 0.7 * 2 < manifest.made_by["layer_steps"] < 72 * 4
+    assert facts.layer_steps is not None
+    assert 72 * 0.7 * 2 < facts.layer_steps < 72 * 4
 
 
 def test_how_long_it_took_does_not_make_another_model(successor: Path) -> None:
     manifest = Artifact.open(successor).manifest
-    slower = replace(manifest, files=manifest.files | {"training.json": {"sha256": "0", "bytes": 1}})
-    other = replace(manifest, files=manifest.files | {"config.json": {"sha256": "0", "bytes": 1}})
+    slower = replace(manifest, files=manifest.files | {"training.json": FileFacts("0", 1)})
+    other = replace(manifest, files=manifest.files | {"config.json": FileFacts("0", 1)})
     assert slower.digest == manifest.digest != other.digest
 
 

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelF
 
 from replank.models.artifact import Artifact
 from replank.models.encoders import ENCODERS
+from replank.models.facts import ExportFacts
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import ModelError, UsageError
@@ -52,30 +53,30 @@ PADDING_CASES = {
 }  # fmt: skip
 
 
-def exported(folder: Path, out: Path, **settings: Any) -> dict[str, Any]:
-    """How the model was made, after its graph was found to give torch's numbers."""
+def exported(folder: Path, out: Path, **settings: Any) -> ExportFacts:
+    """The facts of an export, after its graph was found to give torch's numbers."""
     manifest = export(open_source(folder), out, ExportConfig(**settings)).manifest
     assert manifest.verification is not None
-    cases = {case["case"]: case["max_abs"] for case in manifest.verification["cases"]}
+    cases = {case.case: case.max_abs for case in manifest.verification.cases}
     assert set(cases) == PADDING_CASES
     assert max(cases.values()) <= 2e-5
-    return manifest.made_by
+    return manifest.made_by.facts_of(ExportFacts)
 
 
 @pytest.mark.parametrize("model_type", list(TORCHSCRIPT))
 def test_torchscripts_graph_is_fused_and_right_under_any_padding(model_type: str, tmp_path: Path) -> None:
-    made_by = exported(save_model(model_type, tmp_path / "torch"), tmp_path / "onnx")
-    assert made_by["exporter"] == "torchscript"
-    assert made_by["fused"] == TORCHSCRIPT[model_type]
-    assert made_by["unfused"] is None
+    facts = exported(save_model(model_type, tmp_path / "torch"), tmp_path / "onnx")
+    assert facts.exporter == "torchscript"
+    assert facts.fused == TORCHSCRIPT[model_type]
+    assert facts.unfused is None
 
 
 @pytest.mark.parametrize("model_type", list(DYNAMO))
 def test_dynamos_graph_is_fused_and_right_under_any_padding(model_type: str, tmp_path: Path) -> None:
     asked: ExporterName = "dynamo" if model_type in TORCHSCRIPT else "auto"
-    made_by = exported(save_model(model_type, tmp_path / "torch"), tmp_path / "onnx", exporter=asked)
-    assert made_by["exporter"] == "dynamo"
-    assert made_by["fused"] == DYNAMO[model_type]
+    facts = exported(save_model(model_type, tmp_path / "torch"), tmp_path / "onnx", exporter=asked)
+    assert facts.exporter == "dynamo"
+    assert facts.fused == DYNAMO[model_type]
     graph = onnx.load(str(tmp_path / "onnx" / "model.onnx")).graph
     axes = {node.name: [axis.dim_param for axis in node.type.tensor_type.shape.dim] for node in graph.input}
     assert set(map(tuple, axes.values())) == {("batch_size", "sequence_length")}
@@ -92,9 +93,10 @@ def test_what_no_exporter_fuses_is_refused_unless_asked_for(
         export(open_source(folder), tmp_path / "onnx", ExportConfig())
     assert "`allow_unfused=True`" in (caught.value.hint or "")
     assert not (tmp_path / "onnx").exists()
-    made_by = exported(folder, tmp_path / "onnx", allow_unfused=True)
-    assert "Attention" not in made_by["fused"]
-    assert made_by["unfused"].startswith("fusion found 0 Attention nodes instead of 2")
+    facts = exported(folder, tmp_path / "onnx", allow_unfused=True)
+    assert "Attention" not in facts.fused
+    assert facts.unfused is not None
+    assert facts.unfused.startswith("fusion found 0 Attention nodes instead of 2")
     assert "a layer where 8 are enough" in caplog.text
 
 
@@ -111,12 +113,12 @@ def test_a_model_that_answers_each_token_is_exported_too(exporter: str, head: An
     config = AutoConfig.for_model("bert", **tiny_settings(num_hidden_layers=2, num_labels=5))
     head.from_config(config).save_pretrained(tmp_path / "torch")
     write_tokenizer(tmp_path / "torch")
-    made_by = exported(tmp_path / "torch", tmp_path / "onnx", exporter=exporter)
-    assert made_by["fused"]["Attention"] == 2
+    facts = exported(tmp_path / "torch", tmp_path / "onnx", exporter=exporter)
+    assert facts.fused["Attention"] == 2
     verification = Artifact.open(tmp_path / "onnx").manifest.verification
     assert verification is not None
     # Five rows of 24 tokens, less the padding.
-    assert 5 <= next(case["rows"] for case in verification["cases"] if case["case"] == "right padding") < 5 * 24
+    assert 5 <= next(case.rows for case in verification.cases if case.case == "right padding") < 5 * 24
 
 
 @pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])

@@ -11,6 +11,7 @@ import torch
 
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
+from replank.models.facts import ExportFacts
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import QualityGateError
@@ -32,7 +33,7 @@ def test_weights_take_two_bytes_and_inputs_and_outputs_stay(converted: Artifact,
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     assert converted.model_file.stat().st_size < 0.65 * (onnx_artifact / "model.onnx").stat().st_size
     assert converted.manifest.precision == "fp16"
-    assert converted.manifest.made_by["kept_in_fp32"] == []
+    assert converted.manifest.made_by.facts_of(ExportFacts).kept_in_fp32 == ()
 
 
 def test_labels_are_the_same(converted: Artifact, successor: Path, data: DataConfig) -> None:
@@ -59,12 +60,12 @@ def test_what_overflows_stays_in_fp32_and_is_named(exporter: str, tmp_path: Path
     folder = overflowing(tmp_path / "torch", 1e6)
     config = ExportConfig(precision="fp16", exporter=exporter)  # type: ignore[arg-type]
     artifact = export(open_source(folder), tmp_path / "onnx", config)
-    kept = artifact.manifest.made_by["kept_in_fp32"]
+    kept = artifact.manifest.made_by.facts_of(ExportFacts).kept_in_fp32
     assert kept
     nodes = {node.name for node in onnx.load(str(artifact.model_file)).graph.node}
     assert set(kept) <= nodes
     assert artifact.manifest.verification is not None
-    assert np.isfinite(artifact.manifest.verification["max_abs"])
+    assert np.isfinite(artifact.manifest.verification.max_abs)
 
 
 def test_weights_beyond_fp16_are_refused_by_the_comparison(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
+from replank.models.facts import Int8Facts, Int8Speed
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.runtime.session import open_session
@@ -33,22 +34,19 @@ def test_quantization_keeps_no_weight_in_float_and_says_what_it_costs(onnx_artif
     assert operators.count("MultiHeadAttention") == 2
     assert not {"MatMul", "Gemm", "Attention"} & set(operators)
     assert manifest.precision == "int8"
-    assert manifest.made_by["kept_in_float"] == float_weights(int8_artifact / "model.onnx") == []
+    assert manifest.made_by.facts_of(Int8Facts).kept_in_float == float_weights(int8_artifact / "model.onnx") == ()
     source = Artifact.open(onnx_artifact).manifest
     assert manifest.quality is not None
     assert source.quality is not None
-    assert manifest.quality["source_metrics"] == source.quality["metrics"]
-    assert manifest.quality["drop"] == pytest.approx(
-        source.quality["metrics"]["accuracy"] - manifest.quality["metrics"]["accuracy"]
+    assert manifest.quality.source_metrics == source.quality.metrics
+    assert manifest.quality.drop == pytest.approx(
+        source.quality.metrics["accuracy"] - manifest.quality.metrics["accuracy"]
     )
 
 
 def test_what_stays_in_float_is_listed(onnx_artifact: Path) -> None:
     listed = float_weights(onnx_artifact / "model.onnx")
-    assert [entry["operator"] for entry in listed].count("Attention") == 2
-    assert {"operator": "Attention", "shape": [32, 96]}.items() <= next(
-        entry for entry in listed if entry["operator"] == "Attention"
-    ).items()
+    assert [entry.shape for entry in listed if entry.operator == "Attention"] == [(32, 96)] * 2
 
 
 def scale_part(model: onnx.ModelProto, name: str, part: Any, factor: float) -> None:
@@ -82,7 +80,7 @@ def test_what_costs_quality_goes_back_to_floating_point(onnx_artifact: Path, dat
     spoilt = dataclasses.replace(source, folder=folder, artifact=None)
     artifact = quantize(spoilt, tmp_path / "int8", DynamicInt8(max_drop=0.0, allow_slower=True), data)
     # The first try keeps the one whose return helps most, the second two.
-    kept = {entry["node"] for entry in artifact.manifest.made_by["kept_in_float"]}
+    kept = {entry.node for entry in artifact.manifest.made_by.facts_of(Int8Facts).kept_in_float}
     assert kept & sensitive
     assert len(kept) <= 2
     operators = [node.op_type for node in onnx.load(str(artifact.model_file)).graph.node]
@@ -115,11 +113,12 @@ def test_static_scales_come_from_texts_of_the_task(
     assert "DynamicQuantizeLinear" not in operators
     assert not {"EmbedLayerNormalization", "QEmbedLayerNormalization"} & set(operators)
     made_by = artifact.manifest.made_by
-    assert made_by["scheme"] == "static"
-    assert made_by["kept_in_float"] == []
+    assert made_by.facts_of(Int8Facts).scheme == "static"
+    assert made_by.facts_of(Int8Facts).kept_in_float == ()
     quality = artifact.manifest.quality
     assert quality is not None
-    assert quality["drop"] <= 0.1
+    assert quality.drop is not None
+    assert quality.drop <= 0.1
 
 
 def test_a_scale_is_the_largest_that_was_seen(onnx_artifact: Path, data: DataConfig, tmp_path: Path) -> None:
@@ -159,17 +158,18 @@ def test_calibration_without_texts_or_with_too_few_is_refused(
 def test_int8_that_is_not_faster_is_refused_unless_asked_for(
     onnx_artifact: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    speed = {"length": 64, "source_ms": 1.0, "ms": 1.5}
+    speed = Int8Speed(length=64, source_ms=1.0, ms=1.5)
     with pytest.raises(QualityGateError, match=r"INT8 takes 1.50 ms for 64 tokens, its source 1.00 ms"):
         require_faster(speed, DynamicInt8())
     require_faster(speed, DynamicInt8(allow_slower=True))
     assert "serve the fp32 model on this machine" in caplog.text
-    require_faster(speed | {"ms": 0.9}, DynamicInt8())
+    require_faster(dataclasses.replace(speed, ms=0.9), DynamicInt8())
     artifact = quantize(open_source(onnx_artifact), tmp_path / "out", DynamicInt8(allow_slower=True))
-    found = artifact.manifest.made_by["speed"]
-    assert found["ms"] > 0
-    assert found["source_ms"] > 0
-    assert found["length"] == 64
+    found = artifact.manifest.made_by.facts_of(Int8Facts).speed
+    assert found is not None
+    assert found.ms > 0
+    assert found.source_ms > 0
+    assert found.length == 64
 
 
 def test_another_target_is_written_down_and_its_weights_have_seven_bits(onnx_artifact: Path, tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ def test_another_target_is_written_down_and_its_weights_have_seven_bits(onnx_art
     for target in ("avx2", "vnni"):
         config = DynamicInt8(target=target, allow_slower=True)
         artifact = quantize(open_source(onnx_artifact), tmp_path / target, config)
-        assert artifact.manifest.made_by["target"] == target
-        assert artifact.manifest.made_by["reduce_range"] == (target == "avx2")
+        assert artifact.manifest.made_by.facts_of(Int8Facts).target == target
+        assert artifact.manifest.made_by.facts_of(Int8Facts).reduce_range == (target == "avx2")
         graph = onnx.load(str(artifact.model_file)).graph
         weights = {node.input[1] for node in graph.node if node.op_type == "MatMulInteger"}
         largest[target] = max(
@@ -192,9 +192,10 @@ def test_another_target_is_written_down_and_its_weights_have_seven_bits(onnx_art
 
 
 def test_embeddings_shrink_too_and_the_sizes_are_told(int8_artifact: Path) -> None:
-    sizes = Artifact.open(int8_artifact).manifest.made_by["sizes"]
-    assert sizes["int8"]["embeddings"] < 0.3 * sizes["source"]["embeddings"]
-    assert sizes["int8"]["rest"] < 0.5 * sizes["source"]["rest"]
+    sizes = Artifact.open(int8_artifact).manifest.made_by.facts_of(Int8Facts).sizes
+    assert sizes is not None
+    assert sizes.int8.embeddings < 0.3 * sizes.source.embeddings
+    assert sizes.int8.rest < 0.5 * sizes.source.rest
 
 
 @pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
@@ -204,10 +205,10 @@ def test_every_exporters_graph_is_quantized_whole(model_type: str, exporter: Any
     folder = save_model(model_type, tmp_path / "torch")
     exported = export(open_source(folder), tmp_path / "onnx", ExportConfig(exporter=exporter, allow_unfused=True))
     artifact = quantize(open_source(exported.path), tmp_path / "int8", DynamicInt8(allow_slower=True))
-    assert artifact.manifest.made_by["kept_in_float"] == []
+    assert artifact.manifest.made_by.facts_of(Int8Facts).kept_in_float == ()
     verification = artifact.manifest.verification
     assert verification is not None
-    assert min(case["cosine"] for case in verification["cases"]) > 0.99
+    assert min(case.cosine or 0.0 for case in verification.cases) > 0.99
 
 
 def test_a_graph_with_lengths_for_a_mask_is_told_of(

@@ -15,6 +15,7 @@ import pytest
 import replank_export.int8
 from replank.chain.search_plan import SearchConfig
 from replank.data.examples import DataConfig
+from replank.models.facts import Int8Facts
 from replank.models.provenance import variant_name
 from replank.models.source import open_source
 from replank.system.errors import UsageError
@@ -59,9 +60,9 @@ def test_quantize_asks_the_scheme_for_all_that_differs(onnx_artifact: Path, data
     artifact = quantize(open_source(onnx_artifact), tmp_path / "int8", config, data)
     assert only_tables_are_int8(artifact.model_file)
     made_by = artifact.manifest.made_by
-    assert (made_by["scheme"], made_by["config"]["type"]) == ("tables-only", "TablesOnlyInt8")
+    assert (made_by.facts_of(Int8Facts).scheme, made_by.config["type"]) == ("tables-only", "TablesOnlyInt8")
     # Gemm of the pooler and the classifier, and the MatMuls of the layers.
-    assert Counter(entry["operator"] for entry in made_by["kept_in_float"]).total() == 2 * 4 + 2
+    assert Counter(entry.operator for entry in made_by.facts_of(Int8Facts).kept_in_float).total() == 2 * 4 + 2
     stored = json.loads((artifact.path / "ort_config.json").read_text(encoding="utf-8"))
     assert stored["quantization"] == config.ort_config()
 

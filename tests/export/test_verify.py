@@ -11,13 +11,14 @@ import pytest
 
 from commands import Replank, error_lines
 from replank.data.examples import DataConfig
+from replank.models.facts import Difference, Differences
 from replank.models.source import open_source
 from replank.runtime.model import load_model
 from replank.system.errors import QualityGateError
 from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch
 from replank_export.convert import ExportConfig, export
-from replank_export.verify.compare import Difference, Verification, difference, verify
+from replank_export.verify.compare import difference, verify
 from replank_export.verify.padding_cases import padding_cases
 
 
@@ -44,7 +45,7 @@ def test_a_graph_that_ignores_left_padding_is_refused(successor: Path, onnx_arti
         return candidate.predictor(dataclasses.replace(batch, attention_mask=prefix.astype(np.int64)))
 
     result = verify(reference, dataclasses.replace(candidate, predictor=blind), precision="fp32")
-    assert {item.case for item in result.failures} == {"left padding", "padding on both sides", "holes"}
+    assert {item.case for item in result.differences.failures} == {"left padding", "padding on both sides", "holes"}
     with pytest.raises(QualityGateError, match=r"differ from those of .* the tolerance is 0.0001"):
         result.require()
 
@@ -62,10 +63,19 @@ def test_difference_is_what_its_fields_say() -> None:
     found = difference("x", reference, candidate, KINDS["classification"])
     cosine = (9 + 1 + 0 + 0.5) / np.sqrt(11 * (9 + 1 + 1 + 0.25))
     sqnr = round(10 * float(np.log10(11 / 1.25)), 2)
-    assert found == Difference("x", 2, 1.0, 0.375, 3.0, found.cosine, sqnr, 0.5)
+    assert found == Difference(
+        case="x",
+        rows=2,
+        max_abs=1.0,
+        mean_abs=0.375,
+        scale=3.0,
+        cosine=found.cosine,
+        sqnr_db=sqnr,
+        label_agreement=0.5,
+    )
     assert found.cosine == pytest.approx(cosine)
     assert difference("x", reference, reference, KINDS["classification"]).sqnr_db is None
-    assert Verification("r", 1e-4, (found,)).failures == [found]
+    assert Differences(tolerance=1e-4, max_abs=1.0, cases=(found,)).failures == [found]
 
 
 def test_the_worst_example_is_shown(successor: Path, onnx_artifact: Path, data: DataConfig) -> None:
@@ -83,7 +93,7 @@ def test_the_worst_example_is_shown(successor: Path, onnx_artifact: Path, data: 
     assert result.worst is not None
     assert result.worst.texts == (worst_text,)
     np.testing.assert_allclose(np.subtract(result.worst.candidate, result.worst.reference), [0.0, 0.25], atol=1e-5)
-    assert worst_text not in str(result.to_json())
+    assert worst_text not in str(result.differences)
 
 
 def test_the_command_shows_what_is_farthest_apart(

@@ -8,25 +8,26 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
+from manifests import make_manifest
 from replank.models.artifact import Artifact
 from replank.models.card import model_card
+from replank.models.facts import Quality
+from replank.models.manifest import Manifest, Parent
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 
-QUALITY = {"split": "test", "rows": 50, "metrics": {"matthews": 0.51239, "accuracy": 0.8}}
+QUALITY = Quality(split="test", rows=50, data="33" * 32, metrics={"matthews": 0.51239, "accuracy": 0.8})
 ODD = 'a: "b" #c\n---\n- d'
 
 
-def manifest(kind: str = "torch", **changes: Any) -> dict[str, Any]:
+def manifest(kind: str = "torch", **changes: Any) -> Manifest:
     task = Task(
         changes.pop("name", "cola"), KINDS["classification"], ("no", "yes"), ("sentence",), "label", ("matthews",)
     )
-    made_by = {"stage": "finetune", "config": {}}
-    plain = {"kind": kind, "precision": "fp32", "task": task.to_json(), "made_by": made_by, "parent": None}
-    return plain | {"quality": QUALITY} | changes
+    return make_manifest(**{"kind": kind, "task": task, "parent": None, "quality": QUALITY} | changes)
 
 
-def front_matter(values: dict[str, Any]) -> Any:
+def front_matter(values: Manifest) -> Any:
     return ModelCard(model_card(values)).data
 
 
@@ -57,8 +58,8 @@ def test_what_was_not_measured_is_not_claimed() -> None:
     [("google-bert/bert-base-uncased", "google-bert/bert-base-uncased"), ("my-encoder", None)],
 )
 def test_the_base_model_is_named_where_the_hub_has_it(name: str, base: str | None) -> None:
-    root = {"name": name, "digest": "0" * 64, "manifest": None}
-    child = {"name": "predecessor", "digest": "1" * 64, "manifest": manifest(parent=root)}
+    root = Parent(name, "0" * 64, None)
+    child = Parent("predecessor", "1" * 64, manifest(parent=root))
     assert front_matter(manifest(parent=root)).base_model == base
     assert front_matter(manifest(parent=child)).base_model == base
 
@@ -74,4 +75,4 @@ def test_an_artifacts_own_card_is_one(predecessor: Path) -> None:
     made = Artifact.open(predecessor).manifest
     assert made.quality is not None
     found = {result.metric_name: result.metric_value for result in data.eval_results}
-    assert found == {name: round(value, 4) for name, value in made.quality["metrics"].items()}
+    assert found == {name: round(value, 4) for name, value in made.quality.metrics.items()}

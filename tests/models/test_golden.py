@@ -18,7 +18,7 @@ from commands import Replank
 from replank import load
 from replank.models.artifact import Artifact
 from replank.models.card import lineage
-from replank.models.manifest import Manifest, manifest_text, read_manifest
+from replank.models.manifest import manifest_text, read_manifest
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDERS = sorted(path for path in GOLDEN.glob("*/*") if path.is_dir())
@@ -42,7 +42,7 @@ def test_every_release_with_artifacts_is_here() -> None:
 def test_it_opens_with_the_digest_that_it_had(folder: Path) -> None:
     manifest = Artifact.open(folder).manifest
     assert manifest.digest == recorded(folder)["digest"]
-    assert manifest.made_by["versions"]["replank"] == folder.parent.name
+    assert manifest.made_by.versions["replank"] == folder.parent.name
 
 
 def test_its_manifest_is_written_again_byte_for_byte(folder: Path) -> None:
@@ -53,15 +53,14 @@ def test_its_manifest_is_written_again_byte_for_byte(folder: Path) -> None:
 def test_its_lineage_is_whole(folder: Path) -> None:
     manifest = Artifact.open(folder).manifest
     stages = ["encoder", "finetune", "compress", "export", "quantize"]
-    steps = lineage(manifest.to_json())
+    steps = lineage(manifest)
     assert len(steps) == (5 if folder.name == "int8" else 3)
     for stage, step in zip(stages, steps, strict=False):
         assert stage in step
         assert not set(step) & set("={}[]")
-    while manifest.parent and manifest.parent["manifest"]:
-        parent = Manifest.from_json(manifest.parent["manifest"])
-        assert parent.digest == manifest.parent["digest"]
-        manifest = parent
+    while manifest.parent and manifest.parent.manifest:
+        assert manifest.parent.manifest.digest == manifest.parent.digest
+        manifest = manifest.parent.manifest
 
 
 def test_it_answers_as_it_did(folder: Path) -> None:

@@ -141,14 +141,6 @@ def test_nothing_of_it_needs_the_package_onnx(exported: Path) -> None:
     assert done.stdout == "False\n"
 
 
-def test_its_digest_is_that_of_graph_and_outside_weights(folder: Path) -> None:
-    before = open_source(folder).as_parent()
-    (folder / "model.onnx_data").write_bytes(b"weights")
-    after = open_source(folder).as_parent()
-    assert before["name"] == after["name"] == "folder"
-    assert before["digest"] != after["digest"]
-
-
 def test_optimum_says_what_it_quantized(folder: Path) -> None:
     (folder / "ort_config.json").write_text('{"quantization": {}}', encoding="utf-8")
     assert open_source(folder).precision == "fp32"

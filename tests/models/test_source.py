@@ -14,6 +14,7 @@ from replank.models.encoders import ENCODERS, encoder_of, position_limit
 from replank.models.source import open_source, require_kind
 from replank.system.errors import ArtifactError, ModelError
 from replank.system.json_files import read_json
+from replank.system.typed_json import json_values
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
@@ -52,8 +53,8 @@ def test_an_artifact(int8_artifact: Path) -> None:
     assert source.artifact is not None
     assert source.task == source.artifact.manifest.task
     assert source.is_fine_tuned
-    assert source.as_parent()["digest"] == source.artifact.manifest.digest
-    assert source.as_parent()["manifest"] == source.artifact.manifest.to_json()
+    assert source.digest == source.artifact.manifest.digest
+    assert source.as_parent().manifest == source.artifact.manifest
 
 
 def test_an_artifact_without_its_manifest_is_a_plain_model(predecessor: Path, tmp_path: Path) -> None:
@@ -78,16 +79,16 @@ def test_any_way_to_a_folder(plain: Path, monkeypatch: pytest.MonkeyPatch, way: 
         Path(names[way]).symlink_to(plain)
     source = open_source(names[way])
     assert source.layers == 4
-    assert source.as_parent()["name"] == "plain"
-    assert str(plain.parent) not in json.dumps(source.as_parent())
+    assert source.short_name == "plain"
+    assert str(plain.parent) not in json.dumps(json_values(source.as_parent()))
 
 
 def test_the_digest_of_a_plain_folder_is_that_of_its_weights(plain: Path, encoder: Path) -> None:
-    assert open_source(plain).as_parent()["digest"] == open_source(encoder).as_parent()["digest"]
+    assert open_source(plain).digest == open_source(encoder).digest
     weights = bytearray((plain / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (plain / "model.safetensors").write_bytes(weights)
-    assert open_source(plain).as_parent()["digest"] != open_source(encoder).as_parent()["digest"]
+    assert open_source(plain).digest != open_source(encoder).digest
 
 
 @pytest.mark.parametrize("model_type", list(ENCODERS))
@@ -228,7 +229,7 @@ def test_what_looks_like_a_name_on_the_hub(encoder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(source_module, "fetch_model", fetch)
     source = open_source(name)
     assert asked == [name]
-    assert (source.name, source.folder, source.as_parent()["name"]) == (name, encoder, name)
+    assert (source.name, source.folder, source.short_name) == (name, encoder, name)
 
 
 @pytest.mark.parametrize("name", ["./x", "../x", "/x", "a/b/c", "x/", "-x", ".x", "a b", "ü", "a\nb", "~/x", "x/.."])

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ def folder(predecessor: Path, successor: Path, onnx_artifact: Path, int8_artifac
     return tmp_path
 
 
+def metrics_of(artifact: Artifact) -> dict[str, float]:
+    assert artifact.manifest.quality is not None
+    return artifact.manifest.quality.metrics
+
+
 def summary(folder: Path) -> dict[str, Any]:
     artifacts = [Artifact.open(folder / name) for name in STAGES]
     made_by = artifacts[-1].manifest.made_by
@@ -63,13 +68,13 @@ def summary(folder: Path) -> dict[str, Any]:
         "rows": 64,
         "length": 9,
         "disturbed": True,
-        "machine": made_by["machine"],
-        "versions": made_by["versions"],
+        "machine": asdict(made_by.machine),
+        "versions": made_by.versions,
         "models": [
             {
                 "name": f"the {artifact.path.name}",
                 "folder": artifact.path.name,
-                "metrics": (artifact.manifest.quality or {})["metrics"],
+                "metrics": metrics_of(artifact),
                 "bytes": artifact.model_file.stat().st_size,
                 "p50_ms": 8.0 / 2**number,
                 "speed_up": 2.0**number,
@@ -119,16 +124,17 @@ def test_a_report_says_what_was_made(folder: Path) -> None:
     for name in STAGES:
         artifact = Artifact.open(folder / name)
         assert artifact.manifest.digest[:12] in text
-        metrics = (artifact.manifest.quality or {})["metrics"]
-        assert f"| the {name} | {metrics['accuracy']:.4f} |" in text
+        assert f"| the {name} | {metrics_of(artifact)['accuracy']:.4f} |" in text
     first, last = Artifact.open(folder / "predecessor"), Artifact.open(folder / "int8")
     size = last.model_file.stat().st_size / first.model_file.stat().st_size
     assert f"Result: the int8 is 8.0 times as fast as the predecessor, has {size:.0%} of its size and keeps " in text
     assert "| the int8 | " in text
     assert "1.00 | 1000.0 | 8.0x |" in text
     assert "The machine was busy" in text
-    for case in (Artifact.open(folder / "onnx").manifest.verification or {})["cases"]:
-        assert f"| {case['case']} | {case['rows']} | {case['max_abs']:.1e} |" in text
+    verification = Artifact.open(folder / "onnx").manifest.verification
+    assert verification is not None
+    for case in verification.cases:
+        assert f"| {case.case} | {case.rows} | {case.max_abs:.1e} |" in text
 
 
 def test_what_is_kept_is_of_the_first_model_on_the_same_rows(folder: Path) -> None:
@@ -208,7 +214,8 @@ def test_a_benchmark_takes_the_place_of_the_comparison(folder: Path, onnx_artifa
 
 def test_providers_are_shown_where_they_are_kept(folder: Path) -> None:
     kept = {
-        "machine": {"cpu": "a CPU"},
+        "machine": {"cpu": "a CPU", "architecture": "x86_64", "cores": 3, "instruction_sets": []},
+        "versions": {},
         "threads": 3,
         "shapes": [[1, 16], [8, 64]],
         "milliseconds": {"cpu": [1.0, 2.0], "openvino": [0.5, 1.25]},
@@ -231,7 +238,7 @@ def test_its_commands_can_be_typed(folder: Path) -> None:
         values, config = parsed(line)
         assert values["out"] == Path(name)
         assert (values["dataset"], values["task"]) == ("sentiment", "classification")
-        assert config_json(config) == Artifact.open(folder / name).manifest.made_by["config"]
+        assert config_json(config) == Artifact.open(folder / name).manifest.made_by.config
 
 
 def parsed(line: list[str]) -> tuple[dict[str, Any], Any]:
@@ -261,8 +268,10 @@ def parsed(line: list[str]) -> tuple[dict[str, Any], Any]:
 )
 def test_every_configuration_has_a_command(folder: Path, stage: str, config: Any) -> None:
     """Its flags give the same configuration again, as far as the command has them."""
-    change(folder / "int8", lambda manifest: manifest["made_by"].update(stage=stage, config=config_json(config)))
-    assert parsed(shlex.split(commands(read_facts(folder).stages)[-1]))[1] == config
+    last = read_facts(folder).stages[-1]
+    made_by = replace(last.manifest.made_by, stage=stage, config=config_json(config))
+    made = replace(last, manifest=replace(last.manifest, made_by=made_by))
+    assert parsed(shlex.split(commands([made])[0]))[1] == config
 
 
 @pytest.mark.parametrize("registry", [METHODS, SCHEMES, SCHEDULES])

@@ -106,7 +106,7 @@ def test_the_command(predecessor: Path, data: DataConfig, replank: Replank, tmp_
     found = np.array([int(line.split("\t")[1]) for line in lines[1:]])
     quality = Artifact.open(predecessor).manifest.quality
     assert quality is not None
-    assert (found == labels).mean() == pytest.approx(quality["metrics"]["accuracy"])
+    assert (found == labels).mean() == pytest.approx(quality.metrics["accuracy"])
 
 
 def test_data_without_the_leaderboard_is_refused(predecessor: Path, data: DataConfig, replank: Replank) -> None:
@@ -145,6 +145,7 @@ def test_mnli_is_measured_on_both_halves(encoder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     quality = finetune(open_source(encoder), out, config, DataConfig(dataset="mnli", data=tmp_path)).manifest.quality
     assert quality is not None
-    assert (quality["split"], quality["mismatched"]["split"]) == ("dev", "dev_mismatched")
-    assert (quality["rows"], quality["mismatched"]["rows"]) == (2, 6)
+    assert quality.mismatched is not None
+    assert (quality.split, quality.mismatched.split) == ("dev", "dev_mismatched")
+    assert (quality.rows, quality.mismatched.rows) == (2, 6)
     assert "accuracy, mismatched" in (out / "README.md").read_text()

@@ -16,6 +16,7 @@ import pytest
 
 from commands import Replank, error_lines
 from replank.models.artifact import Artifact
+from replank.models.facts import ProviderTable
 from replank.models.source import Source, open_source
 from replank.runtime import provider_choice, provider_measurement
 from replank.runtime.model import Model, load_model
@@ -23,12 +24,12 @@ from replank.runtime.predictors import Logits
 from replank.runtime.provider_choice import choose_device
 from replank.runtime.provider_measurement import Measurement, measure_providers
 from replank.runtime.providers import PROVIDERS, Device
+from replank.system.environment import Processor
 from replank.system.errors import FieldError, ProviderError
 from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch
 
 Change = Callable[[Logits], Logits]
-FIELDS = {"machine", "versions", "threads", "shapes", "milliseconds", "left_out", "choice"}
 
 
 def elsewhere(model: Model, device: Device, change: Change = lambda logits: logits, seconds: float = 0.0) -> Model:
@@ -86,7 +87,7 @@ def choose(folder: Path, faster: Device = "openvino", threads: int = 1) -> tuple
     return choose_device(source, threads, loader).device, loader.loaded
 
 
-def kept(folder: Path) -> dict[str, Any]:
+def kept(folder: Path) -> ProviderTable:
     table = Artifact.open(folder).manifest.providers
     assert table is not None
     return table
@@ -97,7 +98,7 @@ def kept(folder: Path) -> dict[str, Any]:
 
 def test_the_fastest_is_chosen(model: Model) -> None:
     found = measure_providers({"cpu": elsewhere(model, "cpu", seconds=0.004), "openvino": model})
-    assert found.shapes == [(1, 16), (1, 32), (8, 16), (8, 32)]
+    assert found.shapes == ((1, 16), (1, 32), (8, 16), (8, 32))
     assert all(value >= 4 for value in found.milliseconds["cpu"])
     assert all(len(values) == 4 for values in found.milliseconds.values())
     assert (found.choice, found.left_out) == ("openvino", {})
@@ -105,7 +106,7 @@ def test_the_fastest_is_chosen(model: Model) -> None:
 
 def test_a_geometric_mean_weighs_short_texts_like_long_ones() -> None:
     """Twice as fast on short texts is worth more than a tenth on long ones, whatever the milliseconds."""
-    found = Measurement([(1, 16), (8, 512)], {"cpu": [1.0, 1000.0], "openvino": [2.0, 900.0]}, {})
+    found = Measurement(((1, 16), (8, 512)), {"cpu": (1.0, 1000.0), "openvino": (2.0, 900.0)}, {})
     assert found.means == pytest.approx({"cpu": np.sqrt(1000), "openvino": np.sqrt(1800)})
     assert found.choice == "cpu"
 
@@ -151,9 +152,8 @@ def test_a_choice_is_kept_and_used_without_measuring(artifact: Path, caplog: pyt
         assert choose(artifact) == ("openvino", ["cpu", "openvino"])
         assert caplog.messages[-1].startswith("auto device: openvino (geometric mean: openvino ")
         table = kept(artifact)
-        assert set(table) == FIELDS
-        assert (table["choice"], set(table["milliseconds"])) == ("openvino", {"cpu", "openvino"})
-        assert (table["shapes"], table["left_out"]) == ([[1, 16], [1, 32], [8, 16], [8, 32]], {})
+        assert (table.choice, set(table.milliseconds)) == ("openvino", {"cpu", "openvino"})
+        assert (table.shapes, table.left_out) == (((1, 16), (1, 32), (8, 16), (8, 32)), {})
         # The other would be faster by now: nobody measures.
         assert choose(artifact, faster="cpu") == ("openvino", ["openvino"])
         assert caplog.messages[-1] == "auto device: openvino, as measured before"
@@ -161,20 +161,21 @@ def test_a_choice_is_kept_and_used_without_measuring(artifact: Path, caplog: pyt
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("machine", {"cpu": "another"}), ("versions", {"onnxruntime": "0"}), ("threads", 64)]
+    ("name", "value"),
+    [("machine", Processor("another", "x86_64", 2, ())), ("versions", {"onnxruntime": "0"}), ("threads", 64)],
 )
 def test_another_machine_version_or_width_measures_again(artifact: Path, name: str, value: Any) -> None:
     choose(artifact)
-    provider_choice._rewrite(Artifact.open(artifact), kept(artifact) | {name: value})
+    provider_choice._rewrite(Artifact.open(artifact), replace(kept(artifact), **{name: value}))
     assert choose(artifact, faster="cpu") == ("cpu", ["cpu", "openvino"])
-    assert kept(artifact)["choice"] == "cpu"
+    assert kept(artifact).choice == "cpu"
 
 
 def test_a_kept_provider_that_is_gone_is_said_and_measured_again(
     artifact: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     choose(artifact)
-    provider_choice._rewrite(Artifact.open(artifact), kept(artifact) | {"choice": "cuda"})
+    provider_choice._rewrite(Artifact.open(artifact), replace(kept(artifact), choice="cuda"))
     caplog.clear()
     assert choose(artifact)[0] == "openvino"
     assert caplog.messages[0] == "auto device: cuda ran this model before and does not now: `device='cuda'`: not here"
@@ -193,11 +194,12 @@ def test_what_was_measured_is_no_part_of_the_identity(artifact: Path) -> None:
 
 
 def test_another_artifact_in_the_same_place_is_not_written_to(artifact: Path, int8_artifact: Path) -> None:
-    source = open_source(artifact)
+    choose(artifact)
+    source, table = open_source(artifact), kept(artifact)
     shutil.rmtree(artifact)
     shutil.copytree(int8_artifact, artifact)
     manifest = (artifact / "replank.json").read_bytes()
-    provider_choice._keep(source, {"choice": "cpu"})
+    provider_choice._keep(source, table)
     assert (artifact / "replank.json").read_bytes() == manifest
 
 
@@ -246,9 +248,9 @@ def test_auto_answers_like_the_cpu_and_says_what_it_took(artifact: Path, replank
     again = replank("predict", artifact, "a good film", "--json", "--device", "auto", "--threads", "1")
     assert (first.code, again.code) == (0, 0)
     assert json.loads(first.out)["label"] == json.loads(again.out)["label"] == json.loads(expected)["label"]
-    choice = kept(artifact)["choice"]
+    choice = kept(artifact).choice
     assert choice in PROVIDERS
-    assert {"cpu", choice} <= set(kept(artifact)["milliseconds"]) <= set(PROVIDERS)
+    assert {"cpu", choice} <= set(kept(artifact).milliseconds) <= set(PROVIDERS)
     assert str(artifact) not in (artifact / "replank.json").read_text(encoding="utf-8")
 
 

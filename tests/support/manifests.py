@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from replank.models.artifact import Artifact, new_artifact, seal
-from replank.models.manifest import Manifest
+from replank.models.facts import Quality, TrainingFacts
+from replank.models.manifest import FileFacts, Manifest, Parent
+from replank.models.provenance import MadeBy
+from replank.system.environment import Machine
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 
@@ -15,24 +18,24 @@ TASK = Task("mood", KINDS["classification"], ("bad", "good"), ("text",), "label"
 
 def make_manifest(**changes: Any) -> Manifest:
     """A manifest written by hand, of a model that a plain folder was made into."""
-    made_by = {
-        "stage": "finetune",
-        "config": {"epochs": 2.0, "seed": 42},
-        "data": {"train": "11" * 32},
-        "versions": {"replank": "0.1.0"},
-        "machine": {"cpu": "a CPU", "cores": 2},
-        "seconds": 1.5,
-        "finished_at": "2026-01-02T03:04:05+00:00",
-    }
+    made_by = MadeBy(
+        stage="finetune",
+        config={"epochs": 2.0, "seed": 42},
+        facts=TrainingFacts(data={"train": "11" * 32}, steps=12, best_dev={"accuracy": 0.75}),
+        versions={"replank": "0.1.0"},
+        machine=Machine("a CPU", "x86_64", 2, (), 8.0, "Linux"),
+        seconds=1.5,
+        finished_at="2026-01-02T03:04:05+00:00",
+    )
     values: dict[str, Any] = {
         "kind": "torch",
         "precision": "fp32",
         "task": TASK,
         "made_by": made_by,
-        "parent": {"name": "encoder", "digest": "22" * 32, "manifest": None},
-        "quality": {"split": "dev", "rows": 8, "data": "33" * 32, "metrics": {"accuracy": 0.75}},
+        "parent": Parent("encoder", "22" * 32, None),
+        "quality": Quality(split="dev", rows=8, data="33" * 32, metrics={"accuracy": 0.75}),
         "verification": None,
-        "files": {"model.safetensors": {"sha256": "44" * 32, "bytes": 10}},
+        "files": {"model.safetensors": FileFacts("44" * 32, 10)},
     }
     return Manifest(**values | changes)
 

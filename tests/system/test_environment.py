@@ -118,10 +118,10 @@ def test_a_slow_cpu_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_number_must_be_read_with() -> None:
     facts = machine()
-    assert facts["cores"] >= 1
-    assert facts["memory_gib"] > 0.1
-    assert facts["cpu"]
-    assert facts["architecture"] == os.uname().machine
+    assert facts.cores >= 1
+    assert facts.memory_gib > 0.1
+    assert facts.cpu
+    assert facts.architecture == os.uname().machine
     found = versions()
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["onnxruntime"] == installed_version("onnxruntime")

@@ -127,10 +127,10 @@ def test_a_model_is_scored_on_the_rows_named(onnx_artifact: Path, data: DataConf
     counted: list[int] = []
     quality = evaluate(load_model(source), dataset, "dev", progress=counted.append)
     split = dataset.split("dev")
-    assert (quality["split"], quality["rows"], quality["data"]) == ("dev", 64, split.digest)
+    assert (quality.split, quality.rows, quality.data) == ("dev", 64, split.digest)
     assert split.labels is not None
     right = load_model(source).logits(split.first).argmax(axis=1) == split.labels
-    assert quality["metrics"]["accuracy"] == right.mean() > 0.8
+    assert quality.metrics["accuracy"] == right.mean() > 0.8
     assert sum(counted) == 64
 
 

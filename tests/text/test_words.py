@@ -70,11 +70,11 @@ def test_a_tagger_is_made_and_replaced(tagger: Artifact, tags: DataConfig, tmp_p
     assert task.labels == ("B-BLAME", "B-PRAISE", "I-BLAME", "I-PRAISE", "O")
     assert (task.columns, task.label_column, task.metrics) == (("tokens",), "ner_tags", ("entity_f1", "accuracy"))
     assert quality is not None
-    assert quality["metrics"]["entity_f1"] > 0.9
-    assert quality["unseen_words"] == 0
+    assert quality.metrics["entity_f1"] > 0.9
+    assert quality.unseen_words == 0
     successor = compress(open_source(tagger.path), tmp_path / "out", TheseusConfig(**SHORT, layers=2), tags)
     assert successor.manifest.quality is not None
-    assert successor.manifest.quality["metrics"]["entity_f1"] > 0.9
+    assert successor.manifest.quality.metrics["entity_f1"] > 0.9
     model, report = AutoModelForTokenClassification.from_pretrained(successor.path, output_loading_info=True)
     assert model.config.id2label == dict(enumerate(task.labels))
     assert not report["missing_keys"]
@@ -84,7 +84,7 @@ def test_a_tagger_is_made_and_replaced(tagger: Artifact, tags: DataConfig, tmp_p
 def test_a_tagger_is_distilled(tagger: Artifact, tags: DataConfig, tmp_path: Path) -> None:
     artifact = compress(open_source(tagger.path), tmp_path / "out", KdConfig(**SHORT, layers=2), tags)
     assert artifact.manifest.quality is not None
-    assert artifact.manifest.quality["metrics"]["entity_f1"] > 0.9
+    assert artifact.manifest.quality.metrics["entity_f1"] > 0.9
 
 
 def test_the_metric_is_that_of_the_model_run_by_hand(tagger: Artifact, tags: DataConfig) -> None:
@@ -105,7 +105,7 @@ def test_the_metric_is_that_of_the_model_run_by_hand(tagger: Artifact, tags: Dat
         wanted |= entities(row, [data.task.labels[index] for index in labels])
     hits = len(found & wanted)
     expected = 2 * hits / (len(found) + len(wanted))
-    assert evaluate(loaded, data, "test")["metrics"]["entity_f1"] == pytest.approx(expected)
+    assert evaluate(loaded, data, "test").metrics["entity_f1"] == pytest.approx(expected)
 
 
 def entities(row: int, names: list[str]) -> set[tuple[int, int, int, str]]:
@@ -125,7 +125,7 @@ def test_words_beyond_the_length_are_told(tagger: Artifact, tags: DataConfig) ->
     data = short.load()
     quality = evaluate(load_model(open_source(tagger.path), task=data.task), data, "test")
     words = [len(text.split()) for text in data.split("test").first]
-    assert quality["unseen_words"] == sum(max(0, count - 3) for count in words) > 0
+    assert quality.unseen_words == sum(max(0, count - 3) for count in words) > 0
 
 
 def test_a_word_is_asked_at_its_first_token(encoder: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _MASKED = -1e4
 _NO_WEIGHT = -1e30
 
 
-def to_fp16(path: Path, batches: Sequence[Batch]) -> list[str]:
+def to_fp16(path: Path, batches: Sequence[Batch]) -> tuple[str, ...]:
     """Convert an fp32 graph to fp16, in place; inputs and outputs keep their types.
 
     :param batches: batches to look for overflows on, with some of the maximal length.
@@ -43,7 +43,7 @@ def to_fp16(path: Path, batches: Sequence[Batch]) -> list[str]:
     path.with_name(f"{path.name}_data").unlink(missing_ok=True)
     _merge_repeated_casts(converted.model)
     save_graph(converted.model, path)
-    return overflowing
+    return tuple(overflowing)
 
 
 def _merge_repeated_casts(model: onnx.ModelProto) -> None:

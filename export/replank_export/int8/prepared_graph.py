@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from replank.models.facts import FloatWeights
 from replank.system.errors import ModelError
 from replank.system.quiet import quiet_logging
 from replank_export.graph_files import is_large, save_graph
@@ -48,7 +48,7 @@ class PreparedGraph(ABC):
     @property
     def linear_layers(self) -> list[str]:
         """Names of the nodes with a weight matrix, which can be kept in floating point."""
-        return list(dict.fromkeys(entry["node"] for entry in float_weights(self._path)))
+        return list(dict.fromkeys(entry.node for entry in float_weights(self._path)))
 
     @abstractmethod
     def _write(self, target: Path, keep: Sequence[str]) -> None: ...
@@ -100,22 +100,22 @@ def prepared_file(source: Path) -> Iterator[Path]:
         yield path
 
 
-def float_weights(path: Path) -> list[dict[str, Any]]:
+def float_weights(path: Path) -> tuple[FloatWeights, ...]:
     """The weight matrices that a graph keeps in floating point, largest first.
 
-    :returns: ``{"node", "operator", "shape"}`` of each operator that multiplies by such a matrix or looks up its rows.
+    :returns: one for each operator that multiplies by such a matrix or looks up its rows.
     """
     graph = onnx.load(str(path), load_external_data=False).graph
     shapes = {
-        tensor.name: list(tensor.dims)
+        tensor.name: tuple(tensor.dims)
         for tensor in graph.initializer
         if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16) and len(tensor.dims) >= 2
     }
     found = [
-        {"node": node.name, "operator": node.op_type, "shape": shapes[name]}
+        FloatWeights(node.name, node.op_type, shapes[name])
         for node in graph.node
         if node.op_type in (*LINEAR_OPERATORS, *TABLES)
         for name in node.input
         if name in shapes
     ]
-    return sorted(found, key=lambda entry: -int(np.prod(entry["shape"])))
+    return tuple(sorted(found, key=lambda entry: -math.prod(entry.shape)))

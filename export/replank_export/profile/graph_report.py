@@ -48,7 +48,7 @@ def graph_report(source: Source, batch_size: int, length: int) -> GraphReport:
     path = source.model_file
     model = _read(path)
     operators = dict(Counter(node.op_type for node in model.graph.node).most_common())
-    forward_pass = graph_flops(model, _file_bytes(path, model), batch_size, length)
+    forward_pass = graph_flops(model, source.weights.bytes, batch_size, length)
     return GraphReport(
         operators=operators,
         fused=_fused_parts(operators, source),
@@ -63,14 +63,6 @@ def _read(path: Path) -> onnx.ModelProto:
     except Exception as error:  # protobuf's own type, which is not part of onnx's interface
         raise ModelError(f"{path} holds no ONNX graph: {error}", hint="copy it again, or export it again") from error
     return onnx.inliner.inline_local_functions(model) if model.functions else model
-
-
-def _file_bytes(path: Path, model: onnx.ModelProto) -> int:
-    """The size of the graph's file and of its external data."""
-    external = {
-        entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
-    }
-    return sum((path.parent / name).stat().st_size for name in (path.name, *external))
 
 
 def _fused_parts(operators: dict[str, int], source: Source) -> dict[str, tuple[int, int]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from replank.data.examples import Examples
+from replank.models.facts import Difference, Differences
 from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
 from replank.system.errors import QualityGateError
@@ -22,33 +22,6 @@ TOLERANCES = {"fp32": 1e-4, "fp16": 5e-3}
 _REAL_ROWS, _REAL_BATCH = 64, 8
 # The number of padding cases.
 CASES = 7
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference of two models' logits on one case.
-
-    :param rows: number of answers compared: texts, or tokens if the model answers per token.
-    :param max_abs: largest absolute difference.
-    :param mean_abs: mean absolute difference.
-    :param scale: largest absolute logit of the reference.
-    :param cosine: cosine similarity of all logits, -1 to 1.
-    :param sqnr_db: signal-to-quantization-noise ratio in decibels; ``None`` if the logits are equal.
-    :param label_agreement: fraction of rows with the same label; ``None`` if the task has no labels.
-    """
-
-    case: str
-    rows: int
-    max_abs: float
-    mean_abs: float
-    scale: float
-    cosine: float
-    sqnr_db: float | None
-    label_agreement: float | None
-
-    def within(self, tolerance: float) -> bool:
-        """Whether the largest difference is within a tolerance; NaN never is."""
-        return bool(self.max_abs <= tolerance * max(1.0, self.scale))
 
 
 @dataclass(frozen=True)
@@ -67,42 +40,27 @@ class WorstExample:
 
 @dataclass(frozen=True)
 class Verification:
-    """The differences of a candidate from its reference.
+    """A candidate compared with its reference.
 
     :param reference: name of the reference.
-    :param tolerance: bound on ``max_abs``, scaled; ``None`` if the task metric decides instead (INT8).
+    :param differences: as the manifest stores them.
     :param worst: text with the largest difference; ``None`` without real texts. Not stored: it is the user's data.
     """
 
     reference: str
-    tolerance: float | None
-    differences: tuple[Difference, ...]
+    differences: Differences
     worst: WorstExample | None = None
-
-    @property
-    def failures(self) -> list[Difference]:
-        """The cases outside the tolerance; without a tolerance, those with NaN or infinite logits."""
-        bound = np.inf if self.tolerance is None else self.tolerance
-        return [item for item in self.differences if not (np.isfinite(item.max_abs) and item.within(bound))]
-
-    def to_json(self) -> dict[str, Any]:
-        """The verification as the manifest stores it."""
-        return {
-            "tolerance": self.tolerance,
-            "max_abs": max(item.max_abs for item in self.differences),
-            "cases": [asdict(item) for item in self.differences],
-        }
 
     def require(self) -> None:
         """Require every case to be within the tolerance.
 
         :raises QualityGateError: a case is not; the message names the worst.
         """
-        if self.failures:
-            worst = max(self.failures, key=lambda item: np.nan_to_num(item.max_abs, nan=np.inf))
+        if failures := self.differences.failures:
+            worst = max(failures, key=lambda item: np.nan_to_num(item.max_abs, nan=np.inf))
             raise QualityGateError(
                 f"the logits differ from those of {self.reference} by {worst.max_abs:.2e} on the case {worst.case!r}; "
-                f"the tolerance is {self.tolerance}",
+                f"the tolerance is {self.differences.tolerance}",
             )
 
 
@@ -135,7 +93,9 @@ def verify(
             worst = _worst(examples, ours, theirs)
         if progress:
             progress(1)
-    return Verification(reference.source.name, TOLERANCES.get(precision), tuple(differences), worst)
+    largest = max(item.max_abs for item in differences)
+    found = Differences(tolerance=TOLERANCES.get(precision), max_abs=largest, cases=tuple(differences))
+    return Verification(reference.source.name, found, worst)
 
 
 def difference(case: str, reference: Logits, candidate: Logits, kind: Kind) -> Difference:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from replank.system.environment import Machine
+
 Scenario = Literal["SingleStream", "Server", "Offline"]
 _SCHEMA = 1
 
@@ -75,7 +77,7 @@ class LoadtestResult:
 
     limit_ms: float
     target: dict[str, Any]
-    machine: dict[str, Any]
+    machine: Machine
     versions: dict[str, str]
     load_average: dict[str, list[float]]
     runs: list[RunResult] = field(default_factory=list)

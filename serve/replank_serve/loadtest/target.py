@@ -78,7 +78,7 @@ class EngineTarget(Target):
         self.in_flight = _requests_at_once(limits.max_queue_tokens, _REQUEST_TEXTS * model.text_encoder.max_length)
         self.facts = {
             "kind": "engine",
-            "model": source.as_parent()["name"],
+            "model": source.short_name,
             "precision": source.precision,
             "layers": source.layers,
             "device": model.device,

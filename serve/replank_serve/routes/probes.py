@@ -72,7 +72,6 @@ def model_body(loaded: LoadedModel) -> ModelBody:
 
 def _info(service: InferenceService, loaded: LoadedModel) -> Info:
     model, source, task = loaded.model, loaded.model.source, loaded.model.task
-    manifest = source.artifact.manifest if source.artifact else None
     return Info(
         **model_body(loaded).model_dump(),
         models=[other.name for other in service.models],
@@ -92,7 +91,7 @@ def _info(service: InferenceService, loaded: LoadedModel) -> Info:
             columns=list(task.columns),
             is_pair=task.is_pair,
         ),
-        quality=manifest.quality["metrics"] if manifest and manifest.quality else None,
+        quality=source.quality.metrics if source.quality else None,
         limits=Limits(**{name: getattr(service.config, name) for name in Limits.model_fields}),
         versions=versions(),
     )

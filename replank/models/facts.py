@@ -1,0 +1,229 @@
+"""Facts that a manifest holds: what was measured on a model, and what each stage remembers of its work."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from replank.system.environment import Processor
+from replank.system.typed_json import added
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Metrics of a model on one split.
+
+    :param data: digest of the examples, so that two numbers are compared only if they come from the same rows.
+    :param metrics: by name, the headline first; fractions.
+    :param unseen_words: the words beyond the length that the model reads, which no metric counts.
+    :param mismatched: on the other held-out split of a task that has two (MNLI).
+    :param source_metrics: of the model that this one was quantized from, on the same rows.
+    :param drop: the headline metric of the source minus this model's.
+    """
+
+    split: str
+    rows: int
+    data: str
+    metrics: dict[str, float]
+    unseen_words: int | None = None
+    mismatched: Quality | None = None
+    source_metrics: dict[str, float] | None = None
+    drop: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The difference of two models' logits on one case.
+
+    :param case: its name, such as ``left padding``.
+    :param rows: number of answers compared: texts, or tokens if the model answers per token.
+    :param max_abs: largest absolute difference.
+    :param mean_abs: mean absolute difference.
+    :param scale: largest absolute logit of the reference.
+    :param cosine: cosine similarity of all logits, -1 to 1.
+    :param sqnr_db: signal-to-quantization-noise ratio in decibels; ``None`` if the logits are equal.
+    :param label_agreement: fraction of rows with the same label; ``None`` if the task has no labels.
+    """
+
+    case: str
+    rows: int
+    max_abs: float
+    mean_abs: float
+    scale: float
+    cosine: float | None = added("0.2.0")
+    sqnr_db: float | None
+    label_agreement: float | None
+
+    def within(self, tolerance: float) -> bool:
+        """Whether the largest difference is within a tolerance; NaN never is."""
+        return bool(self.max_abs <= tolerance * max(1.0, self.scale))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differences:
+    """The differences of a model's logits from its source's.
+
+    :param tolerance: bound on ``max_abs``, scaled; ``None`` if the task's metric decides instead (INT8).
+    :param max_abs: the largest of all cases.
+    """
+
+    tolerance: float | None
+    max_abs: float
+    cases: tuple[Difference, ...]
+
+    @property
+    def failures(self) -> list[Difference]:
+        """The cases outside the tolerance; without a tolerance, those with NaN or infinite logits."""
+        bound = math.inf if self.tolerance is None else self.tolerance
+        return [case for case in self.cases if not (math.isfinite(case.max_abs) and case.within(bound))]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Name and digest of a model that training started from, beside the predecessor."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFacts:
+    """Facts of `finetune` and `compress`.
+
+    :param init_from: the model whose layers the successor started from, if that is not the predecessor.
+    :param data: digest of each split.
+    :param steps: optimizer steps.
+    :param best_dev: the headline metric on dev at the best checkpoint, by its name.
+    :param layer_steps: Transformer layers run forward, summed over the steps: the compute spent.
+    :param curve: Trainer's log; a file of its own since 0.1.0.
+    """
+
+    init_from: Origin | None = None
+    data: dict[str, str]
+    steps: int
+    best_dev: dict[str, float]
+    layer_steps: int | None = None
+    curve: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFacts:
+    """Facts of `export`.
+
+    :param data: digest of each split of the data that it was compared on; ``None`` without data.
+    :param exporter: ``torchscript`` or ``dynamo``.
+    :param fused: number of nodes of each fused operator.
+    :param unfused: the parts of the layers that were not fused, in words; ``None`` if everything was.
+    :param kept_in_fp32: nodes of an fp16 graph whose values are too large for it; ``None`` for another precision.
+    """
+
+    data: dict[str, str] | None
+    exporter: str
+    fused: dict[str, int]
+    unfused: str | None = added("0.3.0")
+    kept_in_fp32: tuple[str, ...] | None = added("0.3.0")
+
+
+@dataclass(frozen=True)
+class FloatWeights:
+    """A weight matrix that an INT8 graph keeps in floating point, with the node that reads it."""
+
+    node: str
+    operator: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PartBytes:
+    """Bytes of a graph's weights, in two parts."""
+
+    embeddings: int
+    rest: int
+
+
+@dataclass(frozen=True)
+class Int8Sizes:
+    """Bytes of the weights before and after."""
+
+    source: PartBytes
+    int8: PartBytes
+
+    @property
+    def parts(self) -> list[tuple[str, int, int]]:
+        """Name of each part, and its bytes before and after."""
+        return [(name, size, getattr(self.int8, name)) for name, size in vars(self.source).items()]
+
+
+@dataclass(frozen=True)
+class Int8Speed:
+    """Median latencies of one text, measured in turn.
+
+    :param length: its tokens.
+    :param source_ms: of the fp32 model, in milliseconds.
+    :param ms: of the INT8 model.
+    """
+
+    length: int
+    source_ms: float
+    ms: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast as the source."""
+        return self.source_ms / self.ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int8Facts:
+    """Facts of `quantize`.
+
+    :param data: digest of each split of the data; ``None`` without data.
+    :param scheme: name of the scheme.
+    :param quantized: number of nodes of each fused operator of the source.
+    :param kept_in_float: the weights that accuracy control left as they were, largest first.
+    :param instruction_sets: of the machine that it was made on.
+    :param target: the instructions that it was made for.
+    :param reduce_range: whether weights have 7 bits, which do not overflow where sums have 16.
+    :param speed: ``None`` if the machine that it was made on is not the target.
+    """
+
+    data: dict[str, str] | None
+    scheme: str
+    quantized: dict[str, int]
+    kept_in_float: tuple[FloatWeights, ...]
+    instruction_sets: tuple[str, ...]
+    target: str | None = added("0.2.0")
+    reduce_range: bool
+    sizes: Int8Sizes | None = added("0.2.0")
+    speed: Int8Speed | None = added("0.2.0")
+
+
+StageFacts = TrainingFacts | ExportFacts | Int8Facts
+FACTS_OF_STAGE: dict[str, type[StageFacts]] = {
+    "finetune": TrainingFacts,
+    "compress": TrainingFacts,
+    "export": ExportFacts,
+    "quantize": Int8Facts,
+}
+
+
+@dataclass(frozen=True)
+class ProviderTable:
+    """The measurement by which ``device="auto"`` chose, and the conditions under which it holds.
+
+    :param versions: of replank and the runtimes.
+    :param threads: threads of one operator.
+    :param shapes: batch size and length of each timed batch.
+    :param milliseconds: the median at each shape, for each provider that gives the reference's answers.
+    :param left_out: the reason for each provider that does not.
+    :param choice: the fastest.
+    """
+
+    machine: Processor
+    versions: dict[str, str]
+    threads: int
+    shapes: tuple[tuple[int, int], ...]
+    milliseconds: dict[str, tuple[float, ...]]
+    left_out: dict[str, str]
+    choice: str
