@@ -41,7 +41,7 @@ def make_trainer(encoder: Path, data: DataConfig, out: Path) -> MethodTrainer:
         args=training_arguments(config, out, len(examples)),
         train_dataset=examples,
         eval_dataset=examples,
-        data_collator=Collator(text_encoder),
+        data_collator=Collator(text_encoder, loaded.task.kind),
     )
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from replank.data.training_examples import EpochRow
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds import Kind
 from replank.text.tokenization import TextEncoder, Tokens
 from replank_compress.training.internals import LengthGroupedSampler
 
@@ -19,23 +17,15 @@ from replank_compress.training.internals import LengthGroupedSampler
 class Collator:
     """Examples to a padded batch of tensors."""
 
-    def __init__(self, text_encoder: TextEncoder) -> None:
-        self._text_encoder = text_encoder
+    def __init__(self, text_encoder: TextEncoder, kind: Kind) -> None:
+        self._text_encoder, self._kind = text_encoder, kind
 
     def __call__(self, rows: list[tuple[Tokens, Any]]) -> dict[str, torch.Tensor]:
-        """One batch: the model's inputs, and ``labels``, shape ``(batch,)`` or, for each token, ``(batch, length)``."""
+        """One batch: the model's inputs, and ``labels``, see :meth:`Kind.target_array`."""
         batch = self._text_encoder.pad([tokens for tokens, _ in rows])
         tensors = {name: torch.from_numpy(value) for name, value in batch.inputs().items()}
-        targets = [target for _, target in rows]
-        labels = _pad(targets, batch.shape) if np.ndim(targets[0]) else np.array(targets)
+        labels = self._kind.target_array([target for _, target in rows], batch.shape[1])
         return tensors | {"labels": torch.from_numpy(labels)}
-
-
-def _pad(targets: list[Any], shape: tuple[int, int]) -> NDArray[np.int64]:
-    labels = np.full(shape, IGNORED, dtype=np.int64)
-    for row, target in zip(labels, targets, strict=True):
-        row[: len(target)] = target
-    return labels
 
 
 class LengthGrouped(Sampler[EpochRow]):

@@ -95,7 +95,7 @@ def train(
         args=arguments,
         train_dataset=LabelledExamples(data.task, text_encoder, train_set, seed=config.seed),
         eval_dataset=LabelledExamples(data.task, text_encoder, dev_set),
-        data_collator=Collator(text_encoder),
+        data_collator=Collator(text_encoder, data.task.kind),
         compute_metrics=_metrics_of(data.task),
         preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
         callbacks=[watcher, spending, CheckpointLimit(), *([stopping] if stopping else [])],

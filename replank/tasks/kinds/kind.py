@@ -150,6 +150,19 @@ class Kind(ABC):
         theirs = functional.log_softmax(teacher.float()[counted] / temperature, dim=-1)
         return functional.kl_div(ours, theirs, log_target=True, reduction="batchmean") * temperature**2
 
+    def target_array(self, targets: Sequence[Any], length: int) -> NDArray[Any]:
+        """The targets of a batch, each as :meth:`example` gives it.
+
+        :param length: tokens of each text, padding included.
+        :returns: shape ``(batch,)``, or ``(batch, length)`` with -100 where no token is asked.
+        """
+        if not self.is_per_token:
+            return np.array(targets)
+        padded = np.full((len(targets), length), IGNORED, dtype=np.int64)
+        for row, target in zip(padded, targets, strict=True):
+            row[: len(target)] = target
+        return padded
+
     # Decisions and answers
 
     def decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
