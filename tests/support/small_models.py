@@ -20,19 +20,11 @@ INPUTS = {"input_ids": IDS, "attention_mask": (IDS > 0).long()}
 def make_model(model_type: str = "bert", **changes: Any) -> Any:
     """A random predecessor whose layers differ enough to be told apart; without dropout."""
     torch.manual_seed(0)
-    settings = tiny_settings() | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} | changes
-    if model_type == "distilbert":
-        renamed = {
-            "dim": 32,
-            "n_layers": 4,
-            "n_heads": 4,
-            "hidden_dim": 64,
-            "dropout": 0.0,
-            "attention_dropout": 0.0,
-            "seq_classif_dropout": 0.0,
-        }
-        settings = {key: settings[key] for key in ("vocab_size", "max_position_embeddings", "pad_token_id")} | renamed
+    settings = tiny_settings() | changes
     config = AutoConfig.for_model(model_type, **settings)
+    for name, value in config.to_dict().items():
+        if "dropout" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
     model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn_like(parameter)
