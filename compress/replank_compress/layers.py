@@ -27,7 +27,8 @@ def layer_stack(model: Any) -> nn.ModuleList:
 def set_layer_stack(model: Any, layers: Iterable[nn.Module]) -> None:
     """Replace the layers of an encoder, in place."""
     parent, _, name = encoder_of_model(model).stack.rpartition(".")
-    setattr(attrgetter(parent)(model.base_model), name, nn.ModuleList(layers))
+    owner = attrgetter(parent)(model.base_model) if parent else model.base_model
+    setattr(owner, name, nn.ModuleList(layers))
 
 
 def assemble(model: Any, layers: Iterable[nn.Module]) -> Any:

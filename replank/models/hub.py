@@ -16,7 +16,7 @@ from replank.system.json_files import read_json
 _TIMEOUT_SECONDS = 5.0
 _FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
 OFFLINE_HINT = (
-    "offline: give a local model folder and --data FOLDER (or --train FILE --dev FILE), or try `replank quickstart`"
+    "offline: give a local model folder and `data=FOLDER` (or `train=FILE` and `dev=FILE`), or try `replank quickstart`"
 )
 
 

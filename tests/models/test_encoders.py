@@ -31,7 +31,7 @@ def test_shape_and_weights_are_told_as_they_are(model_type: str) -> None:
     names = [name for name, _ in model.named_parameters()]
     assert {encoder.layer_of(name) for name in names} == {0, 1, 2, 3, None}
     assert [name for name in names if encoder.is_in_stack(name)] == [
-        name for name in names if re.search(r"\.layer\.\d", name)
+        name for name in names if re.search(r"\.layers?\.\d", name)
     ]
     assert any(encoder.is_in_embeddings(name) for name in names)
     tables = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Embedding)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def test_an_unreachable_hub_is_said_at_once_of_data(monkeypatch: pytest.MonkeyPa
         DataConfig(dataset="sst2").load()
     assert connections == [("127.0.0.1", 9)]
     assert refusal.value.hint is not None
-    assert refusal.value.hint.startswith("offline: give a local model folder and --data FOLDER")
+    assert refusal.value.hint.startswith("offline: give a local model folder and `data=FOLDER`")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_an_unreachable_hub_is_said_at_once_of_models(tmp_path: Path, command: t
     error, hint = done.err.splitlines()
     wanted = f"the model {command[1]}, which is no local folder"
     assert error == f"error: cannot reach 127.0.0.1 to fetch {wanted}: Connection refused"
-    assert hint.startswith("hint: offline: give a local model folder and --data FOLDER")
+    assert re.match("hint: offline: give a local model folder and (--data FOLDER|data=FOLDER)", hint)
     assert not (tmp_path / "OUT").exists()
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from replank.models.encoders import ENCODERS
 from replank_compress.methods.module_replacing import ModuleReplacement
 from replank_compress.successor import initial_layers
 from tiny import tiny_settings, write_tokenizer
@@ -39,12 +38,6 @@ def make_replacement(model: Any, *sizes: int) -> ModuleReplacement:
 
 def save_model(model_type: str, folder: Path) -> Path:
     """A random model of two layers."""
-    model = make_model(model_type)
-    model.config.update({ENCODERS[model_type].keys.layers: 2})
-    torch.manual_seed(1)
-    small = type(model)(model.config)
-    for parameter in small.parameters():
-        parameter.data += 0.2 * torch.randn_like(parameter)
-    small.save_pretrained(folder)
+    make_model(model_type, num_hidden_layers=2).save_pretrained(folder)
     write_tokenizer(folder)
     return folder
