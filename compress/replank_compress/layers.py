@@ -50,7 +50,7 @@ def assemble(model: Any, layers: Iterable[nn.Module]) -> Any:
 
 
 def group_sizes(depth: int, layers: int | None, grouping: tuple[int, ...] | None) -> tuple[int, ...]:
-    """How many of the predecessor's layers each layer of the successor replaces, from the bottom.
+    """The number of the predecessor's layers that each layer of the successor replaces, from the bottom.
 
     :param depth: layers of the predecessor.
     :param layers: layers of the successor, in groups of equal size; ``None`` halves the depth.

@@ -53,7 +53,7 @@ class OnRay:
             ray.shutdown()
 
     def _answer(self, folder: Path, job: BatchJob, windows: list[Window]) -> Iterator[int]:
-        """What travels is the start of a window; a worker reads its rows itself."""
+        """Starts of windows, which travel; a worker reads their rows itself."""
         import ray
 
         most = max(1, int(ray.cluster_resources().get("CPU", 1)) // self.threads)

@@ -139,7 +139,7 @@ def _columns(task: Task, file: Path, config: BatchConfig) -> tuple[str, ...]:
 
 
 def _identity(source: Source, job: BatchJob) -> dict[str, Any]:
-    """What must be equal for a run to go on with the parts of another."""
+    """The facts that must be equal for a run to go on with the parts of another."""
     with job.file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     return {"model": source.digest, "file": digest, "columns": list(job.columns), "config": asdict(job.config)}

@@ -34,7 +34,7 @@ _MARKER = 5.0
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a name may stand.
+    """The places where a name may stand.
 
     :param cost: less is better.
     :param leader: the ends of the line from the point to the name.

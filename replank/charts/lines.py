@@ -121,7 +121,7 @@ def _draw_panel(axes: Axes, panel: Panel, first: int) -> dict[str, str]:
 
 
 def _describe(x_name: str, panels: Sequence[Panel]) -> str:
-    """Where each line begins and ends."""
+    """The ends of each line."""
     lines = [line for panel in panels for line in panel.lines if line.points]
     parts = [
         f"{line.name}: {line.points[0][1]:.4g} at {x_name} {line.points[0][0]:.4g}, "

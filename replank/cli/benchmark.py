@@ -18,8 +18,6 @@ from replank.data.examples import DataConfig
 from replank.data.text_lines import read_texts
 from replank.system.errors import ReplankError, UsageError
 
-Texts = tuple[tuple[str, ...], ...]
-
 
 @command("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128")
 @click.argument("models", nargs=-1, required=True)
@@ -58,7 +56,7 @@ def benchmark(
         raise ReplankError(stopped.error, hint=stopped.hint)
 
 
-def _texts(file: Path | None, data: DataConfig | None) -> Texts:
+def _texts(file: Path | None, data: DataConfig | None) -> tuple[tuple[str, ...], ...]:
     """In an order of their own, which is the same for every model: files are often sorted."""
     if file and data:
         raise UsageError("`texts` and a task's data exclude each other")

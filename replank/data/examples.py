@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,7 +106,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where examples come from, and what is asked of them.
+    """The source of examples, and the task that they are of.
 
     :param dataset: a GLUE name, from the hub unless files are given; or any name for the user's own data.
     :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv, .jsonl or .parquet; of MNLI also
@@ -121,10 +122,10 @@ class DataConfig:
     """
 
     dataset: str | None = setting(None, "A GLUE data set by name (from the hub, or from `data`), or a name for yours.")
-    data: Path | None = setting(None, "Folder with train/dev/test as .tsv, .csv, .jsonl or .parquet.")
-    train: Path | None = setting(None, "File of the training split (.tsv, .csv, .jsonl, .parquet).")
-    dev: Path | None = setting(None, "File of the dev (validation) split.")
-    test: Path | None = setting(None, "File of the held-out split.")
+    data: str | os.PathLike[str] | None = setting(None, "Folder with train/dev/test as .tsv, .csv, .jsonl or .parquet.")
+    train: str | os.PathLike[str] | None = setting(None, "File of the training split (.tsv, .csv, .jsonl, .parquet).")
+    dev: str | os.PathLike[str] | None = setting(None, "File of the dev (validation) split.")
+    test: str | os.PathLike[str] | None = setting(None, "File of the held-out split.")
     text: str | None = setting(None, "Column of the text, or of the first text of a pair.")
     text_pair: str | None = setting(None, "Column of the second text of a pair.")
     label: str | None = setting(None, "Column of the label. [default: label]")
@@ -134,9 +135,6 @@ class DataConfig:
     max_length: int | None = setting(None, "Tokens to truncate to. [default: the model's, or 128]")
 
     def __post_init__(self) -> None:
-        for name in ("data", "train", "dev", "test"):
-            if isinstance(path := getattr(self, name), str):  # as it is typed in a notebook
-                object.__setattr__(self, name, Path(path))
         if self.task is not None and self.task not in KIND_NAMES and self.dataset is None:
             _log.info("`task=%s` names a data set: say `dataset=%s`", self.task, self.task)
             object.__setattr__(self, "dataset", self.task)
@@ -179,19 +177,20 @@ class DataConfig:
     def _files(self) -> dict[str, Path]:
         if self.data is None:
             given = {"train": self.train, "dev": self.dev, "test": self.test}
-            return {split: path for split, path in given.items() if path is not None}
-        if not self.data.is_dir():
-            raise DataError(f"there is no folder {self.data}")
+            return {split: Path(path) for split, path in given.items() if path is not None}
+        folder = Path(self.data)
+        if not folder.is_dir():
+            raise DataError(f"there is no folder {folder}")
         found: dict[str, Path] = {}
-        for path in (self.data / f"{name}{suffix}" for name in (*SPLITS, *_OTHER_NAMES) for suffix in SUFFIXES):
+        for path in (folder / f"{name}{suffix}" for name in (*SPLITS, *_OTHER_NAMES) for suffix in SUFFIXES):
             split = _OTHER_NAMES.get(path.stem, path.stem)
             if path.is_file() and split in found:
-                raise DataError(f"{self.data} holds both {found[split].name} and {path.name}; which is it?")
+                raise DataError(f"{folder} holds both {found[split].name} and {path.name}; which is it?")
             if path.is_file():
                 found[split] = path
         if not found:
             raise DataError(
-                f"{self.data} holds no train, dev or test file",
+                f"{folder} holds no train, dev or test file",
                 hint=f"expected names such as train.tsv; the suffix is one of {', '.join(SUFFIXES)}",
             )
         return found

@@ -1,4 +1,4 @@
-"""What a model is asked of each example, and what the right answer is: for training and for measuring alike."""
+"""Inputs and targets of a task's examples, for training and for evaluation alike."""
 
 from __future__ import annotations
 

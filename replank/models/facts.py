@@ -170,7 +170,7 @@ class Int8Speed:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the source."""
+        """The speed as a multiple of the source's."""
         return self.source_ms / self.ms
 
 

@@ -49,7 +49,7 @@ def write_predictions(
 
 
 def _answer_names(labels: tuple[str, ...], name: str, task: GlueTask) -> list[str]:
-    """What is handed in for each of the model's outputs.
+    """The name that the leaderboard wants for each of the model's outputs.
 
     :raises DataError: the model's labels are neither the task's names nor their numbers.
     """

@@ -53,7 +53,7 @@ class Model:
 
     @property
     def arithmetic(self) -> str:
-        """What its numbers are computed in: ``fp32``, ``bf16``, ``int8``; of INT8, where the rest is not fp32, both."""
+        """The precision it computes in: ``fp32``, ``bf16``, ``int8``; of INT8, where the rest is not fp32, both."""
         floating = provider_of(self.device).arithmetic
         if floating == "fp32":
             return self.source.precision

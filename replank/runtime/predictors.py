@@ -40,7 +40,7 @@ class OnnxPredictor:
     def __call__(self, batch: Batch) -> Logits:
         """Run one batch."""
         arrays = batch.inputs()
-        # A graph may take segments although the tokenizer makes none; they are all zero then.
+        # A graph may take token_type_ids although the tokenizer makes none; they are all zero then.
         feeds = {name: arrays.get(name, np.zeros_like(batch.input_ids)) for name in self._inputs}
         (logits,) = self._session.run([self._output], feeds)
         return np.asarray(logits, dtype=np.float32)

@@ -77,7 +77,7 @@ class Provider(ABC):
     @property
     @abstractmethod
     def missing(self) -> str | None:
-        """How to install it; ``None`` if it is installed."""
+        """The way to install it; ``None`` if it is installed."""
 
     @abstractmethod
     def attach(self, session_options: onnxruntime.SessionOptions, threads: int) -> ProviderArguments | None:
@@ -113,7 +113,7 @@ class BuiltIn(Provider):
 
     @property
     def missing(self) -> str | None:
-        """How to replace the installed wheel by one with this provider."""
+        """The way to replace the installed wheel by one with this provider."""
         import onnxruntime
 
         if self.name in onnxruntime.get_available_providers():

@@ -1,4 +1,4 @@
-"""Where torch models run: the hardware of the execution providers that torch knows too."""
+"""Devices of torch models: the hardware of the execution providers that torch knows too."""
 
 from __future__ import annotations
 

@@ -261,6 +261,8 @@ def test_validation_is_another_word_for_dev(tmp_path: Path) -> None:
     assert data.split("validation") is data.split("dev")
 
 
-def test_a_path_may_be_a_string() -> None:
-    config = DataConfig(train="a/train.csv", dev="a/dev.csv")  # type: ignore[arg-type] # as in a notebook
-    assert config == DataConfig(train=Path("a/train.csv"), dev=Path("a/dev.csv"))
+def test_a_path_may_be_a_string(tmp_path: Path) -> None:
+    file = tmp_path / "train.tsv"
+    save_table(tmp_path, file.name, ["text", "label"], [("one", "a"), ("two", "b")])
+    for given in ({"data": str(tmp_path)}, {"train": str(file)}):
+        assert DataConfig(**given).load().split("train").first == ["one", "two"]

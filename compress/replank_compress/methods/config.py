@@ -66,7 +66,7 @@ class SuccessorConfig(TrainingConfig):
     init_layers: Literal["first", "spread"] = setting("first", INIT_LAYERS_HELP)
 
     def group_sizes(self, depth: int) -> tuple[int, ...]:
-        """How many of a predecessor's layers each layer of the successor replaces.
+        """The number of a predecessor's layers that each layer of the successor replaces.
 
         :param depth: layers of the predecessor.
         :raises UsageError: its layers cannot be grouped so.

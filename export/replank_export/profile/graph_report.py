@@ -66,7 +66,7 @@ def _read(path: Path) -> onnx.ModelProto:
 
 
 def _fused_parts(operators: dict[str, int], source: Source) -> dict[str, tuple[int, int]]:
-    """How often each part of the model is fused and could be; embeddings and heads may add to the layers' counts."""
+    """Fused and possible counts of each part of the model; embeddings and heads may add to the layers' counts."""
     encoder, layers = source.encoder, source.layers
     wanted = {
         "attention": (_ATTENTION, encoder.attentions * layers),
