@@ -264,5 +264,5 @@ def test_validation_is_another_word_for_dev(tmp_path: Path) -> None:
 def test_a_path_may_be_a_string(tmp_path: Path) -> None:
     file = tmp_path / "train.tsv"
     save_table(tmp_path, file.name, ["text", "label"], [("one", "a"), ("two", "b")])
-    for given in ({"data": str(tmp_path)}, {"train": str(file)}):
-        assert DataConfig(**given).load().split("train").first == ["one", "two"]
+    for config in (DataConfig(data=str(tmp_path)), DataConfig(train=str(file))):
+        assert config.load().split("train").first == ["one", "two"]
