@@ -30,7 +30,7 @@ def finetune(
     require_free(out, force=force, source=source.folder)
     data = data_config.load()
     set_seed(config.seed)
-    model = load_torch_model(source, data.task.kind, new_head=True, **data.task.kind.head_settings(data.task))
+    model = load_torch_model(source, data.task.kind, new_head=True, **data.task.kind.head_settings(data.task.labels))
     run = Run("finetune", source, data, config, stopwatch)
     trained = train(
         Method(model),

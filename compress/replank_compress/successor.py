@@ -78,7 +78,7 @@ def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Mo
 def _pretrained(encoder: Source, predecessor: Source) -> Any:
     require_kind(encoder, "torch", "`init_from` of compress")
     task = predecessor.task
-    return load_torch_model(encoder, task.kind, new_head=True, **task.kind.head_settings(task))
+    return load_torch_model(encoder, task.kind, new_head=True, **task.kind.head_settings(task.labels))
 
 
 def _require_fit(origin: Any, predecessor: Any) -> None:

@@ -55,7 +55,7 @@ class BatchJob:
     def names(self, task: Task) -> list[str]:
         """The columns of the output."""
         first = self.config.id_column or "row"
-        return [first, *task.kind.columns(task, every=self.config.scores)]
+        return [first, *task.kind.columns(task.labels, every=self.config.scores)]
 
     def _answers(
         self, model: Model, window: Window, rows: list[Values], progress: Callable[[int], None] | None
@@ -67,6 +67,6 @@ class BatchJob:
         )
         kind = model.task.kind
         return [
-            (name, *kind.row(model.task, scores, every=self.config.scores))
-            for name, scores in zip(ids, kind.scores(model.task, logits), strict=True)
+            (name, *kind.row(model.task.labels, scores, every=self.config.scores))
+            for name, scores in zip(ids, kind.scores(model.task.labels, logits), strict=True)
         ]

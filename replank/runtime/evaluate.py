@@ -49,7 +49,8 @@ def require_same_task(name: str, task: Task, data: Dataset) -> None:
     differences = []
     if (task.kind, task.outputs) != (data.task.kind, data.task.outputs):
         differences.append(
-            f"{name} answers with {task.kind.describe(task)}; the data has {data.task.kind.describe(data.task)}"
+            f"{name} answers with {task.kind.describe(task.labels)}; "
+            f"the data has {data.task.kind.describe(data.task.labels)}"
         )
     if task.columns and task.is_pair != data.task.is_pair:
         differences.append(f"{name} takes {_texts(task)}; the data has {_texts(data.task)}")

@@ -100,7 +100,7 @@ class Model:
         """
         self._require_route("/predict")
         first, second = self._columns(texts)
-        rows = self.task.kind.scores(self.task, self.logits(first, second))
+        rows = self.task.kind.scores(self.task.labels, self.logits(first, second))
         return [Prediction(row[0].label, row[0].score, {entry.label: entry.score for entry in row}) for row in rows]
 
     def tag(self, texts: Sequence[str]) -> list[TaggedText]:

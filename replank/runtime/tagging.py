@@ -27,7 +27,7 @@ def tag_text(task: Task, text: str, tokens: Tokens, logits: Logits) -> TaggedTex
     # A text without words is joined to one that is empty.
     starts = tokens.starts[: len(matches)]
     seen = np.array([start for start in starts if start >= 0], dtype=np.int64)
-    scores = iter(task.kind.scores(task, logits[seen]) if len(seen) else [])
+    scores = iter(task.kind.scores(task.labels, logits[seen]) if len(seen) else [])
     words = []
     for match, start in zip(matches, starts, strict=True):
         best = next(scores)[0] if start >= 0 else None

@@ -50,7 +50,7 @@ class Task:
     @property
     def outputs(self) -> int:
         """The number of logits of an answer; 0 where the vocabulary or the hidden size decides."""
-        return self.kind.outputs(self)
+        return self.kind.outputs(self.labels)
 
     def to_json(self) -> dict[str, Any]:
         """This task as plain JSON values."""

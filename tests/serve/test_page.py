@@ -134,7 +134,7 @@ def test_typing_a_text_shows_bars(browser: Browser, serve: str, onnx_artifact: P
 
     browser.type("#first", "the film is superb", CONTROL_ENTER)
     browser.until(lambda: len(browser.texts("#results .bars li")) == 2)
-    (scores,) = model.task.kind.scores(model.task, model.logits(["the film is superb"]))
+    (scores,) = model.task.kind.scores(model.task.labels, model.logits(["the film is superb"]))
     assert browser.texts("#results .label") == [score.label for score in scores]
     assert browser.texts("#results .score") == [f"{100 * score.score:.1f} %" for score in scores]
     widths = browser.run(
@@ -229,7 +229,7 @@ def test_two_models_answer_side_by_side(browser: Browser, serve: str, onnx_artif
     for row, text in enumerate(texts):
         for column, artifact in enumerate((onnx_artifact, int8_artifact)):
             model = load_model(open_source(artifact), threads=1)
-            (scores,) = model.task.kind.scores(model.task, model.logits([text]))
+            (scores,) = model.task.kind.scores(model.task.labels, model.logits([text]))
             assert float(shown[2 * row + column].split()[0]) == pytest.approx(100 * scores[0].score, abs=0.11)
     assert browser.texts(".verdict") == ["Both answer the same."] * 2
     assert '"model":"old"' in browser.run("return document.getElementById('curl').textContent")

@@ -29,7 +29,7 @@ def server(onnx_artifact: Path) -> Iterator[Server]:
 def test_a_served_answer_is_the_models(server: Server, onnx_artifact: Path) -> None:
     texts = ["the film is superb", "a dull scene"]
     model = load_model(open_source(onnx_artifact), threads=1)
-    scores = model.task.kind.scores(model.task, model.logits(texts))
+    scores = model.task.kind.scores(model.task.labels, model.logits(texts))
     body = server.post(texts).json()
     assert [[score["label"] for score in row] for row in body] == [[score.label for score in row] for row in scores]
     assert body[0][0]["score"] == pytest.approx(scores[0][0].score, abs=1e-5)

@@ -39,7 +39,7 @@ def with_app(model: Models, client: Client, config: ServeConfig = CONFIG, *, war
 
 
 def expected(model: Model, first: list[str], second: list[str] | None = None) -> list[list[dict[str, Any]]]:
-    scores = model.task.kind.scores(model.task, model.logits(first, second))
+    scores = model.task.kind.scores(model.task.labels, model.logits(first, second))
     return [[{"label": score.label, "score": pytest.approx(score.score, abs=1e-5)} for score in row] for row in scores]
 
 

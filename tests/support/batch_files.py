@@ -54,7 +54,9 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def expected(model: Model, values: list[str]) -> list[tuple[str, float]]:
-    return [(scores[0].label, scores[0].score) for scores in model.task.kind.scores(model.task, model.logits(values))]
+    return [
+        (scores[0].label, scores[0].score) for scores in model.task.kind.scores(model.task.labels, model.logits(values))
+    ]
 
 
 def in_small_windows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_a_task_of_it_is_the_same_after_json_and_pickle(kind: Kind) -> None:
 @every_kind
 def test_transformers_has_its_class_and_a_configuration_finds_it(kind: Kind) -> None:
     assert hasattr(transformers, kind.auto_class)
-    config = {"architectures": [f"BertFor{kind.head}"], **kind.head_settings(task_of(kind))}
+    config = {"architectures": [f"BertFor{kind.head}"], **kind.head_settings(task_of(kind).labels)}
     assert head_of(config) == kind.head
     assert kind_of(config) == kind
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.tasks.answers import Score, Tensor
 from replank.tasks.kinds.kind import Cell, Kind, Route, look_up, single_value
-
-if TYPE_CHECKING:
-    from replank.tasks.task import Task
 
 
 class Classification(Kind):
@@ -25,17 +22,17 @@ class Classification(Kind):
     route: ClassVar[Route | None] = "/predict"
     serves = "labels whole texts"
 
-    def outputs(self, task: Task) -> int:
+    def outputs(self, labels: Sequence[str]) -> int:
         """One for each label."""
-        return len(task.labels)
+        return len(labels)
 
-    def head_settings(self, task: Task) -> dict[str, object]:
+    def head_settings(self, labels: Sequence[str]) -> dict[str, object]:
         """The labels, and cross entropy as loss."""
-        return named_labels(task.labels) | {"problem_type": "single_label_classification"}
+        return named_labels(labels) | {"problem_type": "single_label_classification"}
 
-    def describe(self, task: Task) -> str:
+    def describe(self, labels: Sequence[str]) -> str:
         """The first labels."""
-        return f"{len(task.labels)} labels ({', '.join(task.labels[:5])})"
+        return f"{len(labels)} labels ({', '.join(labels[:5])})"
 
     def parse_label(self, cell: Cell, text: str, index: Mapping[str, int]) -> int:
         """The label's index."""
@@ -45,22 +42,22 @@ class Classification(Kind):
         """int64, shape ``(examples,)``."""
         return np.array(labels, dtype=np.int64)
 
-    def columns(self, task: Task, *, every: bool) -> list[str]:
+    def columns(self, labels: Sequence[str], *, every: bool) -> list[str]:
         """The likeliest label and its probability, then those of all labels."""
-        return ["label", "score", *(f"score_{label}" for label in task.labels if every)]
+        return ["label", "score", *(f"score_{label}" for label in labels if every)]
 
-    def row(self, task: Task, scores: Sequence[Score], *, every: bool) -> list[str | float]:
+    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[str | float]:
         """The values of :meth:`columns`."""
         probabilities = {score.label: score.score for score in scores}
-        return [scores[0].label, scores[0].score, *(probabilities[label] for label in task.labels if every)]
+        return [scores[0].label, scores[0].score, *(probabilities[label] for label in labels if every)]
 
-    def tensors(self, task: Task) -> list[Tensor]:
+    def tensors(self, labels: Sequence[str]) -> list[Tensor]:
         """``label``, and ``scores`` in the model's order."""
-        return [Tensor("label", "BYTES"), Tensor("scores", "FP32", len(task.labels))]
+        return [Tensor("label", "BYTES"), Tensor("scores", "FP32", len(labels))]
 
-    def tensor_data(self, task: Task, scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
+    def tensor_data(self, labels: Sequence[str], scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
         """The likeliest label of each text, and all probabilities, text by text."""
-        place = {label: index for index, label in enumerate(task.labels)}
+        place = {label: index for index, label in enumerate(labels)}
         in_order = [sorted(row, key=lambda score: place[score.label]) for row in scores]
         return {"label": [row[0].label for row in scores], "scores": [entry.score for row in in_order for entry in row]}
 
@@ -68,8 +65,8 @@ class Classification(Kind):
         """Accuracy, and F1 averaged over labels."""
         return ("accuracy", "macro_f1")
 
-    def _scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
-        return softmax_scores(task.labels, logits)
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
+        return softmax_scores(labels, logits)
 
 
 def named_labels(labels: Sequence[str]) -> dict[str, object]:

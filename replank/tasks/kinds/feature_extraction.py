@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.kinds.kind import Cell, Kind, Route
-
-if TYPE_CHECKING:
-    from replank.tasks.task import Task
 
 
 class FeatureExtraction(Kind):
@@ -34,11 +31,11 @@ class FeatureExtraction(Kind):
         """transformers' class of bare encoders."""
         return "AutoModel"
 
-    def outputs(self, task: Task) -> int:
+    def outputs(self, labels: Sequence[str]) -> int:
         """The hidden size's."""
         return 0
 
-    def describe(self, task: Task) -> str:
+    def describe(self, labels: Sequence[str]) -> str:
         """Vectors."""
         return "vectors"
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import torch
 
     from replank.tasks.answers import Score, Tensor
-    from replank.tasks.task import Task
     from replank.text.tokenization import TextEncoder, Tokens
 
 # The target of a position that has no loss, as torch's cross entropy has it.
@@ -27,6 +26,8 @@ Route = Literal["/predict", "/ner", "/embed"]
 
 class Kind(ABC):
     """A kind of task; one stateless object each, in :data:`replank.tasks.kinds.KINDS`.
+
+    Where a task matters, its ``labels`` are given: names in the order of the outputs; none where it has none.
 
     :cvar name: the name in manifests and options.
     :cvar aliases: other names, such as the pipeline task of transformers.
@@ -88,15 +89,15 @@ class Kind(ABC):
         return True
 
     @abstractmethod
-    def outputs(self, task: Task) -> int:
+    def outputs(self, labels: Sequence[str]) -> int:
         """The number of outputs of an answer; 0 where the vocabulary or the hidden size decides."""
 
-    def head_settings(self, task: Task) -> dict[str, object]:
+    def head_settings(self, labels: Sequence[str]) -> dict[str, object]:
         """The settings of the head for transformers' configuration."""
         return {}
 
     @abstractmethod
-    def describe(self, task: Task) -> str:
+    def describe(self, labels: Sequence[str]) -> str:
         """The answers in words, such as "2 labels (bad, good)"."""
 
     # Labels
@@ -176,7 +177,7 @@ class Kind(ABC):
             raise DataError("the model's logits are not finite numbers (NaN or infinity)")
         return self._decide(logits)
 
-    def scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+    def scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
         """The scores of all labels of each example, the likeliest first.
 
         :param logits: shape ``(examples, outputs)``.
@@ -184,24 +185,24 @@ class Kind(ABC):
         """
         if not np.isfinite(logits).all():
             raise ModelError("the model's logits are not finite numbers (NaN or infinity)")
-        return self._scores(task, logits)
+        return self._scores(labels, logits)
 
-    def columns(self, task: Task, *, every: bool) -> list[str]:
+    def columns(self, labels: Sequence[str], *, every: bool) -> list[str]:
         """The columns of a table of answers.
 
         :param every: with the score of every label.
         """
         raise ModelError(f"models of kind {self} give no table of answers")
 
-    def row(self, task: Task, scores: Sequence[Score], *, every: bool) -> list[str | float]:
+    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[str | float]:
         """One row of such a table, from the scores of one example."""
         raise ModelError(f"models of kind {self} give no table of answers")
 
-    def tensors(self, task: Task) -> list[Tensor]:
+    def tensors(self, labels: Sequence[str]) -> list[Tensor]:
         """The outputs of an inference protocol that speaks in tensors; none if this kind has none there."""
         return []
 
-    def tensor_data(self, task: Task, scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
+    def tensor_data(self, labels: Sequence[str], scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
         """The flat data of :meth:`tensors`, by name, for the scores of several examples."""
         return {}
 
@@ -228,7 +229,7 @@ class Kind(ABC):
     def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
         return np.asarray(logits.argmax(axis=-1))
 
-    def _scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
         raise ModelError(f"models of kind {self} score no labels")
 
 

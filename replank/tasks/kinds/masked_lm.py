@@ -13,7 +13,6 @@ from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED, Cell, Kind
 
 if TYPE_CHECKING:
-    from replank.tasks.task import Task
     from replank.text.tokenization import TextEncoder, Tokens
 
 _MASKED = 0.15
@@ -35,11 +34,11 @@ class MaskedLm(Kind):
     evaluation_batch = 8
     serves = "predicts masked tokens, which is not served"
 
-    def outputs(self, task: Task) -> int:
+    def outputs(self, labels: Sequence[str]) -> int:
         """The vocabulary's."""
         return 0
 
-    def describe(self, task: Task) -> str:
+    def describe(self, labels: Sequence[str]) -> str:
         """Tokens."""
         return "tokens"
 

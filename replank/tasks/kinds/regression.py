@@ -15,8 +15,6 @@ from replank.tasks.kinds.kind import Cell, Kind, Route, single_value
 if TYPE_CHECKING:
     import torch
 
-    from replank.tasks.task import Task
-
 
 class Regression(Kind):
     """One number, by mean squared error."""
@@ -32,11 +30,11 @@ class Regression(Kind):
         """A head with one output, or one that says so."""
         return len(config.get("id2label") or ("", "")) == 1 or config.get("problem_type") == self.name
 
-    def outputs(self, task: Task) -> int:
+    def outputs(self, labels: Sequence[str]) -> int:
         """One."""
         return 1
 
-    def head_settings(self, task: Task) -> dict[str, object]:
+    def head_settings(self, labels: Sequence[str]) -> dict[str, object]:
         """One output, and the squared error as loss."""
         return {
             "num_labels": 1,
@@ -45,7 +43,7 @@ class Regression(Kind):
             "label2id": {"value": 0},
         }
 
-    def describe(self, task: Task) -> str:
+    def describe(self, labels: Sequence[str]) -> str:
         """A number."""
         return "a number"
 
@@ -68,19 +66,19 @@ class Regression(Kind):
 
         return functional.mse_loss(student.float(), teacher.float())
 
-    def columns(self, task: Task, *, every: bool) -> list[str]:
+    def columns(self, labels: Sequence[str], *, every: bool) -> list[str]:
         """The number."""
         return ["value"]
 
-    def row(self, task: Task, scores: Sequence[Score], *, every: bool) -> list[str | float]:
+    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[str | float]:
         """The number."""
         return [scores[0].score]
 
-    def tensors(self, task: Task) -> list[Tensor]:
+    def tensors(self, labels: Sequence[str]) -> list[Tensor]:
         """``value``."""
         return [Tensor("value", "FP32")]
 
-    def tensor_data(self, task: Task, scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
+    def tensor_data(self, labels: Sequence[str], scores: Sequence[Sequence[Score]]) -> dict[str, list[Any]]:
         """The numbers."""
         return {"value": [row[0].score for row in scores]}
 
@@ -100,7 +98,7 @@ class Regression(Kind):
     def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
         return logits[:, 0]
 
-    def _scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
         return [[Score("value", float(row[0]))] for row in logits]
 
 

@@ -15,7 +15,6 @@ from replank.tasks.kinds.kind import IGNORED, Cell, Kind, Route, look_up
 from replank.text.words import words_of
 
 if TYPE_CHECKING:
-    from replank.tasks.task import Task
     from replank.text.tokenization import TextEncoder, Tokens
 
 
@@ -32,17 +31,17 @@ class TokenClassification(Kind):
     route: ClassVar[Route | None] = "/ner"
     serves = "labels each word"
 
-    def outputs(self, task: Task) -> int:
+    def outputs(self, labels: Sequence[str]) -> int:
         """One for each label."""
-        return len(task.labels)
+        return len(labels)
 
-    def head_settings(self, task: Task) -> dict[str, object]:
+    def head_settings(self, labels: Sequence[str]) -> dict[str, object]:
         """The labels; transformers knows one loss for this head."""
-        return named_labels(task.labels) | {"problem_type": None}
+        return named_labels(labels) | {"problem_type": None}
 
-    def describe(self, task: Task) -> str:
+    def describe(self, labels: Sequence[str]) -> str:
         """The first labels."""
-        return f"{len(task.labels)} labels ({', '.join(task.labels[:5])}) for each word"
+        return f"{len(labels)} labels ({', '.join(labels[:5])}) for each word"
 
     def label_names(self, cell: Cell) -> list[str]:
         """The labels of a cell's words."""
@@ -82,9 +81,9 @@ class TokenClassification(Kind):
             return ("entity_f1", "accuracy")
         return ("accuracy", "macro_f1")
 
-    def _scores(self, task: Task, logits: NDArray[np.float32]) -> list[list[Score]]:
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
         """Of words or tokens, shape ``(words, outputs)``."""
-        return softmax_scores(task.labels, logits)
+        return softmax_scores(labels, logits)
 
 
 def _labels(cell: Cell) -> list[str]:

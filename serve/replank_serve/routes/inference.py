@@ -60,7 +60,7 @@ def _add_predict(app: FastAPI, service: InferenceService, task: Task) -> None:
     async def predict(request: Request) -> Response:
         answered = await _answer(service, request, PredictRequest, "/predict")
         task = answered.loaded.model.task
-        scores = [row[: answered.body.top] for row in task.kind.scores(task, answered.inference.logits)]
+        scores = [row[: answered.body.top] for row in task.kind.scores(task.labels, answered.inference.logits)]
         return answer(scores if answered.many else scores[0], answered.loaded, answered.inference)
 
 

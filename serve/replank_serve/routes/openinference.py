@@ -111,7 +111,7 @@ def _metadata(loaded: LoadedModel) -> ModelMetadata:
 def _outputs(task: Task) -> list[TensorMetadata]:
     return [
         TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        for tensor in task.kind.tensors(task)
+        for tensor in task.kind.tensors(task.labels)
     ]
 
 
@@ -121,7 +121,7 @@ def _inputs(body: InferRequest, loaded: LoadedModel, max_texts: int) -> Inputs:
     :raises UsageError: a tensor's name or shape is not one that the model takes.
     """
     task = loaded.model.task
-    if not task.kind.tensors(task):
+    if not task.kind.tensors(task.labels):
         raise UsageError(f"the model {loaded.name} {task.kind.serves}; POST {task.kind.route} asks it")
     names = _INPUTS if task.is_pair else _INPUTS[:1]
     if sorted(tensor.name for tensor in body.inputs) != sorted(names):
@@ -156,8 +156,8 @@ def _wanted(body: InferRequest, loaded: LoadedModel) -> list[str]:
 
 def _tensors(task: Task, logits: Logits) -> dict[str, dict[str, Any]]:
     """All output tensors by name."""
-    rows = task.kind.scores(task, logits)
-    data = task.kind.tensor_data(task, rows)
+    rows = task.kind.scores(task.labels, logits)
+    data = task.kind.tensor_data(task.labels, rows)
     return {
         output.name: output.model_dump() | {"shape": [len(rows), *output.shape[1:]], "data": data[output.name]}
         for output in _outputs(task)

@@ -86,7 +86,7 @@ def _info(service: InferenceService, loaded: LoadedModel) -> Info:
             name=task.name,
             kind=task.kind.name,
             route=task.kind.route,
-            answers=task.kind.describe(task),
+            answers=task.kind.describe(task.labels),
             labels=list(task.labels),
             columns=list(task.columns),
             is_pair=task.is_pair,
