@@ -34,7 +34,8 @@ from closed_loop import HttpClient, Load, closed_loop
 from replank.data.demo import demo_encoder, write_demo_data
 from replank.data.tables import SUFFIXES, read_table
 from replank.models.source import open_source
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.system.environment import available_cores, machine, versions
 from replank.text.tokenizer_files import save_tokenizer
 from replank_serve.engine.engine import Engine

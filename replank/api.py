@@ -16,7 +16,8 @@ from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import Quality
 from replank.models.source import Source, open_source
-from replank.runtime.model import Model, load_model, require_served, require_whole_texts
+from replank.runtime.load import load_model
+from replank.runtime.model import Model, require_served, require_whole_texts
 from replank.runtime.provider_choice import Auto
 from replank.runtime.providers import Device
 from replank.system.errors import QualityGateError, UsageError

@@ -113,7 +113,7 @@ def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: p
 def model(onnx_artifact: Path) -> Model:
     """The ONNX artifact, loaded."""
     from replank.models.source import open_source
-    from replank.runtime.model import load_model
+    from replank.runtime.load import load_model
 
     return load_model(open_source(onnx_artifact), threads=1)
 
@@ -122,7 +122,7 @@ def model(onnx_artifact: Path) -> Model:
 def pair_model(pair_onnx_artifact: Path) -> Model:
     """The ONNX artifact of the pair task, loaded."""
     from replank.models.source import open_source
-    from replank.runtime.model import load_model
+    from replank.runtime.load import load_model
 
     return load_model(open_source(pair_onnx_artifact), threads=1)
 

@@ -17,7 +17,7 @@ from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
 from replank.models.provenance import MadeBy, Stopwatch, config_json
 from replank.models.source import Source, open_source
 from replank.runtime.evaluate import evaluate
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.predictors import TorchPredictor
 from replank.system.errors import QualityGateError
 from replank.system.extras import require

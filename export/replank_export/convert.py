@@ -15,7 +15,8 @@ from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate, require_same_task
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.torch_model import require_head
 from replank.system.errors import FieldError, UsageError
 from replank.system.extras import require

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from replank.models.source import Source, open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.timing import random_batch
 from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES

@@ -19,7 +19,8 @@ from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import instruction_sets, int8_target
 from replank.system.errors import DataError, ModelError, QualityGateError, UsageError

@@ -78,7 +78,7 @@ class Worker:
 
     def __init__(self, folder: Path, job: BatchJob, device: Device, threads: int) -> None:
         from replank.models.source import open_source
-        from replank.runtime.model import load_model
+        from replank.runtime.load import load_model
 
         self._job = job
         self._model = load_model(open_source(folder), device=device, threads=threads)

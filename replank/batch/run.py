@@ -42,7 +42,7 @@ class Here:
 
     def __call__(self, source: Source, job: BatchJob, windows: list[Window]) -> Iterator[int]:
         """See :data:`Runner`."""
-        from replank.runtime.model import load_model
+        from replank.runtime.load import load_model
 
         model = load_model(source, device=self.device, threads=self.threads)
         with progress("batch", sum(window.rows for window in windows)) as advance:

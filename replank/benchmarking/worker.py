@@ -18,7 +18,8 @@ from replank.benchmarking.messages import Failure, Load, Samples, Turn
 from replank.benchmarking.result import ModelFacts
 from replank.models.encoders import position_limit
 from replank.models.source import open_source
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.timing import peak_memory, random_batch, text_batches, time_calls
 from replank.runtime.torch_modes import DEFAULT_MODE, in_mode, precision_of
 from replank.system.energy import EnergyMeter

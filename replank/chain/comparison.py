@@ -14,7 +14,7 @@ from replank.benchmarking.summary import Summary, SummaryModel
 from replank.data.examples import Dataset
 from replank.models.source import Source
 from replank.runtime.evaluate import evaluate
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.environment import machine, versions
 from replank.system.progress import progress
 

@@ -11,7 +11,7 @@ from statistics import median
 from replank.chain.budget import Budget, Cost
 from replank.chain.result_cache import ResultCache
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import processor
 from replank.system.progress import progress

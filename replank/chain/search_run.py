@@ -27,7 +27,7 @@ from replank.models.facts import TrainingFacts
 from replank.models.provenance import config_json
 from replank.models.source import Source
 from replank.runtime.evaluate import evaluate
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.environment import machine, versions
 from replank.system.errors import QualityGateError
 from replank.system.progress import progress

@@ -87,7 +87,7 @@ def _examine(source: Source, batch_size: int, length: int) -> tuple[ForwardPass 
 
 
 def _measure(source: Source, forward_pass: ForwardPass) -> dict[str, Any]:
-    from replank.runtime.model import load_model
+    from replank.runtime.load import load_model
     from replank_export.profile.roofline import measure_latency, measure_machine, roofline
 
     measured_ms, fastest_ms = measure_latency(load_model(source), forward_pass.batch_size, forward_pass.length)

@@ -115,7 +115,7 @@ def _predict_glue(
 ) -> None:
     from replank.runtime.evaluate import require_same_task
     from replank.runtime.leaderboard import write_predictions
-    from replank.runtime.model import load_model
+    from replank.runtime.load import load_model
     from replank.system.progress import progress
 
     source = open_source(model)

@@ -9,7 +9,8 @@ import numpy as np
 
 from replank.data.examples import Examples
 from replank.tasks.task import Task
-from replank.text.tokenization import TextEncoder, Tokens
+from replank.text.tokenization import TextEncoder
+from replank.text.tokens import Tokens
 
 
 class EpochRow(NamedTuple):

@@ -9,21 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from replank.models.artifact import Artifact
 from replank.models.facts import ProviderTable
 from replank.models.manifest import MANIFEST, manifest_text
+from replank.models.source import Source
+from replank.runtime.model import Model
 from replank.runtime.provider_measurement import REFERENCE, Measurement, measure_providers
 from replank.runtime.providers import PROVIDERS, Device, packages
 from replank.system.environment import processor
 from replank.system.errors import ArtifactError, MissingExtraError, ProviderError
 from replank.system.extras import installed_version
 from replank.system.files import replace_file
-
-if TYPE_CHECKING:
-    from replank.models.source import Source
-    from replank.runtime.model import Model
 
 Auto = Literal["auto"]
 _log = logging.getLogger(__name__)

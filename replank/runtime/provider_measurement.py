@@ -6,19 +6,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from replank.runtime.model import Model
 from replank.runtime.providers import Device
 from replank.runtime.timing import random_batch, time_calls
 from replank.system.errors import DataError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from replank.runtime.model import Model
-    from replank.tasks.task import Task
+from replank.tasks.task import Task
 
 REFERENCE: Device = "cpu"
 _BATCH, _SHORT, _LONG = 8, 16, 64

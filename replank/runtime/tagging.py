@@ -10,7 +10,7 @@ import numpy as np
 from replank.runtime.predictors import Logits
 from replank.tasks.answers import Entity, TaggedText, Word
 from replank.tasks.task import Task
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 
 # What str.split() calls a word, with its place.
 _WORD = re.compile(r"\S+")

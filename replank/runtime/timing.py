@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from replank.models.encoders import position_limit
+from replank.runtime.model import Model
 from replank.system.errors import FieldError
 from replank.text.padding import Batch
-from replank.text.tokenization import Tokens
-
-if TYPE_CHECKING:
-    from replank.runtime.model import Model
+from replank.text.tokens import Tokens
 
 
 def time_calls(

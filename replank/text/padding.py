@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,11 @@ from tokenizers import Tokenizer
 from replank.system.errors import ModelError
 from replank.text.padding import INPUT_NAMES, Batch, pad
 from replank.text.tokenizer_files import load_tokenizer
+from replank.text.tokens import Tokens
 from replank.text.unicode import without_lone_surrogates
 from replank.text.words import first_tokens
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """One example, tokenized and truncated, special tokens included.
-
-    :param starts: where asked for, the position of each word's first token; see :func:`first_tokens`.
-    """
-
-    ids: list[int]
-    type_ids: list[int]
-    starts: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 class TextEncoder:

@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.providers import Device, provider_of
 from replank.system.errors import FieldError, UsageError
 from replank_serve.app import build_app

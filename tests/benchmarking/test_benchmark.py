@@ -22,7 +22,8 @@ from replank.benchmarking.statistics import latency, ratio
 from replank.benchmarking.table import render
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.timing import random_batch, text_batches, time_calls
 from replank.system.environment import Machine
 from replank.system.errors import DataError, FieldError

@@ -21,7 +21,7 @@ from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import QualityGateError, UsageError
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress

@@ -15,7 +15,7 @@ import pytest
 from commands import Done, Replank, error_lines, replank_process, run_replank
 from replank.cli.main import main
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.text import tokenization
 
 TRUNCATION = "texts longer than 32 tokens are truncated (said once)\n"

@@ -16,7 +16,7 @@ from commands import Replank, error_lines
 from replank.data.examples import DataConfig
 from replank.data.training_examples import EpochRow, LabelledExamples
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import ModelError
 from replank.tasks.kinds.kind import IGNORED
 from replank_compress.finetune import finetune

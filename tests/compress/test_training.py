@@ -21,7 +21,7 @@ from replank.models.artifact import Artifact
 from replank.models.facts import TrainingFacts
 from replank.models.manifest import FileFacts
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system import extras
 from replank.system.errors import MissingExtraError, TrainingError, UsageError
 from replank_compress.finetune import finetune

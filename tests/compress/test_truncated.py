@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.predictors import TorchPredictor
 from replank_compress.layers import layer_stack, set_layer_stack
 from replank_compress.truncated import truncated

@@ -15,7 +15,7 @@ from replank.models.artifact import Artifact
 from replank.models.encoders import ENCODERS
 from replank.models.facts import ExportFacts
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import ModelError, UsageError
 from replank_export.convert import ExportConfig, export
 from replank_export.fusion.exporters import ExporterName

@@ -13,7 +13,7 @@ from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import ExportFacts
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import QualityGateError
 from replank_export.convert import ExportConfig, export
 from small_models import make_model

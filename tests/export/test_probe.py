@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank_export.convert import ExportConfig
 from replank_export.estimate import Estimator, Machine
 from replank_export.int8 import DynamicInt8, StaticInt8

@@ -14,7 +14,7 @@ from replank.data.examples import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import Int8Facts, Int8Speed
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.session import open_session
 from replank.system.environment import int8_target
 from replank.system.errors import DataError, ModelError, QualityGateError, UsageError

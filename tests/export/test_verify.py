@@ -13,7 +13,7 @@ from commands import Replank, error_lines
 from replank.data.examples import DataConfig
 from replank.models.facts import Difference, Differences
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import QualityGateError
 from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch

@@ -18,7 +18,7 @@ from app_client import expected, post, with_app
 from commands import Replank, error_lines
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.tasks.kinds import KINDS
 from replank_serve.engine.engine import Engine
 from tiny import sentences, tiny_settings, write_tokenizer

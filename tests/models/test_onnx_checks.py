@@ -20,7 +20,7 @@ from commands import Replank, error_lines
 from replank.data.examples import DataConfig
 from replank.models.onnx_checks import require_sound_file
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import ModelError
 from replank.system.json_files import read_json
 from replank.text.padding import INPUT_NAMES

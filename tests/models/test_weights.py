@@ -15,7 +15,7 @@ from replank.models.artifact import Artifact
 from replank.models.onnx_file import external_files
 from replank.models.source import open_source
 from replank.models.weights import Weights
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import ModelError
 from replank_export.int8.dynamic import DynamicInt8
 from replank_export.quantize import quantize

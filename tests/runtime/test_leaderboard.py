@@ -14,7 +14,8 @@ from replank.data.examples import DataConfig, Dataset, Examples
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.leaderboard import write_predictions
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.system.errors import DataError, UsageError
 from replank.tasks.glue import GLUE
 from replank.tasks.task import Task

@@ -19,7 +19,8 @@ from replank.models.artifact import Artifact
 from replank.models.facts import ProviderTable
 from replank.models.source import Source, open_source
 from replank.runtime import provider_choice, provider_measurement
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
 from replank.runtime.provider_choice import choose_device
 from replank.runtime.provider_measurement import Measurement, measure_providers

@@ -21,7 +21,7 @@ from replank.models.source import open_source
 from replank.runtime import provider as provider_types
 from replank.runtime import session
 from replank.runtime.doctor import doctor
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.providers import PROVIDERS, Device, packages, provider_of
 from replank.runtime.session import nodes_elsewhere, open_session, start
 from replank.system.errors import FieldError, MissingExtraError, ProviderError, ReplankError

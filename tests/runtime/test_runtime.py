@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from replank.models.source import Source, open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.providers import require_onnxruntime
 from replank.runtime.session import open_session
 from replank.runtime.torch_model import load_torch_model, require_head

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from replank.models.source import open_source
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.timing import random_batch
 from replank.runtime.torch_modes import TorchMode, in_mode
 from replank.system.errors import FieldError
@@ -30,7 +31,7 @@ def test_compiled_it_gives_the_same_answers_at_every_shape(successor: Path) -> N
     """In a process of its own, as a benchmark's worker is: torch's compiler sets up much for the rest of a process."""
     code = f"""
 import numpy
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.models.source import open_source
 from replank.runtime.timing import random_batch
 from replank.runtime.torch_modes import in_mode

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 from replank_serve.engine.batching import BATCH_TOKENS, WINDOW, BatchLimits, BatchQueue, Item, choose_batch
 
 LATER = float("inf")

@@ -12,7 +12,8 @@ from transformers import AutoModel
 
 from app_client import assert_error, post, with_app
 from replank.models.source import open_source
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.pooling import pool
 from replank_export.convert import ExportConfig, export
 from replank_serve.engine.engine import Engine

@@ -23,7 +23,8 @@ from held_model import (
 from replank.runtime.predictors import Logits
 from replank.system.errors import NotReadyError, ReplankError
 from replank.text.padding import Batch
-from replank.text.tokenization import TextEncoder, Tokens
+from replank.text.tokenization import TextEncoder
+from replank.text.tokens import Tokens
 from replank_serve.engine.inference import Inference
 
 

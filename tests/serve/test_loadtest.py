@@ -22,7 +22,7 @@ from svg_document import SvgDocument
 
 SERVER = """
 import sys
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.models.source import open_source
 from replank_serve.app import build_app
 from replank_serve.http.config import ServeConfig

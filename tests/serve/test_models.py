@@ -14,7 +14,8 @@ import pytest
 
 from app_client import CONFIG, JSON, assert_error, expected, post, with_app
 from replank.models.source import open_source
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
 from replank.system.errors import ModelError, NotReadyError, UsageError
 from replank.text.padding import Batch

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from commands import replank_process
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.runtime.pooling import pool
 from replank_export.convert import ExportConfig, export
 

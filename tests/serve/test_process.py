@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from served_process import Server, served, until
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from replank.models.source import open_source
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import ProviderError, ReplankError
 from replank_serve.app import ServeConfig
 from replank_serve.server import run_server

@@ -15,9 +15,10 @@ import pytest
 from app_client import CONFIG, assert_error, post, with_app
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
-from replank.runtime.model import Model, load_model
+from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.tagging import tag_text
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 from replank_compress.finetune import finetune
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig, export

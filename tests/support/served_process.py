@@ -22,7 +22,7 @@ import httpx
 RUNNER = """
 import json, os, sys, time
 from dataclasses import replace
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.models.source import open_source
 from replank_serve.app import ServeConfig
 from replank_serve.server import run_server

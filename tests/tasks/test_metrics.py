@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from replank.data.examples import DataConfig, Dataset, Examples
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate, require_same_task
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import DataError
 from replank.tasks.kinds import KINDS
 from replank.tasks.metrics import METRICS

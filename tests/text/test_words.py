@@ -17,7 +17,7 @@ from replank.data.training_examples import LabelledExamples
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
-from replank.runtime.model import load_model
+from replank.runtime.load import load_model
 from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED
 from replank_compress.finetune import finetune

@@ -10,7 +10,8 @@ from torch.utils.data import Sampler
 
 from replank.data.training_examples import EpochRow
 from replank.tasks.kinds import Kind
-from replank.text.tokenization import TextEncoder, Tokens
+from replank.text.tokenization import TextEncoder
+from replank.text.tokens import Tokens
 from replank_compress.training.internals import LengthGroupedSampler
 
 

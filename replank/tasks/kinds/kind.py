@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import torch
 
     from replank.tasks.answers import Score, Tensor
-    from replank.text.tokenization import TextEncoder, Tokens
+    from replank.text.tokenization import TextEncoder
+    from replank.text.tokens import Tokens
 
 # The target of a position that has no loss, as torch's cross entropy has it.
 IGNORED = -100

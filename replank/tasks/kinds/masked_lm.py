@@ -13,7 +13,8 @@ from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED, Cell, Kind
 
 if TYPE_CHECKING:
-    from replank.text.tokenization import TextEncoder, Tokens
+    from replank.text.tokenization import TextEncoder
+    from replank.text.tokens import Tokens
 
 _MASKED = 0.15
 

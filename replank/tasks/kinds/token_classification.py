@@ -15,7 +15,8 @@ from replank.tasks.kinds.kind import IGNORED, Cell, Kind, Route, look_up
 from replank.text.words import words_of
 
 if TYPE_CHECKING:
-    from replank.text.tokenization import TextEncoder, Tokens
+    from replank.text.tokenization import TextEncoder
+    from replank.text.tokens import Tokens
 
 
 class TokenClassification(Kind):

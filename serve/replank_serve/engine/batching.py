@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 
 # Fixed cost of a batch, in padded tokens; measured with a MiniLM on two cores.
 BATCH_TOKENS = 24

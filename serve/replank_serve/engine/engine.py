@@ -19,7 +19,7 @@ from typing import Literal
 
 from replank.runtime.model import Model
 from replank.system.errors import NotReadyError, ReplankError
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 from replank_serve.engine.admission import Admission
 from replank_serve.engine.batching import BatchLimits, BatchQueue, Item
 from replank_serve.engine.in_flight import InFlight

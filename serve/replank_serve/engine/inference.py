@@ -9,7 +9,7 @@ import numpy as np
 
 from replank.runtime.predictors import Logits
 from replank.system.errors import ReplankError
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from replank.runtime.model import Model
 from replank.system.environment import available_cores
 from replank.system.errors import NotReadyError, UsageError
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 
 _MAX_THREADS = 4
 # Special tokens per text or pair, at most: RoBERTa's <s> a </s></s> b </s>.

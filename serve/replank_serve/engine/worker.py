@@ -12,7 +12,7 @@ import numpy as np
 
 from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 from replank_serve.engine.batching import BatchLimits, BatchQueue, Item
 from replank_serve.engine.inference import PendingRequest
 

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from replank.models.source import open_source
-from replank.runtime.model import load_model, require_whole_texts
+from replank.runtime.load import load_model
+from replank.runtime.model import require_whole_texts
 from replank.system.errors import ReplankError, UsageError
 from replank_serve.engine.engine import Engine
 from replank_serve.engine.limits import EngineLimits

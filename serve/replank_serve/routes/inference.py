@@ -13,7 +13,8 @@ from replank.runtime.tagging import tag_text
 from replank.system.errors import UsageError
 from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
-from replank.text.tokenization import TextEncoder, Tokens
+from replank.text.tokenization import TextEncoder
+from replank.text.tokens import Tokens
 from replank.text.words import join_words
 from replank_serve.engine.inference import Inference
 from replank_serve.models.loaded_model import LoadedModel

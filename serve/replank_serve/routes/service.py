@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from replank.text.tokenization import Tokens
+from replank.text.tokens import Tokens
 from replank_serve.engine.inference import Inference
 from replank_serve.http.body import Deadline, read_body, while_connected
 from replank_serve.http.config import ServeConfig

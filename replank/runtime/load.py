@@ -1,0 +1,77 @@
+"""Loading of models: with ONNX Runtime or torch, on the device that was asked for."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from replank.models.facts import Int8Facts
+from replank.models.onnx_checks import require_interface
+from replank.models.source import Source
+from replank.runtime.model import Model
+from replank.runtime.predictors import OnnxPredictor, Predictor, TorchPredictor
+from replank.runtime.provider_choice import Auto, choose_device
+from replank.runtime.providers import Device, provider_of
+from replank.runtime.session import open_session
+from replank.runtime.torch_devices import default_torch_device, torch_device
+from replank.runtime.torch_model import load_torch_model, require_head
+from replank.system.environment import available_cores, int8_target
+from replank.system.extras import require
+from replank.tasks.kinds import Kind
+from replank.tasks.task import Task
+
+_log = logging.getLogger(__name__)
+
+
+def load_model(
+    source: Source, *, task: Task | None = None, device: Device | Auto = "cpu", threads: int | None = None
+) -> Model:
+    """Load a model to run it.
+
+    :param task: what it is used for; its own task where ``None``.
+    :param device: where to run it; ``auto``: where it is fastest, see :func:`choose_device`.
+    :param threads: threads of one operator; the cores that this process may use where ``None``.
+    :raises ModelError: the model has no head for the task, or cannot be loaded.
+    :raises ProviderError: the device cannot run it. Nothing is ever run elsewhere in silence.
+    """
+    task = task or source.task
+    threads = threads or available_cores()
+
+    def load(device: Device) -> Model:
+        predictor = (
+            _load_torch(source, task.kind, device, threads)
+            if source.kind == "torch"
+            else _load_onnx(source, task, device, threads)
+        )
+        return Model(source, task, source.text_encoder(task), predictor, device)
+
+    if device != "auto":
+        return load(device)
+    return load(default_torch_device()) if source.kind == "torch" else choose_device(source, threads, load)
+
+
+def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:
+    provider_of(device).require_precision(source.name, source.precision)
+    facts = source.manifest.made_by.facts if source.manifest else None
+    made_for = facts.target if isinstance(facts, Int8Facts) else None
+    if made_for and made_for != int8_target():
+        _log.warning(
+            "%s is INT8 made for %s, and this machine is %s: it may be slow or less exact here; replank evaluate tells",
+            source.name,
+            made_for,
+            int8_target(),
+        )
+    session = open_session(source.model_file, device=device, threads=threads)
+    # Which output, the task decides; how many logits, the model itself.
+    require_interface(session, source.name, replace(source.task, kind=task.kind))
+    return OnnxPredictor(session, task.kind.output)
+
+
+def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Predictor:
+    place = torch_device(device, source.name)
+    require_head(source, kind)
+    require("torch", "transformers")
+    import torch
+
+    torch.set_num_threads(threads)
+    return TorchPredictor(load_torch_model(source, kind), place)
