@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from replank.api import Comparison as Comparison
     from replank.api import benchmark as benchmark
     from replank.api import compress as compress
     from replank.api import doctor as doctor
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from replank_export.int8 import DynamicInt8 as DynamicInt8
     from replank_export.int8 import StaticInt8 as StaticInt8
     from replank_export.triton import TritonConfig as Triton
+    from replank_export.verify.comparison import Comparison as Comparison
     from replank_serve.http.config import ServeConfig as Serve
     from replank_serve.loadtest.config import LoadtestConfig as Loadtest
 
@@ -73,7 +73,7 @@ _PLACES = {
     "serve": ("replank.api", "serve"),
     "triton": ("replank.api", "triton"),
     "verify": ("replank.api", "verify"),
-    "Comparison": ("replank.api", "Comparison"),
+    "Comparison": ("replank_export.verify.comparison", "Comparison"),
     "Artifact": ("replank.models.artifact", "Artifact"),
     "BatchConfig": ("replank.batch.job", "BatchConfig"),
     "Benchmark": ("replank.benchmarking.result", "Benchmark"),

@@ -8,7 +8,6 @@ The examples take models from folders named encoder, predecessor, successor, onn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from replank.runtime.load import load_model
 from replank.runtime.model import Model, require_served, require_whole_texts
 from replank.runtime.provider_choice import Auto
 from replank.runtime.providers import Device
-from replank.system.errors import QualityGateError, UsageError
+from replank.system.errors import UsageError
 from replank.system.progress import progress
 from replank.tasks.glue import GLUE
 
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from replank_export.convert import ExportConfig
     from replank_export.int8.config import Int8Config
     from replank_export.triton import TritonConfig
-    from replank_export.verify.compare import Verification
+    from replank_export.verify.comparison import Comparison
     from replank_serve.http.config import ServeConfig
     from replank_serve.loadtest.config import LoadtestConfig
     from replank_serve.loadtest.result import LoadtestResult
@@ -190,44 +189,6 @@ def evaluate(
         return score_model(loaded, dataset, split, progress=advance)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A candidate beside its reference.
-
-    :param verification: differences of logits, case by case.
-    :param arithmetic: that the candidate computes in.
-    :param qualities: of reference and candidate on the same rows; ``None`` where a tolerance on logits judges, or
-        where no data was given.
-    :param headline: the task's first metric.
-    """
-
-    verification: Verification
-    arithmetic: str
-    qualities: tuple[Quality, Quality] | None
-    headline: str | None
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether there was something to judge the candidate by."""
-        return self.verification.differences.tolerance is not None or self.qualities is not None
-
-    def require(self, max_drop: float = 0.005) -> None:
-        """Refuse a candidate outside the tolerance.
-
-        :param max_drop: the loss of the headline metric that is allowed where it judges.
-        :raises QualityGateError: with the worst case, or the loss.
-        """
-        self.verification.require()
-        if self.qualities is None or self.headline is None:
-            return
-        before, after = (quality.metrics[self.headline] for quality in self.qualities)
-        if before - after > max_drop:
-            raise QualityGateError(
-                f"{self.headline} falls by {100 * (before - after):.2f} points, from {before:.4f} to {after:.4f}; "
-                f"`max_drop` allows {100 * max_drop:g}"
-            )
-
-
 def verify(
     reference: ModelLike,
     candidate: ModelLike,
@@ -244,34 +205,9 @@ def verify(
     :param device: of the candidate; the reference runs on the CPU.
     :raises UsageError: the models answer different tasks.
     """
-    from replank.runtime.evaluate import evaluate as score_model
-    from replank.runtime.evaluate import require_same_task
-    from replank_export.verify.compare import CASES
-    from replank_export.verify.compare import verify as compare
+    from replank_export.verify.comparison import compare_models
 
-    ours, theirs = _source(reference), _source(candidate)
-    dataset = data.load(ours.task) if data else None
-    task = dataset.task if dataset else ours.task
-    kinds = [(source.task.kind, source.task.outputs) for source in (ours, theirs)]
-    if kinds[0] != kinds[1]:
-        one, other = (f"{outputs or 'any number of'} outputs ({kind})" for kind, outputs in kinds)
-        raise UsageError(f"{ours.name} gives {one} and {theirs.name} {other}", hint="compare models of the same task")
-    if dataset:
-        require_same_task(ours.name, ours.task, dataset)
-    first = load_model(ours, task=task, threads=threads)
-    second = load_model(theirs, task=task, device=device, threads=threads)
-    texts = dataset.split(dataset.held_out) if dataset else None
-    with progress("verify", CASES + (texts is not None)) as advance:
-        found = compare(first, second, precision=second.arithmetic, examples=texts, progress=advance)
-    qualities = None
-    if dataset and found.differences.tolerance is None:
-        split = dataset.held_out
-        with progress(f"evaluate on {split}", 2 * len(dataset.split(split))) as advance:
-            qualities = (
-                score_model(first, dataset, split, progress=advance),
-                score_model(second, dataset, split, progress=advance),
-            )
-    return Comparison(found, second.arithmetic, qualities, dataset.task.headline if dataset else None)
+    return compare_models(_source(reference), _source(candidate), data, device=device, threads=threads)
 
 
 def benchmark(config: BenchmarkConfig) -> Benchmark:

@@ -14,8 +14,8 @@ from replank.data.examples import DataConfig
 from replank.system.typed_json import json_values
 
 if TYPE_CHECKING:
-    from replank.api import Comparison
     from replank_export.verify.compare import WorstExample
+    from replank_export.verify.comparison import Comparison
 
 _LONGEST_TEXT, _MOST_LOGITS = 200, 8
 

@@ -71,7 +71,7 @@ class Artifact:
         :raises ArtifactError: the folder was damaged.
         :raises HubError: no token, one that may not write there, or a hub that cannot be reached.
         """
-        from replank.models.push import push, require_name  # with huggingface_hub, which the base does not have
+        from replank.models.push import push, require_name  # with huggingface_hub, which takes its time
 
         require_name(name)
         return push(Artifact.open(self.path).manifest, self.path, name, private=private, revision=revision)
