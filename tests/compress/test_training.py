@@ -1,10 +1,9 @@
-"""Training through Trainer: what moves, what does not, and that an interrupted run is the run."""
+"""Training through Trainer: what moves, what does not, and what is told of it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from replank.data.examples import DataConfig, Examples
@@ -26,39 +24,12 @@ from replank.system import extras
 from replank.system.errors import MissingExtraError, TrainingError, UsageError
 from replank_compress.finetune import finetune
 from replank_compress.methods.schedule import LinearSchedule
-from replank_compress.methods.theseus import Replacing, TheseusConfig
+from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_compress.training import trainer
 from replank_compress.training.batches import LengthGrouped
 from replank_compress.training.config import FinetuneConfig, TrainingConfig
-
-SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Send this process SIGINT, as Ctrl-C does, in the midst of a training."""
-    original = trainer.MethodTrainer.training_step
-
-    def training_step(self: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        if self.state.global_step == step:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(trainer.MethodTrainer, "training_step", training_step)
-
-
-def interrupt_finetuning(
-    monkeypatch: pytest.MonkeyPatch, encoder: Path, out: Path, data: DataConfig, step: int
-) -> None:
-    """Leave the checkpoints of a fine-tuning that was stopped after a step."""
-    with monkeypatch.context() as patch:
-        stop_after(patch, step)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(open_source(encoder), out, FinetuneConfig(**SHORT), data)
+from training_runs import SHORT, weights
 
 
 def test_the_successor_is_a_plain_model_with_the_same_answers(successor: Path, data: DataConfig) -> None:
@@ -99,55 +70,6 @@ def test_the_second_phase_moves_everything(predecessor: Path, data: DataConfig, 
     )
 
 
-@pytest.mark.parametrize("step", [3, 5, 8, 11])
-def test_an_interrupted_run_ends_with_the_same_weights(
-    predecessor: Path, successor: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    source, config = open_source(predecessor), TheseusConfig(**SHORT, layers=2)
-    undisturbed = compress(source, tmp_path / "undisturbed", config, data)
-    with monkeypatch.context() as patch:
-        stop_after(patch, step)
-        with pytest.raises(KeyboardInterrupt):
-            compress(source, tmp_path / "interrupted", config, data)
-    assert not (tmp_path / "interrupted").exists()
-    assert (tmp_path / "interrupted.work").is_dir()
-    resumed = compress(source, tmp_path / "interrupted", config, data)
-    assert not (tmp_path / "interrupted.work").exists()
-    ours, theirs = weights(resumed.path), weights(undisturbed.path)
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert resumed.manifest.digest == undisturbed.manifest.digest
-
-
-def test_the_same_seed_gives_the_same_artifact(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
-    first, second = (
-        finetune(open_source(encoder), tmp_path / name, FinetuneConfig(**SHORT), data) for name in ("a", "b")
-    )
-    name = "model.safetensors"
-    assert first.manifest.files[name] == second.manifest.files[name]
-    assert first.manifest.digest == second.manifest.digest
-    other = finetune(open_source(encoder), tmp_path / "c", FinetuneConfig(**SHORT, seed=7), data)
-    assert first.manifest.files["model.safetensors"] != other.manifest.files["model.safetensors"]
-
-
-def test_checkpoints_of_another_run_are_not_resumed_from(
-    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
-    with pytest.raises(TrainingError, match="checkpoints of a run with other data or settings"):
-        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT, seed=7), data)
-
-
-def test_a_half_written_checkpoint_is_passed_over(
-    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 8)
-    newest = tmp_path / "out.work" / "checkpoint-9"
-    (newest / "trainer_state.json").write_text('{"best', encoding="utf-8")
-    resumed = finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
-    undisturbed = finetune(open_source(encoder), tmp_path / "undisturbed", FinetuneConfig(**SHORT), data)
-    assert resumed.manifest.files["model.safetensors"] == undisturbed.manifest.files["model.safetensors"]
-
-
 def test_a_package_that_only_the_end_needs_is_missed_at_the_start(
     encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,25 +86,6 @@ def test_a_loss_that_is_no_number_ends_the_run(encoder: Path, data: DataConfig, 
         finetune(open_source(encoder), tmp_path / "out", config, data)
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.work").exists()
-
-
-def test_the_last_good_checkpoint_outlives_a_loss_that_is_no_number(
-    predecessor: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A predecessor whose weights are poisoned after the first evaluation."""
-    original = Replacing.before_step
-
-    def poisoned(self: Replacing, step: int, total: int) -> bool:
-        if step == 8:
-            self.model.classifier.weight.data[:] = float("nan")
-        return original(self, step, total)
-
-    monkeypatch.setattr(Replacing, "before_step", poisoned)
-    config = TheseusConfig(**SHORT, layers=2, schedule=LinearSchedule(0.9, 0.1))
-    with pytest.raises(TrainingError, match=r"the loss is nan at step 8; the last good checkpoint is .*checkpoint-6$"):
-        compress(open_source(predecessor), tmp_path / "out", config, data)
-    kept = load_file(tmp_path / "out.work" / "checkpoint-6" / "model.safetensors")
-    assert all(torch.isfinite(value).all() for value in kept.values())
 
 
 def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Path) -> None:
@@ -256,24 +159,6 @@ def test_how_long_it_took_does_not_make_another_model(successor: Path) -> None:
     slower = replace(manifest, files=manifest.files | {"training.json": FileFacts("0", 1)})
     other = replace(manifest, files=manifest.files | {"config.json": FileFacts("0", 1)})
     assert slower.digest == manifest.digest != other.digest
-
-
-def test_files_of_others_are_not_deleted(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
-    work = tmp_path / "out.work"
-    work.mkdir()
-    (work / "thesis.txt").write_text("years of work")
-    with pytest.raises(TrainingError, match=r"out\.work is needed for checkpoints and holds other files"):
-        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
-    assert (work / "thesis.txt").read_text() == "years of work"
-
-
-def test_what_was_put_beside_the_checkpoints_stays(
-    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
-    (tmp_path / "out.work" / "checkpoint-best").mkdir()
-    finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
-    assert [path.name for path in (tmp_path / "out.work").iterdir()] == ["checkpoint-best"]
 
 
 def test_weights_that_are_no_numbers_are_never_kept(

@@ -1,94 +1,29 @@
-"""The report: what it says of a chain, that any text is only text, and that its commands can be typed."""
+"""The report: what it says of a chain, and that any text is only text."""
 
 from __future__ import annotations
 
 import json
 import re
-import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
+from chain_folder import STAGES, change, metrics_of, summary
 from commands import Replank, error_lines
-from replank.cli.config_options import config_of, variant_of
-from replank.cli.main import cli, command_named
 from replank.models.artifact import Artifact
-from replank.models.manifest import MANIFEST, Manifest, manifest_text
-from replank.models.provenance import config_json, variant_name
-from replank.reporting.commands import _ON_BY_DEFAULT, commands
 from replank.reporting.facts import read_facts
 from replank.reporting.markdown import to_markdown
 from replank.reporting.page import to_page
 from replank.reporting.sections import document
 from replank.reporting.write import write_report
-from replank.system.settings import settings_of
 from replank.tasks.task import Task
-from replank_compress.methods import METHODS
-from replank_compress.methods.kd import KdConfig
-from replank_compress.methods.pkd import PkdConfig
-from replank_compress.methods.schedule import SCHEDULES, ConstantSchedule
-from replank_compress.methods.theseus import TheseusConfig
-from replank_compress.methods.truncate import TruncateConfig
-from replank_compress.training.config import FinetuneConfig
-from replank_export.convert import ExportConfig
-from replank_export.int8 import SCHEMES, DynamicInt8, StaticInt8
 
 HOSTILE = "<script>alert('x')</script>"
-STAGES = ("predecessor", "successor", "onnx", "int8")
-
-
-@pytest.fixture
-def folder(predecessor: Path, successor: Path, onnx_artifact: Path, int8_artifact: Path, tmp_path: Path) -> Path:
-    """The four artifacts of a chain, with the comparison that ``run`` would leave."""
-    for artifact in (predecessor, successor, onnx_artifact, int8_artifact):
-        shutil.copytree(artifact, tmp_path / artifact.name)
-    (tmp_path / "summary.json").write_text(json.dumps(summary(tmp_path)), encoding="utf-8")
-    return tmp_path
-
-
-def metrics_of(artifact: Artifact) -> dict[str, float]:
-    assert artifact.manifest.quality is not None
-    return artifact.manifest.quality.metrics
-
-
-def summary(folder: Path) -> dict[str, Any]:
-    artifacts = [Artifact.open(folder / name) for name in STAGES]
-    made_by = artifacts[-1].manifest.made_by
-    return {
-        "task": artifacts[0].manifest.task.to_json(),
-        "split": "test",
-        "rows": 64,
-        "length": 9,
-        "disturbed": True,
-        "machine": asdict(made_by.machine),
-        "versions": made_by.versions,
-        "models": [
-            {
-                "name": f"the {artifact.path.name}",
-                "folder": artifact.path.name,
-                "metrics": metrics_of(artifact),
-                "bytes": artifact.model_file.stat().st_size,
-                "p50_ms": 8.0 / 2**number,
-                "speed_up": 2.0**number,
-            }
-            for number, artifact in enumerate(artifacts)
-        ],
-    }
-
-
-def change(artifact: Path, change_manifest: Any) -> None:
-    """Another manifest in place of an artifact's."""
-    values = Artifact.open(artifact).manifest.to_json()
-    change_manifest(values)
-    (artifact / MANIFEST).write_text(manifest_text(Manifest.from_json(values).to_json()), encoding="utf-8")
 
 
 class Page(HTMLParser):
@@ -226,65 +161,6 @@ def test_providers_are_shown_where_they_are_kept(folder: Path) -> None:
     text = to_markdown(document(read_facts(folder)))
     assert "| openvino | 0.50 | 1.25 |" in text
     assert "Chosen on a CPU with 3 threads: openvino. cuda is left out: is not here." in text
-
-
-def test_its_commands_can_be_typed(folder: Path) -> None:
-    """Each is taken by the very command that it names, with the settings of the manifest."""
-    change(folder / "int8", lambda manifest: manifest["made_by"]["config"].update(per_channel=False))
-    text = to_markdown(document(read_facts(folder)))
-    lines = [shlex.split(line) for line in text.splitlines() if line.startswith("    replank ")]
-    assert [line[1] for line in lines] == ["finetune", "compress", "export", "quantize"]
-    for line, name in zip(lines, STAGES, strict=True):
-        values, config = parsed(line)
-        assert values["out"] == Path(name)
-        assert (values["dataset"], values["task"]) == ("sentiment", "classification")
-        assert config_json(config) == Artifact.open(folder / name).manifest.made_by.config
-
-
-def parsed(line: list[str]) -> tuple[dict[str, Any], Any]:
-    """The values of a command line, and the configuration that the command makes of them."""
-    name = line[1]
-    with click.Context(cli) as parent:
-        values = command_named(name).make_context(name, line[2:], parent=parent).params
-    if name == "compress":
-        return values, variant_of("method", METHODS, values["method"], values)
-    if name == "quantize":
-        return values, variant_of("scheme", SCHEMES, values["scheme"], values)
-    return values, config_of({"finetune": FinetuneConfig, "export": ExportConfig}[name], values)
-
-
-@pytest.mark.parametrize(
-    ("stage", "config"),
-    [
-        ("finetune", FinetuneConfig(patience=2, checkpoint_activations=True)),
-        ("compress", TheseusConfig(grouping=(1, 3), schedule=ConstantSchedule(), second_phase="head")),
-        ("compress", TruncateConfig(layers=2)),
-        ("compress", KdConfig(temperature=3.0)),
-        ("compress", PkdConfig(patient_layers="last")),
-        ("export", ExportConfig(precision="fp16", allow_unfused=True)),
-        ("quantize", DynamicInt8(per_channel=False, allow_slower=True)),
-        ("quantize", StaticInt8(calibration="entropy")),
-    ],
-)
-def test_every_configuration_has_a_command(folder: Path, stage: str, config: Any) -> None:
-    """Its flags give the same configuration again, as far as the command has them."""
-    last = read_facts(folder).stages[-1]
-    made_by = replace(last.manifest.made_by, stage=stage, config=config_json(config))
-    made = replace(last, manifest=replace(last.manifest, made_by=made_by))
-    assert parsed(shlex.split(commands([made])[0]))[1] == config
-
-
-@pytest.mark.parametrize("registry", [METHODS, SCHEMES, SCHEDULES])
-def test_the_name_of_a_variant_follows_from_its_type(registry: Mapping[str, type]) -> None:
-    assert [variant_name(variant.__name__) for variant in registry.values()] == list(registry)
-
-
-def test_settings_that_are_on_by_default_are_known() -> None:
-    """They alone need a flag where they are off."""
-    configs: list[Any] = [FinetuneConfig, ExportConfig, *METHODS.values(), *SCHEMES.values(), *SCHEDULES.values()]
-    assert {entry.name for config in configs for entry in settings_of(config) if entry.default is True} == set(
-        _ON_BY_DEFAULT
-    )
 
 
 def test_no_model_is_loaded(folder: Path) -> None:
