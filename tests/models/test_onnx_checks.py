@@ -134,7 +134,7 @@ def test_the_server_takes_it(exported: Path) -> None:
 
 def test_nothing_of_it_needs_the_package_onnx(exported: Path) -> None:
     code = (
-        "import sys; from replank.runtime.model import load_model; from replank.models.source import open_source\n"
+        "import sys; from replank.runtime.load import load_model; from replank.models.source import open_source\n"
         f"load_model(open_source({str(exported)!r})).logits(['a']); print('onnx' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)

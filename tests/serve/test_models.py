@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -194,6 +196,36 @@ def test_a_model_that_was_replaced_is_forgotten(onnx_artifact: Path) -> None:
             while gone():
                 await asyncio.sleep(0.01)
         watch.cancel()
+        await models.close()
+
+    asyncio.run(scenario())
+
+
+class Remembering(ThreadPoolExecutor):
+    """A pool whose threads let go of a call late, as on a busy machine."""
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=2)
+        self.calls: list[Any] = []
+
+    def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.calls.append((call, args))
+        return super().submit(call, *args, **kwargs)
+
+
+def test_a_model_is_forgotten_even_if_its_thread_pool_is_slow_to(onnx_artifact: Path) -> None:
+    async def scenario() -> None:
+        pool = Remembering()
+        asyncio.get_running_loop().set_default_executor(pool)
+        models = ModelRegistry({"first": load(onnx_artifact)}, new_engine, drain_seconds=1)
+        gone = weakref.ref(models.get().model)
+        models.start()
+        await models.started()
+        await models.load("first", lambda: load(onnx_artifact))
+        async with asyncio.timeout(20):
+            while gone():
+                await asyncio.sleep(0.01)
+        assert pool.calls
         await models.close()
 
     asyncio.run(scenario())

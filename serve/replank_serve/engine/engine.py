@@ -158,7 +158,9 @@ class Engine:
         self.abort()
         self._queue.close()
         self._tokenizing.close()
-        await asyncio.to_thread(self._worker.join, _JOIN_SECONDS)
+        # The thread pool may hold on to the call for a while: it must not hold the model with it.
+        if self._worker.thread.is_alive():
+            await asyncio.to_thread(self._worker.thread.join, _JOIN_SECONDS)
 
     def _admit(self, first: Sequence[str], second: Sequence[str] | None) -> None:
         if self._state != "ready":

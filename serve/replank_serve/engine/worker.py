@@ -65,6 +65,7 @@ class Worker:
     """A thread that runs batches from a queue until the queue is closed.
 
     :param report: called in the thread.
+    :ivar thread: it refers to this object only while it runs.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Worker:
         self._batch: list[Item[PendingRequest]] = []
         self._running = 0
         # A daemon: a batch that hangs in the model must not keep the process from ending.
-        self._thread = threading.Thread(target=self._work, name="replank-inference", daemon=True)
+        self.thread = threading.Thread(target=self._work, name="replank-inference", daemon=True)
 
     @property
     def running(self) -> int:
@@ -87,12 +88,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
-
-    def join(self, seconds: float) -> None:
-        """Wait for the end of the thread, up to a timeout."""
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self.thread.start()
 
     def _work(self) -> None:
         try:
