@@ -27,8 +27,9 @@ def test_the_five_lines(predecessor: Path, data: DataConfig, tmp_path: Path, mon
     assert prediction.label in ("negative", "positive")
     assert prediction.score == max(prediction.scores.values())
     assert sum(prediction.scores.values()) == pytest.approx(1.0)
-    # An artifact is a model like any other.
-    assert replank.load(int8, device="cpu").predict(["the film is warm and lovely"]) == [prediction]
+    # An artifact is a model like any other; where a plugin is the fastest, it may round otherwise.
+    (same,) = replank.load(int8, device="cpu").predict(["the film is warm and lovely"])
+    assert same.scores == pytest.approx(prediction.scores, abs=0.01)
 
 
 def test_a_model_answers_what_its_kind_of_task_answers(onnx_artifact: Path) -> None:
