@@ -18,8 +18,10 @@ def test_as_many_positions_as_the_model_takes_and_no_more(model_type: str) -> No
     model = make_model(model_type, pad_token_id=1)
     limit = position_limit(model.config.to_dict(), model_type)
     model(input_ids=torch.full((1, limit), 7))
-    with pytest.raises((IndexError, RuntimeError)):
-        model(input_ids=torch.full((1, limit + 1), 7))
+    # Rotary positions have no table that ends; their limit is that of the training.
+    if any("position_embeddings" in name for name, _ in model.named_parameters()):
+        with pytest.raises((IndexError, RuntimeError)):
+            model(input_ids=torch.full((1, limit + 1), 7))
 
 
 @pytest.mark.parametrize("model_type", list(ENCODERS))
