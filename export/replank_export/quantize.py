@@ -13,7 +13,6 @@ from onnx import TensorProto
 
 from replank.data.examples import DataConfig, Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
-from replank.models.encoders import position_limit
 from replank.models.facts import Int8Facts, Int8Sizes, Int8Speed, PartBytes, Quality
 from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
@@ -161,7 +160,7 @@ def _calibration_texts(model: Model, data: Dataset | None, config: Int8Config) -
 
 def _speed(reference: Model, candidate: Model) -> Int8Speed:
     """The median latencies of both models for one text, measured in turn so that drift is shared."""
-    length = min(_GATE_LENGTH, position_limit(reference.source.config, reference.source.name))
+    length = min(_GATE_LENGTH, reference.source.position_limit)
     batch = random_batch(reference, 1, length, seed=0)
     samples: dict[str, list[float]] = {"source_ms": [], "ms": []}
     for _ in range(7):

@@ -16,7 +16,6 @@ from typing import TextIO
 
 from replank.benchmarking.messages import Failure, Load, Samples, Turn
 from replank.benchmarking.result import ModelFacts
-from replank.models.encoders import position_limit
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
@@ -95,7 +94,7 @@ def _facts(model: Model, load: Load, load_seconds: float) -> ModelFacts:
         digest=manifest.digest if manifest else None,
         quality=manifest.quality if manifest else None,
         load_seconds=load_seconds,
-        length_limit=position_limit(source.config, source.name),
+        length_limit=source.position_limit,
         threads=load.threads or available_cores(),
     )
 

@@ -11,7 +11,6 @@ import click
 from replank.cli.command import command
 from replank.cli.inspect_tables import flops_table, graph_table, identity_rows, precision_table, speed_table
 from replank.cli.options import console, json_option, option, print_json, print_table
-from replank.models.encoders import position_limit
 from replank.models.source import Source, open_source
 from replank.system.extras import installed_version, require
 
@@ -34,7 +33,7 @@ def inspect(model: str, batch_size: int, length: int, measure: bool, as_json: bo
     """
     source = open_source(model)
     manifest = source.artifact.manifest if source.artifact else None
-    length = min(length, position_limit(source.config, model))
+    length = min(length, source.position_limit)
     if measure:
         require("onnx")
     forward_pass, graph = _examine(source, batch_size, length)

@@ -41,7 +41,8 @@ class Encoder:
     :param tables: endings of the names of modules whose weights are looked up instead of multiplied with.
     :param token_projections: linear layers outside the stack that are applied to every token.
     :param keys: its keys of ``config.json``.
-    :param position_offset: rows of the position embedding that are reserved for padding.
+    :param first_position: the row of the position embedding that the first token has; ``None``: that after the
+        padding id.
     :param attentions: attention operators per layer that a completely fused graph has.
     :param norms: layer norms per layer, each fused with the addition before it.
     :param gelus: activations per layer, each fused with the bias before it if it is the exact GELU.
@@ -57,7 +58,7 @@ class Encoder:
     tables: tuple[str, ...] = ("embeddings",)
     token_projections: tuple[str, ...] = ()
     keys: ConfigKeys = _USUAL_KEYS
-    position_offset: int = 0
+    first_position: int | None = 0
     attentions: int = 1
     norms: int = 2
     gelus: int = 1
@@ -79,6 +80,12 @@ class Encoder:
     def activation(self, config: dict[str, Any]) -> str:
         """The activation function, by transformers' name; the exact GELU is ``gelu``, the default of all encoders."""
         return str(config.get(_USUAL_KEYS.activation) or config.get(self.keys.activation) or "gelu")
+
+    def position_limit(self, config: dict[str, Any]) -> int:
+        """The longest input in tokens, special tokens included."""
+        rows = int(config.get("max_position_embeddings", 512))
+        padding = config.get("pad_token_id", 1)
+        return rows - (int(padding or 0) + 1 if self.first_position is None else self.first_position)
 
     def has_extra_scores(self, config: dict[str, Any]) -> bool:
         """Whether attention scores have terms that the count of FLOPs leaves out."""
@@ -118,13 +125,13 @@ _ROWS = (
         stack="transformer.layer",
         keys=ConfigKeys(layers="n_layers", heads="n_heads", hidden_size="dim", activation="activation"),
     ),
-    Encoder("roberta", position_offset=2),
-    Encoder("xlm-roberta", position_offset=2),
-    Encoder("camembert", position_offset=2),
-    Encoder("mpnet", position_offset=2, tables=("embeddings", "relative_attention_bias")),
-    Encoder("data2vec-text", position_offset=2),
-    Encoder("xlm-roberta-xl", position_offset=2),
-    Encoder("roberta-prelayernorm", position_offset=2),
+    Encoder("roberta", first_position=None),
+    Encoder("xlm-roberta", first_position=None),
+    Encoder("camembert", first_position=None),
+    Encoder("mpnet", first_position=2, tables=("embeddings", "relative_attention_bias")),
+    Encoder("data2vec-text", first_position=None),
+    Encoder("xlm-roberta-xl", first_position=None),
+    Encoder("roberta-prelayernorm", first_position=None),
     Encoder("ernie"),
     Encoder("megatron-bert"),
     Encoder("deberta", token_projections=("embed_proj",), extra_scores="relative_attention"),
@@ -167,11 +174,6 @@ def encoder_of(config: dict[str, Any], name: str) -> Encoder:
             hint=f"models of type {model_type!r} without it are handled",
         )
     return encoder
-
-
-def position_limit(config: dict[str, Any], name: str) -> int:
-    """The longest input in tokens, special tokens included."""
-    return int(config.get("max_position_embeddings", 512)) - encoder_of(config, name).position_offset
 
 
 def _read(config: dict[str, Any], usual: str, own: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from replank.models.onnx_file import opset_of
 from replank.system.errors import ModelError
-from replank.tasks.task import Task
+from replank.tasks.kinds import Kind
 from replank.text.padding import INPUT_NAMES
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def require_sound_file(path: Path) -> None:
         raise ModelError(f"{path} is of opset {opset}; expected {_OLDEST_OPSET} or newer", hint=_EXPORT_AGAIN)
 
 
-def require_interface(session: onnxruntime.InferenceSession, name: str, task: Task) -> None:
+def require_interface(session: onnxruntime.InferenceSession, name: str, kind: Kind) -> None:
     """Refuse a graph that does not take token ids under the usual names, or does not give the task's answers.
 
     :param name: the model's, for the message.
-    :param task: what the model answers.
+    :param kind: what the model is asked for.
     :raises ModelError: with what the graph takes or gives, and what was expected.
     """
     inputs = {node.name: node for node in session.get_inputs()}
@@ -58,16 +58,9 @@ def require_interface(session: onnxruntime.InferenceSession, name: str, task: Ta
                 "expected int64 of any batch and length",
                 hint=_EXPORT_AGAIN,
             )
-    shapes = {node.name: node.shape for node in session.get_outputs()}
-    output = task.kind.output
-    if output not in shapes:
+    outputs = [node.name for node in session.get_outputs()]
+    if kind.output not in outputs:
         raise ModelError(
-            f"the graph of {name} gives {', '.join(shapes)}; expected {output}",
+            f"the graph of {name} gives {', '.join(outputs)}; expected {kind.output}",
             hint="export the model with its head: optimum-cli export onnx --task text-classification …",
-        )
-    width = shapes[output][-1]
-    if task.outputs and isinstance(width, int) and width != task.outputs:
-        raise ModelError(
-            f"the graph of {name} gives {width} logits and its config.json names {task.outputs} labels",
-            hint="config.json and model.onnx are not of the same model",
         )

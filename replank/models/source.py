@@ -1,4 +1,4 @@
-"""The one door for models: an artifact, a local Hugging Face folder, or a hub name."""
+"""The one door for models: an artifact, a local Hugging Face folder, or a hub name, understood whole or refused."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from pathlib import Path
 from typing import Any
 
 from replank.models.artifact import Artifact
-from replank.models.encoders import Encoder, encoder_of, position_limit
+from replank.models.encoders import Encoder, encoder_of
 from replank.models.facts import Quality
+from replank.models.folder_task import folder_task
 from replank.models.hub import fetch_model
 from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent
 from replank.models.onnx_checks import require_sound_file
-from replank.models.weights import Weights
+from replank.models.sizes import Sizes, sizes_of
+from replank.models.weights import Weights, kind_of_weights
 from replank.system.errors import ModelError
 from replank.system.json_files import read_json
-from replank.tasks.kinds import KINDS, head_of, kind_of
+from replank.tasks.kinds import KINDS, head_of
 from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
 
+# Weights of other kinds than safetensors and ONNX, by the names that transformers gives them.
+_UNREAD_WEIGHTS = {
+    "pytorch_model*.bin": "a pickle",
+    "tf_model*.h5": "TensorFlow's",
+    "flax_model*.msgpack": "Flax's",
+}
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model that can be loaded.
+    """A model that can be loaded: the one description of it, which every stage and the server read.
 
     :param name: as the user gave it.
     :param folder: where its files lie.
     :param kind: ``torch`` or ``onnx``.
     :param config: its ``config.json``.
     :param artifact: set if the folder is an artifact of replank.
+    :param task: what it answers: from the manifest, or as the files of a plain folder tell.
     """
 
     name: str
@@ -39,6 +48,7 @@ class Source:
     kind: ArtifactKind
     config: dict[str, Any]
     artifact: Artifact | None
+    task: Task
 
     @property
     def manifest(self) -> Manifest | None:
@@ -73,9 +83,9 @@ class Source:
         return self.encoder.layers(self.config)
 
     @property
-    def task(self) -> Task:
-        """The task of the model: from the manifest, or as far as ``config.json`` tells."""
-        return self.artifact.manifest.task if self.artifact else _task_of(self.config, self.name)
+    def position_limit(self) -> int:
+        """The longest input in tokens, special tokens included."""
+        return self.encoder.position_limit(self.config)
 
     @property
     def encoder_task(self) -> Task:
@@ -94,8 +104,7 @@ class Source:
 
     def text_encoder(self, task: Task) -> TextEncoder:
         """The tokenizer, truncating to the task's length or to the model's limit, whichever is less."""
-        limit = position_limit(self.config, self.name)
-        return TextEncoder.from_folder(self.folder, min(task.max_length, limit))
+        return TextEncoder.from_folder(self.folder, min(task.max_length, self.position_limit))
 
     @property
     def weights(self) -> Weights:
@@ -118,10 +127,11 @@ class Source:
 
 
 def open_source(name: str | Path) -> Source:
-    """Find a model, and refuse early what cannot be one.
+    """Find a model and understand it whole, or refuse it.
 
     :param name: a folder, or the name of a model on the hub.
-    :raises ModelError: a folder that is no model, or a model that is no encoder.
+    :raises ModelError: a folder that is no model, a model that is no encoder, or files that do not fit each other: the
+        message names the setting and both numbers.
     :raises ArtifactError: a damaged artifact.
     :raises HubError: not a local folder, and the hub cannot be reached or does not have it.
     """
@@ -132,12 +142,18 @@ def open_source(name: str | Path) -> Source:
         folder = fetch_model(str(name))
     artifact = Artifact.open(folder) if (folder / MANIFEST).exists() else None
     kind = artifact.manifest.kind if artifact else _kind_of(folder)
+    config = read_json(folder / "config.json")
+    encoder = encoder_of(config, str(name))
+    _require_numbers(folder, config, encoder)
     if kind == "onnx" and artifact is None:
         require_sound_file(folder / MODEL_FILES[kind])
-    config = read_json(folder / "config.json")
-    encoder_of(config, str(name))
-    source = Source(str(name), folder, kind, config, artifact)
-    _require_facts(source)
+    sizes = sizes_of(Weights.of(folder, kind), encoder)
+    _require_tables(str(name), config, sizes)
+    limit = encoder.position_limit(config)
+    task = artifact.manifest.task if artifact else folder_task(folder, str(name), config, sizes, limit)
+    source = Source(str(name), folder, kind, config, artifact, task)
+    if artifact is None:
+        _require_vocabulary(source, sizes)
     return source
 
 
@@ -153,56 +169,69 @@ def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
         )
 
 
-def _require_facts(source: Source) -> None:
-    """Refuse a configuration without the few facts that everything else counts on."""
+def _require_numbers(folder: Path, config: dict[str, Any], encoder: Encoder) -> None:
+    """Refuse a configuration without the few numbers that everything else counts on."""
     try:
-        complete = source.layers > 0 and position_limit(source.config, source.name) > 0
-        complete = complete and (source.task.outputs > 0 or not source.task.kind.has_labels)
+        sensible = encoder.layers(config) > 0 and encoder.position_limit(config) > 0
     except (AttributeError, KeyError, TypeError, ValueError):
-        complete = False
-    if not complete:
+        sensible = False
+    if not sensible:
         raise ModelError(
-            f"{source.folder / 'config.json'} is damaged: no sensible {source.encoder.keys.layers}, "
-            "max_position_embeddings or id2label",
+            f"{folder / 'config.json'} is damaged: no sensible {encoder.keys.layers} or max_position_embeddings",
             hint="copy the model again, or take config.json from where it was published",
         )
 
 
+def _require_tables(name: str, config: dict[str, Any], sizes: Sizes) -> None:
+    """Refuse a configuration that describes other embeddings than the weights have."""
+    described = {
+        "vocab_size": sizes.vocabulary,
+        "max_position_embeddings": sizes.positions,
+        "type_vocab_size": sizes.segments,
+    }
+    for key, rows in described.items():
+        if rows is not None and config.get(key, rows) != rows:
+            raise ModelError(
+                f"{name}: config.json says {key} {config[key]}, the weights have {rows} rows",
+                hint="config.json and the weights are not of the same model",
+            )
+
+
+def _require_vocabulary(source: Source, sizes: Sizes) -> None:
+    """Refuse a tokenizer that makes ids which the embeddings have no row for."""
+    ids = source.text_encoder(source.task).id_count
+    rows = sizes.vocabulary or source.config.get("vocab_size")
+    if isinstance(rows, int) and ids > rows:
+        raise ModelError(
+            f"{source.name}: the tokenizer has token ids up to {ids - 1}, the embeddings have {rows} rows",
+            hint="after tokens are added, model.resize_token_embeddings(len(tokenizer)) makes room; then save both",
+        )
+
+
 def _kind_of(folder: Path) -> ArtifactKind:
+    """The kind of a plain folder's weights, or the reason why it has none that can be read."""
+    here = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
+    if (folder / "adapter_config.json").exists() and kind_of_weights(folder) is None:
+        raise ModelError(
+            f"{folder} is an adapter (adapter_config.json) for a model, not a model",
+            hint="merge the two and save the result: peft's merge_and_unload(), then save_pretrained(FOLDER)",
+        )
     if not (folder / "config.json").exists():
-        here = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
         raise ModelError(
             f"{folder} is no model folder: it has no config.json; it holds {here}",
             hint="expected config.json, tokenizer.json and model.safetensors (or model.onnx)",
         )
-    for kind, file in MODEL_FILES.items():
-        if (folder / file).exists():
-            return "torch" if kind == "torch" else "onnx"
-    if (folder / "pytorch_model.bin").exists():
-        raise ModelError(
-            f"{folder} holds its weights as a pickle (pytorch_model.bin), which replank does not load",
-            hint="load it with transformers once and save it: model.save_pretrained(FOLDER) writes safetensors",
-        )
+    if kind := kind_of_weights(folder):
+        return kind
+    for pattern, what in _UNREAD_WEIGHTS.items():
+        if found := sorted(folder.glob(pattern)):
+            raise ModelError(
+                f"{folder} holds its weights as {what} ({found[0].name}), which replank does not load",
+                hint="load it with transformers once and save it: model.save_pretrained(FOLDER) writes safetensors",
+            )
     if graphs := sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx")):
         raise ModelError(
             f"{folder} has no model.onnx; it holds {', '.join(graphs)}",
             hint=f"model.onnx is the graph to run; in a copy of the folder, rename {graphs[0]} to it",
         )
-    raise ModelError(f"{folder} has no weights: expected model.safetensors or model.onnx")
-
-
-def _task_of(config: dict[str, Any], name: str) -> Task:
-    id2label = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-    labels = tuple(str(id2label[key]) for key in sorted(id2label, key=int))
-    if all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
-        labels = tuple(str(index) for index in range(len(labels)))
-    kind = kind_of(config)
-    return Task(
-        name=Path(name).name,
-        kind=kind,
-        labels=labels if kind.has_label_names else (),
-        columns=(),
-        label_column="label",
-        metrics=kind.default_metrics(labels),
-        max_length=min(512, position_limit(config, name)),
-    )
+    raise ModelError(f"{folder} has no weights: expected model.safetensors or model.onnx; it holds {here}")

@@ -8,14 +8,17 @@ from pathlib import Path, PurePath
 
 from replank.models.manifest import MODEL_FILES, ArtifactKind
 from replank.models.onnx_file import external_files
+from replank.models.safetensors_file import StoredTensor, shard_names, stored_tensors
 from replank.system.errors import ModelError
 
 _CHUNK_BYTES = 2**20
+# What transformers writes instead of one file where a model is large.
+_SHARDS = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Files in a model's folder: the graph or the tensors first, then those that the graph names, sorted."""
+    """Files in a model's folder: the graph, the tensors or the list of shards first, then those that it names."""
 
     files: tuple[Path, ...]
 
@@ -23,10 +26,12 @@ class Weights:
     def of(cls, folder: Path, kind: ArtifactKind) -> Weights:
         """The weights in a folder.
 
-        :raises ModelError: the graph cannot be read, or names a file that is not there or lies elsewhere.
+        :raises ModelError: the graph or the list of shards cannot be read, or names a file that is not there or lies
+            elsewhere.
         """
-        model = folder / MODEL_FILES[kind]
-        files = (model, *(folder / name for name in external_names(model))) if kind == "onnx" else (model,)
+        model = model_file(folder, kind)
+        beside = external_names(model) if kind == "onnx" else shard_names(model) if model.name == _SHARDS else []
+        files = (model, *(folder / name for name in beside))
         for file in files:
             if not file.is_file():
                 raise ModelError(
@@ -40,6 +45,14 @@ class Weights:
         """The size of all files; the tokenizer is no part of a model's size."""
         return sum(file.stat().st_size for file in self.files)
 
+    def tensors(self) -> dict[str, StoredTensor]:
+        """The tensors of a torch model by name, without their values.
+
+        :raises ModelError: a file is damaged.
+        """
+        files = [file for file in self.files if file.suffix == ".safetensors"]
+        return {name: tensor for file in files for name, tensor in stored_tensors(file).items()}
+
     @property
     def digest(self) -> str:
         """The sha256 of all files in turn."""
@@ -49,6 +62,19 @@ class Weights:
                 while chunk := file.read(_CHUNK_BYTES):
                     digest.update(chunk)
         return digest.hexdigest()
+
+
+def model_file(folder: Path, kind: ArtifactKind) -> Path:
+    """The file that a model is opened by: the graph to run, the tensors, or the list of their shards."""
+    usual = folder / MODEL_FILES[kind]
+    shards = folder / _SHARDS
+    return shards if kind == "torch" and shards.is_file() and not usual.exists() else usual
+
+
+def kind_of_weights(folder: Path) -> ArtifactKind | None:
+    """The kind of model that a folder holds, torch first; ``None`` if it has no weights that replank reads."""
+    kinds: tuple[ArtifactKind, ...] = ("torch", "onnx")
+    return next((kind for kind in kinds if model_file(folder, kind).is_file()), None)
 
 
 def external_names(graph: Path) -> list[str]:

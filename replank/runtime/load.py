@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from replank.models.facts import Int8Facts
 from replank.models.onnx_checks import require_interface
@@ -62,8 +61,7 @@ def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Pred
             int8_target(),
         )
     session = open_session(source.model_file, device=device, threads=threads)
-    # Which output, the task decides; how many logits, the model itself.
-    require_interface(session, source.name, replace(source.task, kind=task.kind))
+    require_interface(session, source.name, task.kind)
     return OnnxPredictor(session, task.kind.output)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.models.source import Source
-from replank.runtime.pooling import Pooling, pool
+from replank.runtime.pooling import pool
 from replank.runtime.predictors import Logits, Predictor
 from replank.runtime.providers import Device, provider_of
 from replank.runtime.tagging import tag_text
@@ -18,6 +18,7 @@ from replank.system.errors import ModelError, UsageError
 from replank.tasks.answers import Prediction, TaggedText
 from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
+from replank.tasks.vectors import Pooling
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
 from replank.text.words import join_words
@@ -109,23 +110,36 @@ class Model:
                 found[row] = tag_text(self.task, first[row], tokens[row], logits)
         return [found[row] for row in range(len(first))]
 
-    def embed(self, texts: Sequence[str], *, pooling: Pooling = "mean", normalize: bool = True) -> NDArray[np.float32]:
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        pooling: Pooling | None = None,
+        normalize: bool | None = None,
+        prompt: str | None = None,
+    ) -> NDArray[np.float32]:
         """A vector for each text.
 
-        :param pooling: the mean over a text's tokens, or the first token's vector.
-        :param normalize: scale vectors to length 1, so that a dot product is a cosine.
+        :param pooling: how the vectors of a text's tokens become one; the model's own way where ``None``.
+        :param normalize: scale vectors to length 1, so that a dot product is a cosine; as the model does where
+            ``None``.
+        :param prompt: the name of the prompt that is put before each text; the model's default where ``None``.
         :returns: shape ``(texts, hidden size)``.
         :raises ModelError: models of this kind give no vectors.
+        :raises UsageError: the model has no such prompt, or pools by itself.
         """
         self._require_route("/embed")
+        vectors = self.task.vector_settings.asked(pooling, normalize)
         first, _ = self._columns(texts)
-        tokens = self.text_encoder.tokenize(first)
-        vectors: dict[int, NDArray[np.float32]] = {}
+        before = vectors.prompt(prompt)
+        tokens = self.text_encoder.tokenize([before + text for text in first])
+        found: dict[int, NDArray[np.float32]] = {}
         for rows, output in self._run(tokens, None):
             for row, states in zip(rows, output, strict=True):
-                vectors[row] = pool(states[: len(tokens[row])], pooling, normalize=normalize)
-        width = len(next(iter(vectors.values()))) if vectors else 0
-        return np.array([vectors[row] for row in range(len(first))], dtype=np.float32).reshape(len(first), width)
+                cut = states[: len(tokens[row])] if self.task.is_per_token else states
+                found[row] = pool(cut, vectors.pooling, normalize=vectors.normalize)
+        width = len(next(iter(found.values()))) if found else 0
+        return np.array([found[row] for row in range(len(first))], dtype=np.float32).reshape(len(first), width)
 
     def _require_route(self, route: Route) -> None:
         kind = self.task.kind

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from replank.models.encoders import position_limit
 from replank.runtime.model import Model
 from replank.system.errors import FieldError
 from replank.text.padding import Batch
@@ -57,7 +56,7 @@ def random_batch(model: Model, batch_size: int, length: int, seed: int) -> Batch
     :raises FieldError: the length exceeds the model's positions.
     """
     source = model.source
-    limit = position_limit(source.config, source.name)
+    limit = source.position_limit
     if length > limit:
         raise FieldError("length", length, f"at most {limit} tokens for {source.name}")
     generator = np.random.default_rng(seed)

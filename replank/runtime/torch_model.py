@@ -36,7 +36,7 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
                 dtype=torch.float32,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=new_head,
+                ignore_mismatched_sizes=True,  # named below, with both sizes
                 **arguments,
             )
     except Exception as error:  # damaged weights surface as any of half a dozen types
@@ -45,21 +45,28 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
             hint="are config.json and model.safetensors whole, and of the same model?",
         ) from error
     # Vectors of tokens need no pooler, which many encoders are published without.
-    _require_all_weights(source, report, new_head=new_head or not kind.has_head)
+    _require_all_weights(source, model, report, new_head=new_head or not kind.has_head)
     # Logits are what is wanted of it, whatever its publisher used it for.
     model.config.output_hidden_states = model.config.output_attentions = False
     return model
 
 
-def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None:
+def _require_all_weights(source: Source, model: Any, report: Any, *, new_head: bool) -> None:
     encoder = source.encoder
+    # The keys of a bare encoder begin with the names of its modules; those of one with a head, with its own name.
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
 
-    def is_in_encoder(key: str) -> bool:
-        return encoder.is_in_stack(key) or encoder.is_in_embeddings(key)
+    def counts(key: str) -> bool:
+        """Whether a weight must be there: of a head that is to be trained and its pooler, none must."""
+        return not new_head or (key.startswith(prefix) and not encoder.is_in_pooler(key))
 
-    missing = [key for key in report["missing_keys"] if not new_head or is_in_encoder(key)]
+    missing = [key for key in report["missing_keys"] if counts(key)]
     unplaced = [key for key in report["unexpected_keys"] if encoder.is_in_stack(key)]
-    misfit = [key for key, *_ in report["mismatched_keys"] if is_in_encoder(key)]
+    misfit = [
+        f"{key} ({tuple(found)}, not {tuple(described)})"
+        for key, found, described in report["mismatched_keys"]
+        if counts(key)
+    ]
     problems = (
         (missing, "lack"),
         (unplaced, "hold, beyond what config.json describes,"),
@@ -67,8 +74,9 @@ def _require_all_weights(source: Source, report: Any, *, new_head: bool) -> None
     )
     for keys, problem in problems:
         if keys:
+            others = f" and {len(keys) - 1} others" if len(keys) > 1 else ""
             raise ModelError(
-                f"the weights of {source.name} {problem} {min(keys)} and {len(keys) - 1} others",
+                f"the weights of {source.name} {problem} {min(keys)}{others}",
                 hint="config.json and model.safetensors are not of the same model",
             )
 

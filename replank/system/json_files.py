@@ -18,14 +18,20 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     """
     if optional and not path.exists():
         return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent} has no {path.name}") from None
-    except (ValueError, OSError, RecursionError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from None
+    values = _read(path)
     if not isinstance(values, dict):
         raise ModelError(f"{path} is not a JSON object")
+    return values
+
+
+def read_json_objects(path: Path) -> list[dict[str, Any]]:
+    """A list of JSON objects from a model folder.
+
+    :raises ModelError: the file is missing or is no such list.
+    """
+    values = _read(path)
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise ModelError(f"{path} is no list of JSON objects")
     return values
 
 
@@ -36,3 +42,12 @@ def write_json(path: Path, values: Any) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, json.dumps(values, indent=1) + "\n")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent} has no {path.name}") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from None

@@ -8,6 +8,10 @@ from typing import Any
 
 from replank.system.typed_json import dataclass_from_json, object_values
 from replank.tasks.kinds import Kind, kind_named
+from replank.tasks.vectors import Vectors
+
+# transformers' names of the two texts of a pair, where no data has named its columns.
+PAIR_COLUMNS = ("text", "text_pair")
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Task:
     :param label_column: the column of the label.
     :param metrics: names of metrics, the headline first; keys of :data:`replank.tasks.metrics.METRICS`.
     :param max_length: tokens a text (or pair) is truncated to, special tokens included.
+    :param vectors: how an embedding model makes a vector of a text; ``None`` where its folder did not say.
     """
 
     name: str
@@ -31,6 +36,7 @@ class Task:
     label_column: str
     metrics: tuple[str, ...]
     max_length: int = 128
+    vectors: Vectors | None = None
 
     @property
     def headline(self) -> str:
@@ -51,6 +57,13 @@ class Task:
     def outputs(self) -> int:
         """The number of logits of an answer; 0 where the vocabulary or the hidden size decides."""
         return self.kind.outputs(self.labels)
+
+    @property
+    def vector_settings(self) -> Vectors:
+        """How a vector is made of a text: as the model's folder said, else the mean of the tokens at length 1."""
+        if self.vectors is not None:
+            return self.vectors
+        return Vectors() if self.is_per_token else Vectors(pooling=None, normalize=False)
 
     def to_json(self) -> dict[str, Any]:
         """This task as plain JSON values."""

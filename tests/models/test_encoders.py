@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from replank.models.encoders import ENCODERS, Encoder, encoder_of, position_limit
+from replank.models.encoders import ENCODERS, Encoder, encoder_of
 from small_models import make_model
 
 
+@pytest.mark.parametrize("padding_id", [1, 3])
 @pytest.mark.parametrize("model_type", list(ENCODERS))
-def test_as_many_positions_as_the_model_takes_and_no_more(model_type: str) -> None:
-    # RoBERTa and its relatives count positions from the padding's id, which is 1 in all published models.
-    model = make_model(model_type, pad_token_id=1)
-    limit = position_limit(model.config.to_dict(), model_type)
+def test_as_many_positions_as_the_model_takes_and_no_more(model_type: str, padding_id: int) -> None:
+    # RoBERTa and its relatives count positions from the padding's id, which is 1 in most published models.
+    model = make_model(model_type, pad_token_id=padding_id)
+    limit = ENCODERS[model_type].position_limit(model.config.to_dict())
     model(input_ids=torch.full((1, limit), 7))
     # Rotary positions have no table that ends; their limit is that of the training.
     if any("position_embeddings" in name for name, _ in model.named_parameters()):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers
 
 from replank.models import source as source_module
-from replank.models.encoders import ENCODERS, encoder_of, position_limit
+from replank.models.encoders import ENCODERS, encoder_of
 from replank.models.source import open_source, require_kind
 from replank.system.errors import ArtifactError, ModelError
 from replank.system.json_files import read_json
@@ -18,6 +21,7 @@ from replank.system.typed_json import json_values
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
+from tiny import tiny_settings, write_tokenizer
 
 
 @pytest.fixture
@@ -28,9 +32,18 @@ def plain(encoder: Path, tmp_path: Path) -> Path:
 
 def configure(folder: Path, *without: str, **changes: Any) -> Path:
     """Change and drop entries of ``config.json``."""
-    config = read_json(folder / "config.json") | changes
-    kept = {key: value for key, value in config.items() if key not in without}
-    (folder / "config.json").write_text(json.dumps(kept), encoding="utf-8")
+    kept = {key: value for key, value in read_json(folder / "config.json").items() if key not in without}
+    (folder / "config.json").write_text(json.dumps(kept | changes), encoding="utf-8")
+    return folder
+
+
+def with_head(folder: Path, head: str, outputs: int) -> Path:
+    """A model with a head, as transformers saves it."""
+    torch.manual_seed(0)
+    model_class = getattr(transformers, f"BertFor{head}")
+    config = transformers.BertConfig(**tiny_settings(num_hidden_layers=1, num_labels=outputs))
+    model_class(config).save_pretrained(folder)
+    write_tokenizer(folder)
     return folder
 
 
@@ -95,8 +108,9 @@ def test_the_digest_of_a_plain_folder_is_that_of_its_weights(plain: Path, encode
 def test_every_known_architecture(plain: Path, model_type: str) -> None:
     source = open_source(configure(plain, model_type=model_type))
     assert source.encoder is ENCODERS[model_type]
-    limit = 64 - source.encoder.position_offset
-    assert position_limit(source.config, source.name) == limit
+    # RoBERTa's family counts positions from after the padding's id, 0 here; MPNet from 2, whatever its padding.
+    limit = {0: 64, None: 63, 2: 62}[source.encoder.first_position]
+    assert source.position_limit == limit
     assert source.text_encoder(source.task).max_length == limit
 
 
@@ -115,13 +129,19 @@ def test_distilberts_own_keys(plain: Path) -> None:
         ({"id2label": {"1": "yes", "0": "no"}}, "classification", ("no", "yes")),
         ({"id2label": {str(i): f"LABEL_{i}" for i in range(11)}}, "classification", tuple(map(str, range(11)))),
         ({"id2label": {"0": "LABEL_0", "1": "good"}}, "classification", ("LABEL_0", "good")),
-        ({"id2label": {"0": "LABEL_0"}}, "regression", ()),
-        ({"id2label": {"0": "a", "1": "b"}, "problem_type": "regression"}, "regression", ()),
+        ({"id2label": {"0": "LABEL_0"}}, "probability", ()),
+        ({"num_labels": 1}, "probability", ()),
+        ({"id2label": {"0": "a"}, "problem_type": "multi_label_classification"}, "probability", ()),
+        ({"id2label": {"0": "a"}, "problem_type": "regression"}, "regression", ()),
         ({"id2label": None}, "classification", ("0", "1")),
+        ({"num_labels": 3}, "classification", ("0", "1", "2")),
+        ({"num_labels": 5, "id2label": {"0": "no", "1": "yes"}}, "classification", ("no", "yes")),
     ],
 )
-def test_the_task_of_a_plain_folder(plain: Path, config: dict[str, Any], kind: str, labels: tuple[str, ...]) -> None:
-    task = open_source(configure(plain, **config)).task
+def test_the_task_of_a_plain_folder(tmp_path: Path, config: dict[str, Any], kind: str, labels: tuple[str, ...]) -> None:
+    outputs = len(labels) or 1
+    plain = with_head(tmp_path / "plain", "SequenceClassification", outputs)
+    task = open_source(configure(plain, "id2label", "label2id", **config)).task
     assert (task.kind.name, task.labels) == (kind, labels)
 
 
@@ -191,14 +211,47 @@ def test_other_architectures(plain: Path, config: dict[str, Any], message: str) 
         {"num_hidden_layers": [4]},
         {"max_position_embeddings": "x"},
         {"max_position_embeddings": 0},
-        {"id2label": {"a": "x"}},
-        {"id2label": ["x", "y"]},
-        {"id2label": 3},
     ],
 )
 def test_a_configuration_that_makes_no_sense(plain: Path, config: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=rf"{plain}/config\.json is damaged: no sensible num_hidden_layers"):
         open_source(configure(plain, **config))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"id2label": {"a": "x"}}, "config.json says id2label {'a': 'x'}; expected a name for each output's index"),
+        ({"id2label": ["x", "y"]}, "config.json says id2label ['x', 'y']; expected a name for each"),
+        ({"id2label": 3}, "config.json says id2label 3; expected a name for each output's index"),
+        ({"id2label": {}}, "id2label of config.json names no output; expected each output from 0 on"),
+        ({"id2label": {"1": "x", "2": "y"}}, "id2label of config.json names 1, 2; expected each output from 0 on"),
+        ({"id2label": {"0": "x", "1": "x"}}, "id2label of config.json names two outputs 'x'"),
+        ({"id2label": {"0": "x", "1": "y", "2": "z"}}, "config.json names 3 labels, the weights have 2"),
+        ({"num_labels": 3}, "config.json describes 3 labels, the weights have 2"),
+        ({"num_labels": "two"}, "config.json says num_labels 'two'; expected a number of labels"),
+        ({"num_labels": 0}, "config.json says num_labels 0; expected a number of labels"),
+        (
+            {"problem_type": "multi_label_classification"},
+            "is a multi-label model, whose labels do not exclude each other",
+        ),
+        ({"problem_type": "regression"}, "is a regression to 2 numbers: config.json says problem_type 'regression'"),
+        ({"problem_type": "ranking"}, "of a kind that replank does not know: config.json says problem_type 'ranking'"),
+        ({"vocab_size": 99}, "config.json says vocab_size 99, the weights have 81 rows"),
+        ({"max_position_embeddings": 128}, "config.json says max_position_embeddings 128, the weights have 64 rows"),
+        ({"type_vocab_size": 1}, "config.json says type_vocab_size 1, the weights have 2 rows"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_a_configuration_that_contradicts_itself_or_the_weights(
+    predecessor: Path, onnx_artifact: Path, tmp_path: Path, kind: str, config: dict[str, Any], message: str
+) -> None:
+    folder = shutil.copytree({"torch": predecessor, "onnx": onnx_artifact}[kind], tmp_path / "plain")
+    (folder / "replank.json").unlink()
+    configure(folder, "id2label", "label2id", "problem_type", **config)
+    holder = "weights have" if kind == "torch" or "rows" in message else "graph gives"
+    with pytest.raises(ModelError, match=re.escape(message.replace("weights have", holder))):
+        open_source(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"model_type": "b\xe9rt"}'])
@@ -267,5 +320,6 @@ def test_a_stage_that_needs_the_other_kind_says_the_way(encoder: Path, onnx_arti
 
 def test_an_encoders_facts_are_found_by_type() -> None:
     assert encoder_of({"model_type": "distilbert"}, "x").stack == "transformer.layer"
-    assert position_limit({"model_type": "bert"}, "x") == 512
-    assert position_limit({"model_type": "roberta", "max_position_embeddings": 514}, "x") == 512
+    assert ENCODERS["bert"].position_limit({}) == 512
+    assert ENCODERS["roberta"].position_limit({"max_position_embeddings": 514}) == 512
+    assert ENCODERS["roberta"].position_limit({"max_position_embeddings": 514, "pad_token_id": 0}) == 513

@@ -189,7 +189,7 @@ def test_a_bare_encoder_does_not_answer(encoder: Path, onnx_artifact: Path) -> N
         (None, {"num_hidden_layers": 2}, r"hold, beyond what config\.json describes, bert\.encoder\.layer\.2\."),
         (without("classifier"), {}, r"lack classifier\.bias and 1 others"),
         (without("pooler"), {}, r"lack bert\.pooler\.dense\.bias and 1 others"),
-        (without("word_embeddings"), {}, r"lack bert\.embeddings\.word_embeddings\.weight and 0 others"),
+        (without("word_embeddings"), {}, r"lack bert\.embeddings\.word_embeddings\.weight"),
         (without("layer.1.attention.self.query.bias"), {}, "lack bert.encoder.layer.1.attention.self.query.bias"),
         (lambda weights: {f"x.{k}": v for k, v in weights.items()}, {}, "lack bert.embeddings"),
     ],
@@ -225,7 +225,7 @@ def test_the_layers_of_a_bare_encoder_may_not_be_new(encoder: Path, tmp_path: Pa
 def test_a_head_of_another_size_gives_way_only_where_training_follows(predecessor: Path) -> None:
     source = open_source(predecessor)
     assert load_torch_model(source, new_head=True, num_labels=5).classifier.out_features == 5
-    with pytest.raises(ModelError, match="transformers cannot load"):
+    with pytest.raises(ModelError, match=r"describes in classifier\.bias \(\(2,\), not \(5,\)\) and 1 others"):
         load_torch_model(source, num_labels=5)
 
 

@@ -44,8 +44,9 @@ def test_vectors_are_the_means_of_transformers(vectors: Model, encoder: Path) ->
         answer = await post(http, {"inputs": TEXTS}, "/embed")
         plain = await post(http, {"inputs": TEXTS[0], "normalize": False}, "/embed")
         first = await post(http, {"inputs": TEXTS[0], "pooling": "cls", "normalize": False}, "/embed")
+        highest = await post(http, {"inputs": TEXTS[0], "pooling": "max", "normalize": False}, "/embed")
         assert_error(await post(http, {"inputs": TEXTS[0]}), 422, "validation", "POST /embed asks it")
-        unknown = await post(http, {"inputs": TEXTS[0], "pooling": "max"}, "/embed")
+        unknown = await post(http, {"inputs": TEXTS[0], "pooling": "median"}, "/embed")
         assert_error(unknown, 422, "validation", "pooling")
         for row, text in zip(np.array(answer.json()), TEXTS, strict=True):
             mean = torch_vectors(encoder, vectors, text).mean(axis=0)
@@ -53,6 +54,7 @@ def test_vectors_are_the_means_of_transformers(vectors: Model, encoder: Path) ->
         tokens = torch_vectors(encoder, vectors, TEXTS[0])
         np.testing.assert_allclose(plain.json()[0], tokens.mean(axis=0), atol=1e-5)
         np.testing.assert_allclose(first.json()[0], tokens[0], atol=1e-5)
+        np.testing.assert_allclose(highest.json()[0], tokens.max(axis=0), atol=1e-5)
 
     with_app(vectors, client)
 

@@ -74,7 +74,7 @@ def word_tokenizer() -> Tokenizer:
 
 def fake_model(predictor: FakePredictor) -> Model:
     encoder = TextEncoder(word_tokenizer(), pad_id=0, max_length=8, token_type_ids=False)
-    return Model(Source("fake", Path("fake"), "onnx", {}, None), TASK, encoder, predictor, "cpu")
+    return Model(Source("fake", Path("fake"), "onnx", {}, None, TASK), TASK, encoder, predictor, "cpu")
 
 
 def make_engine(

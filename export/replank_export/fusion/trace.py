@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from replank.models.encoders import position_limit
 from replank.models.source import Source
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import ModelError
@@ -69,7 +68,7 @@ def trace_dynamo(source: Source, path: Path, task: Task, *, token_type_ids: bool
     :param token_type_ids: whether the graph has an input ``token_type_ids``.
     :raises ModelError: the exporter fails.
     """
-    longest = position_limit(source.config, source.name)
+    longest = source.position_limit
     # Tools look for these names; by default each input would get unrelated symbols.
     dimensions = {0: torch.export.Dim("batch_size"), 1: torch.export.Dim("sequence_length", max=longest)}
 

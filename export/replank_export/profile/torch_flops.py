@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from replank.models.source import Source
-from replank.system.errors import ModelError
 from replank_export.profile.flops import ForwardPass, MatMul, Weight
 
 # safetensors' names of floating-point types; tensors of other types are buffers.
@@ -21,42 +17,29 @@ def torch_flops(source: Source, batch_size: int, length: int) -> ForwardPass:
     """The forward pass of a torch model.
 
     :param length: tokens per text.
-    :raises ModelError: the header of ``model.safetensors`` is damaged.
+    :raises ModelError: the weights are damaged.
     """
     weights = tuple(
         Weight(
             name=name,
-            precision=_PRECISIONS[entry["dtype"]],
-            shape=tuple(entry["shape"]),
-            bytes=entry["data_offsets"][1] - entry["data_offsets"][0],
+            precision=_PRECISIONS[tensor.dtype],
+            shape=tensor.shape,
+            bytes=tensor.bytes,
             is_table=source.encoder.is_table(name),
         )
-        for name, entry in _read_header(source).items()
-        if name != "__metadata__" and entry["dtype"] in _PRECISIONS
+        for name, tensor in source.weights.tensors().items()
+        if tensor.dtype in _PRECISIONS
     )
     linears = [_linear(source, weight, batch_size, length) for weight in weights if _is_linear(weight)]
     matmuls = (*linears, *_tied_decoder(source, weights, batch_size * length), *_attention(source, batch_size, length))
     uncounted = {"relative attention": source.layers} if source.encoder.has_extra_scores(source.config) else {}
-    return ForwardPass(batch_size, length, source.model_file.stat().st_size, matmuls, weights, uncounted)
+    return ForwardPass(batch_size, length, source.weights.bytes, matmuls, weights, uncounted)
 
 
 def layer_of(source: Source, name: str) -> int | None:
     """The index of the layer that a MatMul or a weight belongs to; ``None`` outside the layers."""
     attention = name.removeprefix(_ATTENTION_PREFIX)
     return int(attention) if attention != name else source.encoder.layer_of(name)
-
-
-def _read_header(source: Source) -> dict[str, Any]:
-    """Types, shapes and offsets of all tensors: a length of eight bytes, then as many bytes of JSON."""
-    with source.model_file.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        try:
-            header: dict[str, Any] = json.loads(file.read(min(size, source.model_file.stat().st_size)))
-        except ValueError:
-            raise ModelError(
-                f"{source.model_file} is damaged: it has no safetensors header", hint="copy the model again"
-            ) from None
-    return header
 
 
 def _is_linear(weight: Weight) -> bool:

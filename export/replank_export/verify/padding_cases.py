@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from replank.models.encoders import position_limit
 from replank.runtime.model import Model
 from replank.text.padding import Batch
 
@@ -27,8 +26,7 @@ def padding_cases(model: Model, seed: int = 0) -> list[Case]:
     There are no rows without tokens: the result of a mask of zeros is not defined.
     """
     generator = np.random.default_rng(seed)
-    config = model.source.config
-    longest = position_limit(config, model.source.name)
+    longest = model.source.position_limit
 
     def batch(rows: int, length: int, mask: Callable[[int], np.ndarray[Any, Any]]) -> Batch:
         return _random_batch(model, generator, rows, length, mask)

@@ -13,13 +13,21 @@ from replank.tasks.kinds.classification import Classification
 from replank.tasks.kinds.feature_extraction import FeatureExtraction
 from replank.tasks.kinds.kind import Kind as Kind
 from replank.tasks.kinds.masked_lm import MaskedLm
+from replank.tasks.kinds.probability import Probability
 from replank.tasks.kinds.regression import Regression
+from replank.tasks.kinds.sentence_embedding import SentenceEmbedding
 from replank.tasks.kinds.token_classification import TokenClassification
 
-# Of kinds with the same head, the first that fits a configuration is taken.
-KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (Regression(), Classification(), TokenClassification(), MaskedLm(), FeatureExtraction())
-}
+_KINDS: tuple[Kind, ...] = (
+    Regression(),
+    Probability(),
+    Classification(),
+    TokenClassification(),
+    MaskedLm(),
+    FeatureExtraction(),
+    SentenceEmbedding(),
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _KINDS}
 
 
 # Kinds by all names that people know them by, such as transformers' pipeline tasks.
@@ -40,9 +48,3 @@ def head_of(config: Mapping[str, Any]) -> str | None:
     """The head that a ``config.json`` names, such as ``SequenceClassification``; ``None`` of a bare encoder."""
     architectures = [str(name) for name in config.get("architectures") or []]
     return next((kind.head for kind in KINDS.values() if any(kind.head in name for name in architectures)), None)
-
-
-def kind_of(config: Mapping[str, Any]) -> Kind:
-    """The kind of task that a ``config.json`` is for; a bare encoder counts as a classifier to be."""
-    head = head_of(config) or Classification.head
-    return next(kind for kind in KINDS.values() if kind.head == head and kind.fits(config))

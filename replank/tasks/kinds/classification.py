@@ -22,6 +22,10 @@ class Classification(Kind):
     route: ClassVar[Route | None] = "/predict"
     serves = "labels whole texts"
 
+    def fits(self, outputs: int, problem_type: str | None) -> bool:
+        """Several outputs, of which one is right."""
+        return outputs > 1 and problem_type in (None, "single_label_classification")
+
     def outputs(self, labels: Sequence[str]) -> int:
         """One for each label."""
         return len(labels)

@@ -85,8 +85,11 @@ class Kind(ABC):
         """transformers' class that loads a model with the head."""
         return f"AutoModelFor{self.head}"
 
-    def fits(self, config: Mapping[str, Any]) -> bool:
-        """Whether a ``config.json`` whose head is this kind's is of this kind."""
+    def fits(self, outputs: int, problem_type: str | None) -> bool:
+        """Whether a model whose head is this kind's is of this kind.
+
+        :param problem_type: as transformers' configuration has it.
+        """
         return True
 
     @abstractmethod

@@ -26,9 +26,9 @@ class Regression(Kind):
     route: ClassVar[Route | None] = "/predict"
     serves = "gives numbers"
 
-    def fits(self, config: Mapping[str, Any]) -> bool:
-        """A head with one output, or one that says so."""
-        return len(config.get("id2label") or ("", "")) == 1 or config.get("problem_type") == self.name
+    def fits(self, outputs: int, problem_type: str | None) -> bool:
+        """A head with one output that says so."""
+        return outputs == 1 and problem_type == "regression"
 
     def outputs(self, labels: Sequence[str]) -> int:
         """One."""

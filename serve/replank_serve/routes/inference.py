@@ -99,8 +99,9 @@ def _add_embed(app: FastAPI, service: InferenceService) -> None:
     )
     async def embed(request: Request) -> Response:
         answered = await _answer(service, request, EmbedRequest, "/embed")
-        body = answered.body
-        vectors = [pool(rows, body.pooling, normalize=body.normalize).tolist() for rows in answered.inference.rows]
+        asked = answered.loaded.model.task.vector_settings.asked(answered.body.pooling, answered.body.normalize)
+        rows = answered.inference.rows
+        vectors = [pool(row, asked.pooling, normalize=asked.normalize).tolist() for row in rows]
         return answer(vectors, answered.loaded, answered.inference)
 
 

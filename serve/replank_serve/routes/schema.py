@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from replank.runtime.pooling import Pooling
 from replank.runtime.providers import Device
+from replank.tasks.vectors import Pooling
 from replank.text.unicode import without_lone_surrogates
 
 
@@ -44,8 +44,8 @@ class PredictRequest(TextsRequest):
 class EmbedRequest(TextsRequest):
     """One text, or a list of them, to turn into vectors."""
 
-    pooling: Pooling = Field("mean", description="The mean of the tokens' vectors, or the first token's.")
-    normalize: bool = Field(True, description="Scale vectors to unit length.")
+    pooling: Pooling | None = Field(None, description="How the tokens' vectors become one; the model's way by default.")
+    normalize: bool | None = Field(None, description="Scale vectors to unit length; as the model does by default.")
 
 
 class LoadRequest(Request):

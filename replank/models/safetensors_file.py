@@ -1,0 +1,78 @@
+"""Facts that stand at the head of a safetensors file: its tensors' types, shapes and sizes. No tensor is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from replank.system.errors import ModelError
+from replank.system.json_files import read_json
+
+_LENGTH_BYTES = 8
+# The limit of safetensors itself.
+_LONGEST_HEADER = 100_000_000
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as its file describes it.
+
+    :param dtype: safetensors' name of the type, such as ``F32``.
+    :param bytes: its size in the file.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
+def stored_tensors(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of a file by name.
+
+    :raises ModelError: the file is cut off, a pointer of Git LFS, or no safetensors file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_LENGTH_BYTES)
+        length = int.from_bytes(head, "little")
+        if head + file.read(len(_LFS_POINTER) - len(head)) == _LFS_POINTER:
+            raise ModelError(
+                f"{path} is a pointer of Git LFS, not the file that it points to", hint="fetch it: git lfs pull"
+            )
+        if length > _LONGEST_HEADER:
+            raise ModelError(f"{path} is damaged: it has no safetensors header", hint="copy the model again")
+        file.seek(_LENGTH_BYTES)
+        content = file.read(length)
+    if len(head) < _LENGTH_BYTES or len(content) < length:
+        raise ModelError(f"{path} is cut off after {size} bytes", hint="copy it again")
+    try:
+        tensors = {name: _tensor(entry) for name, entry in json.loads(content).items() if name != "__metadata__"}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ModelError(f"{path} is damaged: it has no safetensors header", hint="copy the model again") from None
+    expected = _LENGTH_BYTES + length + sum(tensor.bytes for tensor in tensors.values())
+    if size < expected:
+        raise ModelError(f"{path} is cut off after {size} of {expected} bytes", hint="copy it again")
+    return tensors
+
+
+def shard_names(index: Path) -> list[str]:
+    """The names of the files that a ``model.safetensors.index.json`` divides the weights among, sorted.
+
+    :raises ModelError: it names none, or one that does not lie beside it.
+    """
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise ModelError(f"{index} is damaged: it has no weight_map", hint="copy the model again")
+    names = sorted({str(name) for name in places.values()})
+    for name in names:
+        if PurePath(name).name != name or name == "..":
+            raise ModelError(f"{index} keeps weights in {name!r}; expected a file beside it")
+    return names
+
+
+def _tensor(entry: dict[str, Any]) -> StoredTensor:
+    begin, end = entry["data_offsets"]
+    return StoredTensor(str(entry["dtype"]), tuple(int(size) for size in entry["shape"]), int(end) - int(begin))
