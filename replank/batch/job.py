@@ -61,7 +61,8 @@ class BatchJob:
         self, model: Model, window: Window, rows: list[Values], progress: Callable[[int], None] | None
     ) -> list[Answer]:
         columns = list(zip(*rows, strict=True))
-        logits = model.logits(columns[0], columns[1] if model.task.is_pair else None, progress=progress)
+        first, *second = columns[:-1] if self.config.id_column else columns
+        logits = model.logits(first, second[0] if second else None, progress=progress)
         ids: Sequence[str | int] = (
             columns[-1] if self.config.id_column else range(window.first + 1, window.first + window.rows + 1)
         )

@@ -41,6 +41,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 @option(
     "--glue", type=FOLDER, help="Folder for the leaderboard's files; needs --dataset, and --data if not from the hub."
 )
+@option("--pairs", is_flag=True, help="TEXTS are pairs; needed where a plain model folder does not tell.")
 @data_options
 @device_options
 @json_option
@@ -48,6 +49,7 @@ def predict(
     model: str,
     texts: tuple[str, ...],
     glue: Path | None,
+    pairs: bool,
     data: DataConfig | None,
     device: Any,
     threads: int | None,
@@ -70,7 +72,9 @@ def predict(
         raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
     loaded = api.load_served(model, device, threads)
     show = {"/predict": _show_answers, "/ner": _show_words, "/embed": _show_vectors}[loaded.task.kind.route or ""]
-    width = 2 if loaded.task.is_pair else 1
+    if pairs and not loaded.task.may_be_pair:
+        raise UsageError(f"`pairs` with {model}, which takes single texts")
+    width = 2 if pairs or loaded.task.is_pair else 1
     for batch in _batches(_arguments(texts, width) if texts else _lines(width)):
         for line in show(loaded, batch, as_json):
             sys.stdout.buffer.write(line.encode() + b"\n")
@@ -79,7 +83,7 @@ def predict(
 
 def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
     """A line for each text: the likeliest label with its probability, or all of them as JSON."""
-    texts: Any = batch if model.task.is_pair else [text for (text,) in batch]
+    texts: Any = [row if len(row) == 2 else row[0] for row in batch]
     for row, answer in zip(batch, model.predict(texts), strict=True):
         if as_json:
             shown = row[0] if len(row) == 1 else row

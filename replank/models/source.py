@@ -14,6 +14,7 @@ from replank.models.folder_task import folder_task
 from replank.models.hub import fetch_model
 from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent
 from replank.models.onnx_checks import require_sound_file
+from replank.models.sentence_transformers import embedding_folder
 from replank.models.sizes import Sizes, sizes_of
 from replank.models.weights import Weights, kind_of_weights
 from replank.system.errors import ModelError
@@ -153,7 +154,7 @@ def open_source(name: str | Path) -> Source:
     task = artifact.manifest.task if artifact else folder_task(folder, str(name), config, sizes, limit)
     source = Source(str(name), folder, kind, config, artifact, task)
     if artifact is None:
-        _require_vocabulary(source, sizes)
+        _require_tokenizer(source, sizes)
     return source
 
 
@@ -197,9 +198,16 @@ def _require_tables(name: str, config: dict[str, Any], sizes: Sizes) -> None:
             )
 
 
-def _require_vocabulary(source: Source, sizes: Sizes) -> None:
-    """Refuse a tokenizer that makes ids which the embeddings have no row for."""
-    ids = source.text_encoder(source.task).id_count
+def _require_tokenizer(source: Source, sizes: Sizes) -> None:
+    """Refuse a tokenizer that makes ids which the embeddings have no row for, or that keeps case where it must not."""
+    text_encoder = source.text_encoder(source.task)
+    embedding = embedding_folder(source.folder)
+    if embedding and embedding.lowercases and text_encoder.tokenize(["Abc"]) != text_encoder.tokenize(["abc"]):
+        raise ModelError(
+            f"{source.name}: do_lower_case is true and its tokenizer keeps capital letters",
+            hint="load it with sentence-transformers once and save it, or save a tokenizer that makes them small",
+        )
+    ids = text_encoder.id_count
     rows = sizes.vocabulary or source.config.get("vocab_size")
     if isinstance(rows, int) and ids > rows:
         raise ModelError(

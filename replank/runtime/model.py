@@ -87,7 +87,8 @@ class Model:
     def predict(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Prediction]:
         """The label, or the number, of each text.
 
-        :param texts: single texts, or pairs where the task compares two.
+        :param texts: single texts, or pairs where the task compares two; a plain model folder may not tell which, and
+            takes either.
         :raises ModelError: models of this kind label no whole texts.
         :raises UsageError: texts where pairs are expected, or the reverse.
         """
@@ -154,15 +155,15 @@ class Model:
         # A str is a sequence of str too, and would be answered letter by letter.
         if isinstance(texts, str):
             raise UsageError("`texts` is one text; expected a list of texts")
-        if not self.task.is_pair:
-            single = [text for text in texts if isinstance(text, str)]
-            if len(single) != len(texts):
-                raise UsageError("`texts` holds pairs; the model takes single texts")
-            return single, None
-        pairs = [text for text in texts if not isinstance(text, str) and len(text) == 2]
-        if len(pairs) != len(texts):
+        single = [text for text in texts if isinstance(text, str)]
+        pairs = [(text[0], text[1]) for text in texts if not isinstance(text, str) and len(text) == 2]
+        if len(pairs) == len(texts) and pairs and self.task.may_be_pair:
+            return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if self.task.is_pair and texts:
             raise UsageError("`texts` holds single texts; the model takes pairs (first, second)")
-        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if len(single) != len(texts):
+            raise UsageError("`texts` holds pairs; the model takes single texts")
+        return single, None
 
     def _run(
         self, tokens: Sequence[Tokens], progress: Callable[[int], None] | None, batch_size: int | None = None

@@ -49,6 +49,11 @@ class Task:
         return len(self.columns) == 2
 
     @property
+    def may_be_pair(self) -> bool:
+        """Whether an example may be two texts: where a plain model folder does not tell, each request does."""
+        return self.is_pair or (not self.columns and self.kind.takes_pairs)
+
+    @property
     def is_per_token(self) -> bool:
         """Whether each token has an answer of its own."""
         return self.kind.is_per_token

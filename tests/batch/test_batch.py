@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from batch_files import ROWS, expected, in_small_windows, read, texts, write
 from commands import Replank
 from replank.batch.windows import cut, read_window
+from replank.models.source import open_source
+from replank.runtime.load import load_model
 from replank.runtime.model import Model
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
@@ -49,6 +52,23 @@ def test_pairs_in_tsv_with_every_score(
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     found = [[row[f"score_{label}"] for label in pair_model.task.labels] for row in rows]
     assert np.allclose(found, probabilities, atol=1e-5)
+
+
+def test_pairs_for_a_plain_folder_that_does_not_tell(
+    replank: Replank, pair_onnx_artifact: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(pair_onnx_artifact, tmp_path / "plain")
+    (folder / "replank.json").unlink()
+    pairs = [("a good film", "the plot is dull"), ("bad music", "a film with music")]
+    (tmp_path / "in.tsv").write_text("\n".join(["one\ttwo", *map("\t".join, pairs)]), encoding="utf-8")
+    out = tmp_path / "out.jsonl"
+    assert replank("batch", folder, tmp_path / "in.tsv", out, "--text", "one", "--text-pair", "two").code == 0
+    wanted = [answer.score for answer in load_model(open_source(pair_onnx_artifact)).predict(pairs)]
+    assert [row["score"] for row in read(out)] == pytest.approx(wanted, abs=1e-5)
+    told = replank("predict", folder, "--pairs", *pairs[0], "--json")
+    assert json.loads(told.out)["scores"] == pytest.approx(
+        load_model(open_source(pair_onnx_artifact)).predict(pairs)[0].scores, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

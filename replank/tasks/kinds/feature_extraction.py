@@ -21,6 +21,7 @@ class FeatureExtraction(Kind):
     output = "last_hidden_state"
     has_head = False
     is_per_token = True
+    takes_pairs = False
     has_labels = False
     has_label_names = False
     route: ClassVar[Route | None] = "/embed"

@@ -92,19 +92,18 @@ def as_inputs(inputs: str | list[str] | list[list[str]], task: Task, max_texts: 
     rows, many = _rows(inputs, task)
     if len(rows) > max_texts:
         raise _too_many(len(rows), max_texts)
-    return Inputs([row[0] for row in rows], [row[1] for row in rows] if task.is_pair else None, many)
+    return Inputs([row[0] for row in rows], [row[1] for row in rows] if len(rows[0]) == 2 else None, many)
 
 
 def expected_inputs(task: Task) -> str:
     """The description of a task's inputs."""
     if task.is_pair:
         return f"a pair [{', '.join(task.columns)}] of two texts, or a list of such pairs"
-    return "a text, or a list of texts"
+    return "a text, or a list of texts" + (" or of pairs [first, second]" if task.may_be_pair else "")
 
 
 def _rows(inputs: str | list[str] | list[list[str]], task: Task) -> tuple[list[list[str]], bool]:
     """The inputs as rows of one text, or two for pairs, and whether they were a list."""
-    width = 2 if task.is_pair else 1
     if isinstance(inputs, str):
         rows, many = [[inputs]], False
     elif not inputs:
@@ -113,6 +112,8 @@ def _rows(inputs: str | list[str] | list[list[str]], task: Task) -> tuple[list[l
         rows, many = [[str(text) for text in inputs]], False
     else:
         rows, many = [[text] if isinstance(text, str) else text for text in inputs], True
+    # Where a plain model folder does not tell, a list of two texts in the list is a pair.
+    width = 2 if task.is_pair or (task.may_be_pair and len(rows[0]) == 2) else 1
     for number, row in enumerate(rows):
         if len(row) != width:
             where = f"inputs[{number}]" if many else "inputs"
