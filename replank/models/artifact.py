@@ -11,13 +11,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from replank.models.card import model_card
 from replank.models.manifest import MANIFEST, MODEL_FILES, FileFacts, Manifest, Parent, manifest_text, read_manifest
 from replank.models.weights import Weights
 from replank.system.errors import ArtifactError, UsageError
 from replank.system.files import replace_folder, sweep_leftovers
+
+# Of files that transformers, tokenizers or ONNX Runtime look for beside a model.
+_READ_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".h5", ".onnx", ".data", ".py"}
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,11 @@ class Artifact:
     def open(cls, path: Path) -> Artifact:
         """Read an artifact and check every file of it.
 
-        :raises ArtifactError: no manifest, an unknown schema, a missing file, or any bit that is not as written.
+        :raises ArtifactError: no manifest, an unknown schema, a missing file, any bit that is not as written, or a
+            file that the manifest does not list and that loading would read.
         """
         manifest = read_manifest(path)
+        _check_names(path, manifest)
         for name, expected in manifest.files.items():
             _check_file(path / name, expected)
         return cls(path, manifest)
@@ -130,6 +135,24 @@ def seal(folder: Path, manifest: Manifest) -> None:
     files = {name: FileFacts(_sha256_file(folder / name), (folder / name).stat().st_size) for name in names}
     sealed = replace(manifest, files=files)
     (folder / MANIFEST).write_text(manifest_text(sealed.to_json()), encoding="utf-8")
+
+
+def _check_names(folder: Path, manifest: Manifest) -> None:
+    """Make sure that what is read lies in the folder and is listed, and that nothing else could be read."""
+    for name in manifest.files:
+        if PurePath(name).name != name or name in ("", ".."):
+            raise ArtifactError(f"{folder / MANIFEST} lists {name!r}; expected names of files in the folder")
+    if MODEL_FILES[manifest.kind] not in manifest.files:
+        raise ArtifactError(
+            f"{folder / MANIFEST} lists no {MODEL_FILES[manifest.kind]}: nothing would be checked",
+            hint="make the artifact again with the stage that wrote it",
+        )
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _READ_SUFFIXES and path.name not in manifest.files and path.name != MANIFEST:
+            raise ArtifactError(
+                f"{path} is no file of the artifact, and may change what the model answers",
+                hint="move it elsewhere; what belongs to an artifact is listed in its manifest",
+            )
 
 
 def _check_file(file: Path, expected: FileFacts) -> None:

@@ -6,12 +6,13 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from manifests import names
 from replank.models.artifact import Artifact
-from replank.models.manifest import MANIFEST
+from replank.models.manifest import MANIFEST, manifest_text
 from replank.system.errors import ArtifactError
 
 TORCH_FILES = (
@@ -106,6 +107,58 @@ def test_an_unknown_schema_names_both(torch_copy: Path) -> None:
     with pytest.raises(ArtifactError, match="has schema 99; this replank reads schema 1") as refusal:
         Artifact.open(torch_copy)
     assert refusal.value.hint == "use the replank that wrote it"
+
+
+def rewrite(folder: Path, **changes: Any) -> None:
+    """Change the manifest and give it a checksum that fits, as whoever knows the format can."""
+    values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    without = {"checksum", *(key for key, value in changes.items() if value is None)}
+    kept = {key: value for key, value in (values | changes).items() if key not in without}
+    (folder / MANIFEST).write_text(manifest_text(kept), encoding="utf-8")
+
+
+@pytest.mark.parametrize("key", ["kind", "precision", "task", "made_by"])
+def test_a_right_checksum_over_a_missing_fact(torch_copy: Path, key: str) -> None:
+    rewrite(torch_copy, **{key: None})
+    with pytest.raises(ArtifactError, match=f"cannot be read: {key} is missing"):
+        Artifact.open(torch_copy)
+
+
+def test_a_manifest_that_lists_nothing_verifies_nothing(torch_copy: Path) -> None:
+    rewrite(torch_copy, files={})
+    with pytest.raises(ArtifactError, match=r"lists no model\.safetensors: nothing would be checked"):
+        Artifact.open(torch_copy)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "config.json", "tokenizer.json"])
+def test_a_manifest_that_leaves_one_file_out(onnx_copy: Path, name: str) -> None:
+    files = json.loads((onnx_copy / MANIFEST).read_text(encoding="utf-8"))["files"]
+    del files[name]
+    rewrite(onnx_copy, files=files)
+    with pytest.raises(ArtifactError, match=rf"lists no model\.onnx: nothing|{name} is no file of the artifact"):
+        Artifact.open(onnx_copy)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "..", "sub/model.onnx", ""])
+def test_a_file_outside_the_folder_is_not_followed(onnx_copy: Path, name: str) -> None:
+    values = json.loads((onnx_copy / MANIFEST).read_text(encoding="utf-8"))
+    rewrite(onnx_copy, files=values["files"] | {name: {"sha256": "0" * 64, "bytes": 1}})
+    with pytest.raises(ArtifactError, match=f"lists '{name}'; expected names of files in the folder"):
+        Artifact.open(onnx_copy)
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "special_tokens_map.json", "vocab.txt", "model.safetensors"])
+def test_a_file_that_nobody_listed_is_not_read(onnx_copy: Path, name: str) -> None:
+    (onnx_copy / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(ArtifactError, match=f"{name} is no file of the artifact, and may change what the model"):
+        Artifact.open(onnx_copy)
+
+
+def test_files_that_nothing_reads_may_lie_there(onnx_copy: Path) -> None:
+    for name in (".gitattributes", "notes.md", "chart.png"):
+        (onnx_copy / name).write_text("mine", encoding="utf-8")
+    (onnx_copy / "sub").mkdir()
+    Artifact.open(onnx_copy)
 
 
 def test_a_plain_folder_is_no_artifact(encoder: Path) -> None:

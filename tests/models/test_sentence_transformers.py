@@ -243,10 +243,10 @@ def test_an_activation_that_is_not_understood(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("outputs", "problem"), [(1, None), (1, "regression"), (3, None)])
 def test_a_plain_folder_answers_pairs_as_the_pipeline_does(tmp_path: Path, outputs: int, problem: str | None) -> None:
     folder = save_cross_encoder(tmp_path / "model", outputs, problem_type=problem)
-    pipeline = transformers.pipeline("text-classification", str(folder), top_k=None)
+    pipeline: Any = transformers.pipeline("text-classification", str(folder), top_k=None)
     model = load_model(open_source(folder))
     for pair, found in zip(PAIRS, model.predict(PAIRS), strict=True):
-        truth: Any = pipeline({"text": pair[0], "text_pair": pair[1]})
+        truth = pipeline({"text": pair[0], "text_pair": pair[1]})
         assert found.score == pytest.approx(truth[0]["score"], abs=1e-5)
     for text, found in zip(TEXTS, model.predict(TEXTS), strict=True):
         assert found.score == pytest.approx(pipeline(text)[0][0]["score"], abs=1e-5)
