@@ -40,6 +40,8 @@ _POOLING_KEYS: Mapping[str, Pooling] = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+# The keys of config.json under which releases kept the function on a CrossEncoder's logits.
+ACTIVATION_KEYS = ("sentence_transformers", "sbert_ce_default_activation_function")
 _HINT = "use the model with sentence-transformers, or leave the module out and train without it"
 
 

@@ -47,7 +47,8 @@ def require_same_task(name: str, task: Task, data: Dataset) -> None:
         texts and the other of pairs.
     """
     differences = []
-    if (task.kind, task.outputs) != (data.task.kind, data.task.outputs):
+    # A head with one output may give a number or a probability: a plain folder does not always tell, the data does.
+    if (task.kind.head, task.outputs) != (data.task.kind.head, data.task.outputs):
         differences.append(
             f"{name} answers with {task.kind.describe(task.labels)}; "
             f"the data has {data.task.kind.describe(data.task.labels)}"

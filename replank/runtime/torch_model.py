@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from replank.models.sentence_transformers import ACTIVATION_KEYS
 from replank.models.source import Source
 from replank.system.errors import ModelError
 from replank.system.extras import require
@@ -48,6 +49,12 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
     _require_all_weights(source, model, report, new_head=new_head or not kind.has_head)
     # Logits are what is wanted of it, whatever its publisher used it for.
     model.config.output_hidden_states = model.config.output_attentions = False
+    if new_head:
+        for key in ACTIVATION_KEYS:  # of the head that gives way
+            model.config.__dict__.pop(key, None)
+    # Left open, transformers would choose a loss by the number of outputs and the type of the labels.
+    if problem_type := kind.head_settings(source.task.labels).get("problem_type"):
+        model.config.problem_type = problem_type
     return model
 
 

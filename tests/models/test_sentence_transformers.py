@@ -17,7 +17,9 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from replank.data.demo import demo_encoder
 from replank.models.source import open_source
 from replank.runtime.load import load_model
+from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import ModelError, UsageError
+from replank.tasks.kinds import KINDS
 from replank.tasks.vectors import Pooling, Vectors
 from replank_export.convert import ExportConfig, export
 from tiny import tiny_settings, write_tokenizer
@@ -250,3 +252,28 @@ def test_a_plain_folder_answers_pairs_as_the_pipeline_does(tmp_path: Path, outpu
         assert found.score == pytest.approx(truth[0]["score"], abs=1e-5)
     for text, found in zip(TEXTS, model.predict(TEXTS), strict=True):
         assert found.score == pytest.approx(pipeline(text)[0][0]["score"], abs=1e-5)
+
+
+def test_a_cross_encoder_is_trained_by_its_own_loss(tmp_path: Path) -> None:
+    folder = save_cross_encoder(tmp_path / "model")
+    for predecessor, problem in ((folder, "multi_label_classification"), (save_regression(tmp_path), "regression")):
+        source = open_source(predecessor)
+        model = load_torch_model(source)
+        assert model.config.problem_type == problem
+        model.save_pretrained(tmp_path / "saved")
+        write_tokenizer(tmp_path / "saved")
+        assert open_source(tmp_path / "saved").task.kind == source.task.kind
+
+
+def save_regression(folder: Path) -> Path:
+    return save_cross_encoder(folder / "regression", problem_type="regression")
+
+
+def test_a_new_head_has_no_activation_of_the_old_one(tmp_path: Path) -> None:
+    block = {"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "5.0.0"}
+    source = open_source(save_cross_encoder(tmp_path / "model", sentence_transformers=block))
+    kind = KINDS["classification"]
+    model = load_torch_model(source, kind, new_head=True, **kind.head_settings(("a", "b")))
+    model.save_pretrained(tmp_path / "saved")
+    write_tokenizer(tmp_path / "saved")
+    assert open_source(tmp_path / "saved").task.kind == kind

@@ -154,7 +154,8 @@ def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
                 [target[target != IGNORED] for _, target in pairs],
             )
         else:
-            values = score(task, task.kind.decide(found.astype(np.float32)), labels)
+            # Of shape (rows, 1) where the loss asks for it.
+            values = score(task, task.kind.decide(found.astype(np.float32)), labels.reshape(len(found)))
         return {"headline": values[task.headline]} | values
 
     return compute
