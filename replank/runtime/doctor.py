@@ -12,7 +12,8 @@ from typing import Literal
 from replank.runtime.provider import Library, Provider
 from replank.runtime.providers import PROVIDERS, installation, wheels
 from replank.runtime.session import start
-from replank.system.environment import available_cores, cgroup_quota, has_fast_bf16, has_fast_int8, instruction_sets
+from replank.system.cgroups import cgroup_quota
+from replank.system.environment import available_cores, has_fast_bf16, has_fast_int8, instruction_sets
 from replank.system.errors import ReplankError
 from replank.system.extras import installed_version
 

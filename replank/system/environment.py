@@ -6,9 +6,10 @@ import math
 import os
 import platform
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
+from replank.system.cgroups import cgroup_quota
 from replank.system.extras import installed_version
 
 _INSTRUCTION_SETS = (
@@ -28,63 +29,15 @@ _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu",
 
 
 def available_cores() -> int:
-    """The number of cores this process may use: its affinity, within the cgroups' quota and OMP_NUM_THREADS."""
+    """The number of cores this process may use: its affinity, within the cgroups' quota and OMP_NUM_THREADS.
+
+    A quota of 1.5 cores counts as 2: it is spent in whole cores, by turns, and one thread would leave a third of it.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if quota := cgroup_quota():
         cores = min(cores, math.ceil(quota))
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(cores, int(asked)) if asked.isdigit() else cores)
-
-
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
-    """The CPU quota in cores, or ``None`` where there is no limit: the least of this process's cgroup and those above.
-
-    Read here because psutil knows no quotas, and loky reads the root's only and so misses that of a nested cgroup,
-    such as a systemd service's with CPUQuota.
-
-    :param root: where cgroups of version 2 are mounted, and in ``cpu`` those of version 1.
-    :param membership: the file that names this process's cgroups.
-    """
-    quotas = [
-        quota
-        for version, path in _cgroups(membership)
-        for folder in (path, *path.parents)
-        if (quota := _quota_2(root / folder) if version == 2 else _quota_1(root / "cpu" / folder)) is not None
-    ]
-    return min(quotas, default=None)
-
-
-def _cgroups(membership: Path) -> list[tuple[int, PurePosixPath]]:
-    """Versions and paths, relative to the root, of the cgroups that may limit this process's CPU time."""
-    try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    found = [(2, PurePosixPath()), (1, PurePosixPath())]
-    for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        # Version 2 lists no controllers. A path through .. is that of a process outside the mounted tree.
-        if (not controllers or "cpu" in controllers.split(",")) and ".." not in path:
-            found.append((1 if controllers else 2, PurePosixPath(path.lstrip("/"))))
-    return found
-
-
-def _quota_2(folder: Path) -> float | None:
-    try:
-        quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
-
-
-def _quota_1(folder: Path) -> float | None:
-    try:
-        quota = int((folder / "cpu.cfs_quota_us").read_text(encoding="ascii"))
-        period = int((folder / "cpu.cfs_period_us").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return quota / period if quota > 0 else None
 
 
 def instruction_sets() -> list[str]:
