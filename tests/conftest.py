@@ -127,8 +127,17 @@ def pair_model(pair_onnx_artifact: Path) -> Model:
     return load_model(open_source(pair_onnx_artifact), threads=1)
 
 
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """Those of the tests' process, which a command line that ran in it replaced, are there again."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
-def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Replank]:
+def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Replank:
     """The command line, in this process: ``replank("predict", folder, "a text", stdin=b"…")``."""
     from replank.cli.main import main
 
@@ -140,6 +149,4 @@ def replank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         assert isinstance(end.value.code, int)
         return Done(end.value.code, out, err)
 
-    handler = signal.getsignal(signal.SIGTERM)
-    yield run
-    signal.signal(signal.SIGTERM, handler)
+    return run

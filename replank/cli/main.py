@@ -7,8 +7,8 @@ import io
 import logging
 import os
 import re
-import signal
 import sys
+from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,7 @@ from replank.system.errors import ReplankError
 from replank.system.extras import installed_version, missing_extra
 from replank.system.logs import configure_logging
 from replank.system.processes import is_first_process
+from replank.system.signals import INTERRUPTED_CODE, INTERRUPTED_MESSAGE, end_at_once, end_by_exception
 
 _log = logging.getLogger(__name__)
 _LONGEST_LINE = 1000
@@ -119,21 +120,26 @@ def cli(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 a quality gate was missed, 130 interrupted."""
-    _mend_streams()
-    # A supervisor's SIGTERM cleans up as Ctrl-C does, wherever nothing handles it in a way of its own.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    code = _run(arguments)
+    end_at_once()
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """The exit code."""
     try:
+        end_by_exception()
+        _mend_streams()
         result = cli.main(arguments, prog_name="replank", standalone_mode=False)
-        code = result if isinstance(result, int) else 0
+        return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, click.exceptions.Abort) as error:
         # click makes an Abort of a file's early end too.
-        code = _report(error.__cause__) if isinstance(error.__cause__, EOFError) else _interrupted()
+        return _report(error.__cause__) if isinstance(error.__cause__, EOFError) else _interrupted()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except Exception as error:  # the one place where nothing may get past
-        code = _report(error)
-    sys.exit(code)
+        return _interrupted() if _is_interrupt(error) else _report(error)
 
 
 def _mend_streams() -> None:
@@ -171,15 +177,25 @@ def _report(error: Exception) -> int:
     return 1
 
 
-def _is_disk_full(error: BaseException | None) -> bool:
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether an interruption is at the bottom of an error, as where a library was just being imported."""
+    return any(isinstance(origin, KeyboardInterrupt) for origin in _origins(error))
+
+
+def _is_disk_full(error: BaseException) -> bool:
     """Whether a full disk is at the bottom of an error, as Python or as torch's writer of checkpoints says it."""
+    signs = ("No space left on device", "PytorchStreamWriter", "unexpected pos")
+    return any(
+        getattr(origin, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(sign in str(origin) for sign in signs)
+        for origin in _origins(error)
+    )
+
+
+def _origins(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it."""
     while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if any(sign in str(error) for sign in ("No space left on device", "PytorchStreamWriter", "unexpected pos")):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 def _usage_hint(error: click.ClickException) -> str | None:
@@ -200,5 +216,5 @@ def _say(message: str, hint: str | None) -> None:
 
 
 def _interrupted() -> int:
-    sys.stderr.write("interrupted; the same command goes on where it can\n")
-    return 130
+    sys.stderr.write(INTERRUPTED_MESSAGE)
+    return INTERRUPTED_CODE

@@ -76,7 +76,7 @@ def test_the_wheel_holds_the_four_packages_and_optimums_command_and_nothing_else
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
         entry_points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "replank = replank.cli.main:main" in archive.read(entry_points).decode()
+        assert "replank = replank.__main__:main" in archive.read(entry_points).decode()
     # Any other file there would take the namespace from the distributions that share it.
     command = "optimum/commands/register/register_replank.py"
     expected = {

@@ -34,7 +34,7 @@ Replank = Callable[..., Done]
 
 def replank_process(*arguments: object, **settings: Any) -> subprocess.Popen[str]:
     """The command line in a process of its own, which a test may interrupt."""
-    program = [sys.executable, "-P", "-c", "from replank.cli.main import main; main()"]
+    program = [sys.executable, "-P", "-m", "replank"]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*program, *map(str, arguments)], **pipes | settings)
 
