@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from replank.cli.rendering import in_flags
-from replank.system.errors import ReplankError
+from replank.cli.variables import came_from, value_of, variable_behind, variable_of, warn_of_unknown_variables
+from replank.system.errors import FieldError, ReplankError
 
 _DEFAULT_HEADING = "Options"
 
@@ -24,17 +25,25 @@ class Option(click.Option):
         super().__init__(*arguments, **settings)
         self.heading = heading
 
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of its variable, see :mod:`replank.cli.variables`."""
+        variable = variable_of(self, ctx)
+        return value_of(variable) if variable else None
+
 
 class Command(click.Command):
     """One command."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
+        warn_of_unknown_variables(ctx)
         try:
             return super().invoke(ctx)
         except ReplankError as error:
             error.message = in_flags(error.message, ctx)
             error.hint = error.hint and in_flags(error.hint, ctx)
+            if isinstance(error, FieldError) and (variable := variable_behind(error.field, ctx)):
+                error.hint = "; ".join(filter(None, (came_from(variable), error.hint)))
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-from click.core import ParameterSource
 
-from replank.cli.command import FlagFormatter
+from replank.cli.command import FlagFormatter, Option
+from replank.cli.variables import came_from, variable_behind
 from replank.system.errors import ReplankError
 from replank.system.extras import installed_version, missing_extra
 from replank.system.logs import configure_logging
@@ -107,13 +107,14 @@ def command_named(name: str) -> click.Command:
     },
     epilog=EXAMPLE,
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", cls=Option, is_flag=True, help="Show the traceback of an error.")
 @click.version_option(installed_version("replank"), prog_name="replank")
 def cli(debug: bool) -> None:
     """Halve an encoder's layers, export it to ONNX, quantize it, prove it right, serve it.
 
     Every stage reads a model folder and writes a new one, whose replank.json says how it was made and what was
-    measured. Every option can also be set by a variable: --max-drop of quantize by REPLANK_QUANTIZE_MAX_DROP.
+    measured. Every option can also be set by a variable, named as it is typed: --max-drop of quantize by
+    REPLANK_QUANTIZE_MAX_DROP, and --debug by REPLANK_DEBUG.
     """
     configure_logging(logging.DEBUG if debug else logging.INFO, FlagFormatter())
 
@@ -203,8 +204,8 @@ def _usage_hint(error: click.ClickException) -> str | None:
     parameter = getattr(error, "param", None)
     if context is None:
         return None
-    if parameter and context.get_parameter_source(parameter.name) is ParameterSource.ENVIRONMENT:
-        return f"the value comes from the variable {context.auto_envvar_prefix}_{parameter.name.upper()}"
+    if parameter and (variable := variable_behind(parameter.name, context)):
+        return came_from(variable)
     return f"{context.command_path} --help"
 
 

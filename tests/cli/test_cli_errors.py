@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -77,25 +76,6 @@ def test_usage_errors(
     assert error in lines[0]
     assert hint is None or lines[1].startswith(f"hint: {hint}")
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_variable_that_is_wrong_is_named(replank: Replank, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REPLANK_FINETUNE_EPOCHS", "many")
-    done = replank("finetune", "a", "b")
-    assert done.code == 2
-    assert error_lines(done) == [
-        "error: Invalid value for '--epochs': 'many' is not a valid float.",
-        "hint: the value comes from the variable REPLANK_FINETUNE_EPOCHS",
-    ]
-
-
-def test_flags_win_over_variables_over_defaults(
-    replank: Replank, monkeypatch: pytest.MonkeyPatch, onnx_artifact: Path
-) -> None:
-    monkeypatch.setenv("REPLANK_PREDICT_AS_JSON", "1")
-    monkeypatch.setenv("REPLANK_PREDICT_DEVICE", "cuda")
-    assert replank("predict", onnx_artifact, "a").code == 1
-    assert json.loads(replank("predict", onnx_artifact, "a", "--device", "cpu").out)["text"] == "a"
 
 
 # Failures: exit code 1
