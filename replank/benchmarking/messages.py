@@ -12,6 +12,8 @@ from replank.runtime.torch_modes import TorchMode
 class Load:
     """The first request: load a model. The answer is :class:`~replank.benchmarking.result.ModelFacts`.
 
+    :param log_level: from which log messages are sent, one before any answer: objects of
+        :class:`~replank.system.logs.LogMessage`.
     :param texts: real texts, for turns without a length.
     """
 
@@ -19,6 +21,7 @@ class Load:
     device: str
     mode: TorchMode
     threads: int | None
+    log_level: int
     texts: tuple[tuple[str, ...], ...] = ()
 
 

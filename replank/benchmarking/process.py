@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from replank.benchmarking.messages import Failure, Load, Samples, Turn
 from replank.benchmarking.result import ModelFacts
 from replank.system.child_process import ChildProcess
 from replank.system.errors import ReplankError
+from replank.system.logs import LogMessage, log_level
 from replank.system.typed_json import dataclass_from_json
 
+_log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 _STDERR_LINES = 5
 _STDERR_BYTES = 4000
@@ -36,7 +39,7 @@ class WorkerProcess(ChildProcess):
 
     def __init__(self, variant: Variant, threads: int | None, texts: tuple[tuple[str, ...], ...] = ()) -> None:
         self.peak_memory_bytes: int = 0
-        self._load = Load(variant.model, variant.device, variant.mode, threads, texts)
+        self._load = Load(variant.model, variant.device, variant.mode, threads, log_level(), texts)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
@@ -65,30 +68,39 @@ class WorkerProcess(ChildProcess):
         return samples
 
     def _begin(self) -> None:
+        _log.debug("process %d measures %s on %s", self.process_id, self._load.model, self._load.device)
         self.facts = self._ask(self._load, ModelFacts)
 
     def _ask(self, request: Load | Turn, kind: type[Answer]) -> Answer:
-        assert self._process.stdin and self._process.stdout  # noqa: S101 - both were asked for
+        assert self._process.stdin  # noqa: S101 - it was asked for
         try:
             self._process.stdin.write(json.dumps(asdict(request)) + "\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
         except BrokenPipeError:
-            line = ""
-        if not line:
-            raise self._death()
-        answer: dict[str, Any] = json.loads(line)
+            pass  # what it still said may be there
+        while "logger" in (answer := self._next()):
+            dataclass_from_json(LogMessage, answer).show()
         if "error" in answer:
             raise _same_error(dataclass_from_json(Failure, answer))
         return dataclass_from_json(kind, answer)
+
+    def _next(self) -> dict[str, Any]:
+        """The next line that it wrote."""
+        assert self._process.stdout  # noqa: S101 - it was asked for
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._death()
+        values: dict[str, Any] = json.loads(line)
+        return values
 
     def _death(self) -> ReplankError:
         code = self._process.wait()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _STDERR_BYTES))
-        said = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-_STDERR_LINES:]
-        last = "\n".join(said) or "it said nothing"
+        said = self._stderr.read().decode("utf-8", "replace").strip()
+        _log.debug("the end of what process %d said:\n%s", self.process_id, said)
+        last = "\n".join(said.splitlines()[-_STDERR_LINES:]) or "it said nothing"
         return ReplankError(
             f"the process that measured {self._load.model} died ({how}):\n{last}",
             hint="signal 9 without a message often means too little memory" if code == -9 else None,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TextIO
 
 from replank.benchmarking.messages import Failure, Load, Samples, Turn
@@ -24,8 +26,10 @@ from replank.runtime.torch_modes import DEFAULT_MODE, in_mode, precision_of
 from replank.system.energy import EnergyMeter
 from replank.system.environment import available_cores
 from replank.system.errors import ReplankError, UsageError
+from replank.system.logs import WHERE, LogMessage, send_log_messages
 from replank.system.typed_json import dataclass_from_json, json_values
 
+_log = logging.getLogger(__name__)
 # Enough for a mix of lengths, few enough that each turn measures all.
 _TEXT_BATCHES = 16
 
@@ -36,6 +40,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = _take_stdout()
     load = dataclass_from_json(Load, json.loads(sys.stdin.readline()))
+    send_log_messages(partial(_answer, answers), load.log_level)
     try:
         _pin(load.threads)
         started = time.perf_counter()
@@ -45,6 +50,7 @@ def main() -> None:
         for line in sys.stdin:
             _answer(answers, _measure(model, load.texts, dataclass_from_json(Turn, json.loads(line))))
     except ReplankError as error:
+        _log.debug(WHERE, exc_info=error)
         # A FieldError takes other arguments; its message is all that the parent needs.
         kind = UsageError if isinstance(error, UsageError) else type(error)
         _answer(answers, Failure(kind.__name__, error.message, error.hint))
@@ -106,6 +112,6 @@ def _take_stdout() -> TextIO:
     return answers
 
 
-def _answer(answers: TextIO, message: ModelFacts | Samples | Failure) -> None:
+def _answer(answers: TextIO, message: ModelFacts | Samples | Failure | LogMessage) -> None:
     answers.write(json.dumps(json_values(message)) + "\n")
     answers.flush()

@@ -18,9 +18,10 @@ import click
 
 from replank.cli.command import FlagFormatter, Option
 from replank.cli.variables import came_from, variable_behind
+from replank.system.environment import machine, versions
 from replank.system.errors import ReplankError
 from replank.system.extras import installed_version, missing_extra
-from replank.system.logs import configure_logging
+from replank.system.logs import WHERE, configure_logging
 from replank.system.processes import is_first_process
 from replank.system.signals import INTERRUPTED_CODE, INTERRUPTED_MESSAGE, end_at_once, end_by_exception
 
@@ -107,7 +108,7 @@ def command_named(name: str) -> click.Command:
     },
     epilog=EXAMPLE,
 )
-@click.option("--debug", cls=Option, is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", cls=Option, is_flag=True, help="Show what happens, and the traceback of an error.")
 @click.version_option(installed_version("replank"), prog_name="replank")
 def cli(debug: bool) -> None:
     """Halve an encoder's layers, export it to ONNX, quantize it, prove it right, serve it.
@@ -116,7 +117,10 @@ def cli(debug: bool) -> None:
     measured. Every option can also be set by a variable, named as it is typed: --max-drop of quantize by
     REPLANK_QUANTIZE_MAX_DROP, and --debug by REPLANK_DEBUG.
     """
-    configure_logging(logging.DEBUG if debug else logging.INFO, FlagFormatter())
+    level = logging.INFO if is_first_process() else logging.ERROR
+    configure_logging(logging.DEBUG if debug else level, FlagFormatter())
+    _log.debug("%s", ", ".join(f"{name} {version}" for name, version in versions().items()))
+    _log.debug("%s", machine())
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -149,16 +153,18 @@ def _mend_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))  # noqa: SIM115
     if not is_first_process():
-        # Of several processes one speaks; an error is everybody's own.
+        # Of several processes one speaks, see also `cli`; an error is everybody's own.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-        logging.getLogger("replank").setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _report(error: Exception) -> int:
     """Say what is wrong, and give the exit code."""
-    _log.debug("where it happened:", exc_info=error)
+    for origin in _origins(error):
+        # Also what is left out of a message on purpose, as by `raise ... from None`.
+        origin.__suppress_context__ = False
+    _log.debug(WHERE, exc_info=error)
     if isinstance(error, ModuleNotFoundError) and error.name:
         error = missing_extra(error.name.partition(".")[0])
     if _is_disk_full(error):

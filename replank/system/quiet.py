@@ -1,4 +1,7 @@
-"""Contexts that silence other libraries' progress bars and logs; replank checks itself what they warn of."""
+"""Contexts that silence other libraries' progress bars and logs; replank checks itself what they warn of.
+
+Where DEBUG messages are shown, nothing is silenced.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from replank.system.logs import log_level
+
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Within the block transformers logs errors only and draws no progress bars."""
+    if log_level() <= logging.DEBUG:
+        yield
+        return
     from transformers.utils import logging as untyped
 
     transformers_logging: Any = untyped
@@ -29,6 +37,9 @@ def quiet_transformers() -> Iterator[None]:
 @contextmanager
 def quiet_logging() -> Iterator[None]:
     """Within the block only errors are logged, whoever logs them."""
+    if log_level() <= logging.DEBUG:
+        yield
+        return
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from commands import Done, Replank, error_lines, run_replank
+from commands import Done, Replank, error_lines
 from replank.data.examples import DataConfig
 
 # Usage: exit code 2
@@ -172,18 +171,6 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(
     assert error_lines(done) == [
         "error: unexpected RuntimeError: first line of x second line",
         "hint: replank --debug COMMAND … shows the traceback",
-    ]
-
-
-@pytest.mark.parametrize("settings", [{"flag": ["--debug"]}, {"env": {"REPLANK_DEBUG": "1"}}])
-def test_debug_shows_where_it_happened(tmp_path: Path, settings: dict[str, Any]) -> None:
-    environment = os.environ | settings.get("env", {})
-    done = run_replank(*settings.get("flag", []), "inspect", "no/such/folder", env=environment, cwd=tmp_path)
-    assert done.code == 1
-    assert done.err.startswith("where it happened:\nTraceback (most recent call last):\n")
-    assert done.err.splitlines()[-2:] == [
-        "error: there is no folder no/such/folder",
-        "hint: expected a model folder or the name of a hub model",
     ]
 
 

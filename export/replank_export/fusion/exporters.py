@@ -80,6 +80,7 @@ def write_graph(
         try:
             graph = _write(source, target, task, name, opset=opset, token_type_ids=token_type_ids)
         except ModelError as error:
+            _log.debug("%s:", name, exc_info=error)
             refusals.append(error)
             continue
         if graph.unfused is None:

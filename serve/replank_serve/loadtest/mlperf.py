@@ -20,6 +20,7 @@ from typing import Any
 import mlperf_loadgen as loadgen
 
 from replank.system.errors import ReplankError
+from replank.system.logs import WHERE, configure_logging
 from replank_serve.loadtest.result import RunResult, RunSettings
 from replank_serve.loadtest.target import RefusedError, Samples, Target, open_target
 
@@ -33,15 +34,18 @@ _PREFIX = "result_"
 _log = logging.getLogger(__name__)
 
 
-def run_child(pipe: Connection, name: str, device: Any, threads: int | None) -> None:
+def run_child(pipe: Connection, name: str, device: Any, threads: int | None, log_level: int) -> None:
     """The child process: open a target, send its description, then do one run for each settings that arrive.
 
     Sends results, or an error of replank's. The load generator cannot be stopped from Python, so the process exits
     without waiting for it.
+
+    :param log_level: the parent's, whose stderr it has.
     """
     # Ctrl-C reaches the whole process group; the parent ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)  # stdout is for data, not for what libraries print
+    configure_logging(log_level)
     code = 0
     try:
         target = open_target(name, device, threads)
@@ -50,6 +54,7 @@ def run_child(pipe: Connection, name: str, device: Any, threads: int | None) -> 
         while True:
             pipe.send(drive(target, samples, pipe.recv()))
     except ReplankError as error:
+        _log.debug(WHERE, exc_info=error)
         pipe.send(error)
     except (EOFError, BrokenPipeError):
         pass  # the parent is done, or gone

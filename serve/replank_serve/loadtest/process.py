@@ -7,6 +7,7 @@ from typing import Any
 
 from replank.system.child_process import ChildProcess
 from replank.system.errors import ReplankError
+from replank.system.logs import log_level
 from replank_serve.loadtest.mlperf import run_child
 from replank_serve.loadtest.result import RunResult, RunSettings
 from replank_serve.loadtest.target import Samples
@@ -24,7 +25,9 @@ class LoadProcess(ChildProcess):
         context = multiprocessing.get_context("spawn")
         self._name = name
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=run_child, args=(theirs, name, device, threads), daemon=True)
+        self._process = context.Process(
+            target=run_child, args=(theirs, name, device, threads, log_level()), daemon=True
+        )
         self._theirs = theirs
         self.facts: dict[str, Any] = {}
         self.width = 1
