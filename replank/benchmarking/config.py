@@ -48,7 +48,8 @@ class BenchmarkConfig:
     :param min_iterations: the least number of samples of each variant and shape in each round.
     :param warmup: runs before the samples of the first round; in later rounds at most one, and none if a run is long.
     :param threads: threads of one operator, pinned to as many cores; ``None`` for all cores that this process may use.
-    :param devices: each model runs on each, and it is an error if one cannot. ``auto``, alone: wherever it can.
+    :param devices: each model runs on each of those that can run it; it is an error if this machine lacks one.
+        ``auto``, alone: on each that this machine has.
     :param torch_modes: each torch model runs in each.
     :param baseline: the name of the variant that ratios refer to; ``None`` for the first.
     :param seed: of the token ids.
@@ -67,7 +68,7 @@ class BenchmarkConfig:
     threads: int | None = setting(None, "Threads of one operator; by default all available cores.")
     devices: tuple[Device, ...] = setting(
         ("cpu",),
-        "Execution providers; each model runs on each. auto: wherever it can run.",
+        "Execution providers; each model runs on each that can run it. auto: all of this machine.",
         flag="device",
         choices=(*PROVIDERS, "auto"),
     )

@@ -182,7 +182,7 @@ class Benchmark:
     :param config: the configuration, with short names of the models and a digest in place of the texts.
     :param machine: CPU, cores, memory and system.
     :param other_load: cores that other processes used on average; ``None`` if the kernel does not report it.
-    :param left_out: reasons by the names of variants that ``auto`` could not run.
+    :param left_out: reasons by the names of variants whose model and device do not fit, or that ``auto`` could not run.
     :param baseline: the name of the model that ratios refer to.
     """
 

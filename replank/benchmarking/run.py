@@ -16,7 +16,7 @@ from replank.benchmarking.result import INTERRUPTED, Benchmark, BenchmarkModel, 
 from replank.benchmarking.rounds import KNOWN, Rounds
 from replank.models.provenance import config_json
 from replank.system.environment import machine, versions
-from replank.system.errors import FieldError, MissingExtraError, ProviderError, ReplankError
+from replank.system.errors import FieldError, IncompatibleModelError, MissingExtraError, ProviderError, ReplankError
 
 
 class Progress(Protocol):
@@ -33,7 +33,10 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> Benc
     An error, or Ctrl-C, after at least one complete round ends it early: the result is of the complete rounds, and its
     ``stopped`` says why.
 
+    A model is left out where a device cannot run models of its kind, and the result says so.
+
     :raises FieldError: a length above a model's limit.
+    :raises ProviderError: this machine lacks a device, or none of the devices can run any of the models.
     :raises ReplankError: a model that cannot be loaded or run, or whose process died, before a round was complete.
     :raises KeyboardInterrupt: before a round was complete.
     """
@@ -70,19 +73,34 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> Benc
 
 
 def _start(config: BenchmarkConfig, stack: ExitStack) -> tuple[dict[Variant, WorkerProcess], dict[str, str]]:
-    """A process for each variant, and the reasons for those that ``auto`` left out."""
+    """A process for each variant, and the reasons for those that are left out.
+
+    :raises ReplankError: what a variant lacks, unless it may be left out; or nothing is left.
+    """
     short = dict(zip(config.models, short_names(config.models), strict=True))
     workers, left_out = {}, {}
     for variant in config.variants:
         try:
             workers[variant] = stack.enter_context(WorkerProcess(variant, config.threads, config.texts))
         except (ProviderError, MissingExtraError) as error:
-            # If not even the CPU can run it, nothing can; and without a baseline there is no ratio.
-            if not config.is_auto or variant.device == "cpu" or variant.name == config.baseline:
+            if not _may_be_left_out(variant, error, config):
                 raise
             # As everywhere in the result: no folders of this machine.
             left_out[variant.name] = error.message.replace(variant.model, short[variant.model])
+    if not workers:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise IncompatibleModelError(f"nothing can be measured: {reasons}", hint="`device='cpu'` runs every model")
     return workers, left_out
+
+
+def _may_be_left_out(variant: Variant, error: ReplankError, config: BenchmarkConfig) -> bool:
+    """Whether the others are measured without it: a device that was asked for by name must be there."""
+    if variant.name == config.baseline:
+        return False  # without it there is no ratio
+    if isinstance(error, IncompatibleModelError):
+        return True
+    # If not even the CPU can run it, nothing can.
+    return config.is_auto and variant.device != "cpu"
 
 
 def _require_lengths(config: BenchmarkConfig, workers: dict[Variant, WorkerProcess]) -> None:

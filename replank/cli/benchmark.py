@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from replank.benchmarking.table import render
 from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
 from replank.cli.options import FILE, console, data_options, json_option, option, print_json
+from replank.cli.rendering import in_flags
 from replank.data.examples import DataConfig
 from replank.data.text_lines import read_texts
 from replank.system.errors import ReplankError, UsageError
@@ -38,7 +40,8 @@ def benchmark(
     """Latency and throughput of MODELS, torch and ONNX, each in a fresh process, measured in turn.
 
     The first one is the baseline of the ratios. With --texts or a task's data, real texts give the lengths. --json
-    keeps every sample; replank report takes that.
+    keeps every sample; replank report takes that. What a device cannot run, such as torch on openvino, is left out and
+    listed.
     """
     from replank import api
 
@@ -49,7 +52,8 @@ def benchmark(
     if as_json:
         print_json(result.to_json())
     else:
-        console().print(render(result))
+        told = {name: in_flags(reason, context) for name, reason in result.left_out.items()}
+        console().print(render(replace(result, left_out=told)))
     if stopped := result.stopped:
         if stopped.is_interrupt:
             raise KeyboardInterrupt

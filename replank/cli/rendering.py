@@ -17,7 +17,9 @@ def in_flags(message: str, context: click.Context | None) -> str:
     """
     if context is None:
         return message
-    parameters = {parameter.name: parameter for parameter in context.command.params}
+    # `device` is also the option --device of a setting that has another name, such as `devices`.
+    parameters = {_typed_name(parameter): parameter for parameter in context.command.params}
+    parameters |= {str(parameter.name): parameter for parameter in context.command.params}
 
     def typed(match: re.Match[str]) -> str:
         parameter = parameters.get(match[1])
@@ -32,3 +34,7 @@ def in_flags(message: str, context: click.Context | None) -> str:
         return f"{flag} {value}" if value else flag
 
     return _SETTING.sub(typed, message)
+
+
+def _typed_name(parameter: click.Parameter) -> str:
+    return max(parameter.opts, key=len).lstrip("-").replace("-", "_")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from replank.system.errors import MissingExtraError, ProviderError
+from replank.system.errors import IncompatibleModelError, MissingExtraError, ProviderError
 from replank.system.extras import installed_version
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ class Provider(ABC):
     def require_precision(self, model: str, precision: str) -> None:
         """Refuse a model of a precision that it cannot run.
 
-        :raises ProviderError: see ``refused``.
+        :raises IncompatibleModelError: see ``refused``.
         """
         if precision in self.refused:
             shown = precision.upper()
-            raise ProviderError(
+            raise IncompatibleModelError(
                 f"{model} is {shown}, which {self.name} cannot run", hint=f"`device='cpu'` runs {shown} models"
             )
 

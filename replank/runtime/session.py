@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from replank.runtime.provider import Device, Provider
 from replank.runtime.providers import provider_of, require_onnxruntime
 from replank.system.environment import available_cores
-from replank.system.errors import ModelError, ProviderError
+from replank.system.errors import IncompatibleModelError, ModelError, ProviderError
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -28,7 +28,8 @@ def open_session(
 
     :param graph: a file, or the contents of one.
     :param threads: threads of one operator; ``None`` for all cores that this process may use.
-    :raises ProviderError: the execution provider is not installed, did not start, or cannot run a node of the graph.
+    :raises ProviderError: the execution provider is not installed, or did not start.
+    :raises IncompatibleModelError: it cannot run a node of the graph.
     :raises ModelError: the graph cannot be loaded.
     """
     require_onnxruntime()
@@ -55,7 +56,7 @@ def open_session(
         )
     if lacking := nodes_elsewhere(session, provider):
         shown = ", ".join(f"{count} {operator}" for operator, count in lacking.most_common())
-        raise ProviderError(
+        raise IncompatibleModelError(
             f"{provider.setting}: {provider.name} cannot run all of the graph; it lacks {shown}",
             hint="`device='cpu'` runs them all",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from replank.runtime.providers import PROVIDERS, Device, provider_of
-from replank.system.errors import ProviderError
+from replank.system.errors import IncompatibleModelError, ProviderError
 from replank.system.extras import require
 
 
@@ -11,11 +11,12 @@ def torch_device(device: Device, model: str) -> str:
     """Torch's name for a device.
 
     :param model: the name of the model that is to run there, for the message.
-    :raises ProviderError: torch has no such device, or finds none on this machine.
+    :raises IncompatibleModelError: torch has no such device.
+    :raises ProviderError: it finds none on this machine.
     """
     provider = provider_of(device)
     if provider.torch_device is None:
-        raise ProviderError(
+        raise IncompatibleModelError(
             f"{provider.setting} runs ONNX graphs, and {model} is a torch model",
             hint=f"replank export {model} OUT converts it",
         )

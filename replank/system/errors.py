@@ -69,6 +69,10 @@ class ProviderError(ReplankError):
     """The execution provider asked for cannot run this model on this machine."""
 
 
+class IncompatibleModelError(ProviderError):
+    """The execution provider cannot run this model on any machine."""
+
+
 class MissingExtraError(ReplankError):
     """A package of an optional extra is not installed."""
 
