@@ -19,6 +19,7 @@ from replank.models.source import Source, open_source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
 from replank.runtime.predictors import TorchPredictor
+from replank.system.environment import versions
 from replank.system.errors import QualityGateError
 from replank.system.extras import require
 from replank.system.processes import is_first_process
@@ -68,6 +69,8 @@ class Run:
             **({"init_from": asdict(self.origin)} if self.origin else {}),
             "task": self.data.task.to_json(),
             "data": self.data.digests,
+            # What computes graphs has no part in a training.
+            "versions": {name: version for name, version in versions().items() if not name.startswith("onnx")},
         }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,20 @@ from safetensors.torch import load_file
 
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
+from replank.system.environment import versions
 from replank.system.errors import TrainingError
+from replank_compress import saving
 from replank_compress.finetune import finetune
 from replank_compress.methods.schedule import LinearSchedule
 from replank_compress.methods.theseus import Replacing, TheseusConfig
 from replank_compress.successor import compress
+from replank_compress.training.checkpoints import claim, clear, newest
 from replank_compress.training.config import FinetuneConfig
 from training_runs import SHORT, interrupt_finetuning, stop_after, weights
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("step", [3, 5, 8, 11])
@@ -91,15 +100,82 @@ def test_files_of_others_are_not_deleted(encoder: Path, data: DataConfig, tmp_pa
     work = tmp_path / "out.work"
     work.mkdir()
     (work / "thesis.txt").write_text("years of work")
-    with pytest.raises(TrainingError, match=r"out\.work is needed for checkpoints and holds other files"):
+    with pytest.raises(TrainingError, match=r"is needed for checkpoints and holds other files, such as thesis\.txt"):
         finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
     assert (work / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("name", ["checkpoint-best", "checkpoint-1", "checkpoint-999", "notes"])
+@pytest.mark.parametrize("age", [0, 2**31 - 1])
 def test_what_was_put_beside_the_checkpoints_stays(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, age: int
+) -> None:
+    """Whatever it is called and whenever it was written: older or newer than every checkpoint."""
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
+    theirs = tmp_path / "out.work" / name
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years of work", encoding="utf-8")
+    os.utime(theirs, (age, age))
+    finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert [path.name for path in (tmp_path / "out.work").iterdir()] == [name]
+    assert (theirs / "thesis.txt").read_text(encoding="utf-8") == "years of work"
+
+
+def test_a_checkpoint_is_not_written_into_the_folder_of_another(
     encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
-    (tmp_path / "out.work" / "checkpoint-best").mkdir()
+    theirs = tmp_path / "out.work" / "checkpoint-6"
+    theirs.mkdir()
+    with pytest.raises(TrainingError, match=r"checkpoint-6 is needed for a checkpoint and was not written by this run"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert names(tmp_path / "out.work") == ["checkpoint-4", "checkpoint-6", "run.json"]
+    assert names(theirs) == []
+    theirs.rmdir()
     finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
-    assert [path.name for path in (tmp_path / "out.work").iterdir()] == ["checkpoint-best"]
+
+
+def test_another_number_of_processes_deletes_no_checkpoint(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process leaves one random state; to two of them the checkpoint looks incomplete."""
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
+    work = tmp_path / "out.work"
+    fingerprint = json.loads((work / "run.json").read_text(encoding="utf-8"))["fingerprint"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match=r"other data or settings \(differs in: processes\)"):
+        claim(work, fingerprint | {"processes": 2})
+    assert newest(work) == work / "checkpoint-4"
+
+
+def test_checkpoints_of_other_versions_are_not_resumed_from(
+    encoder: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_finetuning(monkeypatch, encoder, tmp_path / "out", data, 3)
+    monkeypatch.setattr(saving, "versions", lambda: versions() | {"torch": "9.9"})
+    with pytest.raises(TrainingError, match=r"other data or settings \(differs in: versions \(torch\)\)"):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert newest(tmp_path / "out.work") is not None
+
+
+@pytest.mark.parametrize("content", ['{"name": "my run"}', '{"fingerprint": {}, "checkpoints": ["../out"]}', "{"])
+def test_a_run_file_of_another_program_is_not_replaced(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content, encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"holds other files, such as run\.json"):
+        claim(tmp_path, {"processes": 1})
+    clear(tmp_path)
+    assert (tmp_path / "run.json").read_text(encoding="utf-8") == content
+
+
+def test_checkpoints_may_lie_elsewhere_through_a_link(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "out.work").symlink_to(tmp_path / "scratch")
+    finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT | {"epochs": 1}), data)
+    assert (tmp_path / "out.work").is_symlink()
+    assert names(tmp_path / "scratch") == []
+
+
+def test_a_file_in_the_place_of_the_checkpoints_is_said(tmp_path: Path) -> None:
+    (tmp_path / "out.work").write_text("mine", encoding="utf-8")
+    with pytest.raises(TrainingError, match="is needed for checkpoints and is a file"):
+        claim(tmp_path / "out.work", {"processes": 1})

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import DefaultFlowCallback, Trainer, TrainerCallback, TrainingArguments
 
+from replank_compress.training.callbacks import CheckpointLimit
 from replank_compress.training.internals import (
     ACTIVATION_CHECKPOINTING,
     CHECKPOINT_FILES,
@@ -215,3 +216,12 @@ def test_the_hooks_that_are_overridden_take_the_same_arguments(hook: str, parame
 def test_a_loss_of_nan_is_passed_over_by_the_log(tmp_path: Path) -> None:
     arguments = TrainingArguments(output_dir=str(tmp_path), report_to="none")
     assert arguments.logging_nan_inf_filter is True, changed("NaN losses are logged")
+
+
+def test_callbacks_learn_of_a_checkpoint_before_it_is_written(tmp_path: Path) -> None:
+    """Trainer's own callback, which decides, comes first."""
+    arguments = TrainingArguments(output_dir=str(tmp_path), report_to="none")
+    found = Trainer(model=make_model(), args=arguments, callbacks=[CheckpointLimit()]).callback_handler.callbacks
+    types = [type(callback) for callback in found]
+    assert types.index(DefaultFlowCallback) < types.index(CheckpointLimit), changed("callbacks come in another order")
+    assert arguments.save_total_limit is None, changed("Trainer deletes checkpoints by default")

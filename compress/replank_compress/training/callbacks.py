@@ -16,7 +16,7 @@ from replank.models.provenance import Stopwatch
 from replank.system.energy import EnergyMeter
 from replank.system.processes import is_first_process
 from replank.system.progress import Advance, progress
-from replank_compress.training.checkpoints import keep_newest_and_best
+from replank_compress.training.checkpoints import announce, keep_newest_and_best
 from replank_compress.training.processes import any_process
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,15 @@ class StepBegin(TrainerCallback):
 
 
 class CheckpointLimit(TrainerCallback):
-    """Two checkpoints on disk at a time, however many are written."""
+    """Two checkpoints on disk at a time, however many are written, and none in the place of somebody else's folder.
+
+    It comes after those that decide whether one is written.
+    """
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Enter the checkpoint that is written next."""
+        if control.should_save and is_first_process():
+            announce(Path(args.output_dir), state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Delete the others, once a further one is written."""
