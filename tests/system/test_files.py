@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from replank.system.errors import ReplankError
-from replank.system.files import replace_file, replace_folder, replacing_file, sweep_leftovers
+from replank.system import files
+from replank.system.errors import ReplankError, UsageError
+from replank.system.files import exclusive, replace_file, replace_folder, replacing_file, sweep_leftovers
 
 
 def names(folder: Path) -> list[str]:
@@ -198,19 +206,44 @@ def test_a_kill_in_the_middle_leaves_the_old_folder_whole(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_a_kill_left_aside_is_put_back(tmp_path: Path) -> None:
-    """Killed between the two renames."""
+    """Killed between the two renames, on a file system where folders cannot change places."""
     fill(tmp_path / "out", "old")
     rename = "pathlib.Path.rename"
-    program = f"real = {rename}\ndef once(path, to): real(path, to); {KILL}\n{rename} = once\n"
+    program = "files._exchange = lambda *_: False\n"
+    program += f"real = {rename}\ndef once(path, to): real(path, to); {KILL}\n{rename} = once\n"
     killed(program + "with files.replace_folder(path) as folder:\n (folder / 'new').touch()", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     sweep_leftovers(tmp_path / "out")
     assert (text_of(tmp_path / "out"), names(tmp_path)) == ("old", ["out"])
 
 
+def test_readers_never_miss_a_folder_that_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one and the new one change places: nothing is renamed away first."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    if not files._exchange(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("folders cannot change places on this file system")
+    fill(tmp_path / "out", "old")
+
+    def refused(path: Path, to: Path) -> Path:
+        raise AssertionError(f"{path} was renamed")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    fill(tmp_path / "out", "new")
+    assert (text_of(tmp_path / "out"), names(tmp_path)) == ("new", ["one", "other", "out"])
+
+
+def test_what_somebody_put_into_a_folder_meanwhile_is_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ReplankError, match=r"out/notes\.txt was written meanwhile"), replace_folder(tmp_path / "out"):
+        (tmp_path / "out" / "notes.txt").write_text("mine", encoding="utf-8")
+    assert (names(tmp_path), names(tmp_path / "out")) == (["out"], ["notes.txt"])
+
+
 def test_a_folder_that_cannot_be_renamed_into_place_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
     fill(tmp_path / "out", "old")
     rename = Path.rename
 
@@ -229,3 +262,106 @@ def test_a_folder_that_cannot_be_made_is_one_error() -> None:
     with pytest.raises(ReplankError, match="cannot write /proc/replank-test: No such file") as refusal:
         fill(Path("/proc/replank-test"), "new")
     assert refusal.value.hint == "choose another `out`"
+
+
+# The only writer
+
+
+HOLD = "with files.exclusive(path):\n print(os.getpid(), flush=True); input()"
+
+
+@contextmanager
+def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that is the only writer of a path until it gets a line, or is killed."""
+    code = f"import os, pathlib\nfrom replank.system import files\npath = pathlib.Path({str(path)!r})\n{HOLD}"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout is not None
+        assert int(process.stdout.readline()) == process.pid
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_writer_is_refused_and_told_of_the_first(tmp_path: Path) -> None:
+    out = tmp_path / "above" / "out"
+    (tmp_path / "link").symlink_to(out)
+    with holder(out) as first:
+        who = f"another process writes .*: process {first.pid} on {socket.gethostname()}$"
+        for path in (out, tmp_path / "link"):
+            with pytest.raises(UsageError, match=who), exclusive(path):
+                pytest.fail("there were two writers")
+        with exclusive(tmp_path / "above" / "other"):
+            pass
+        assert first.stdin is not None
+        print(file=first.stdin, flush=True)
+        first.wait()
+        assert names(tmp_path / "above") == []
+        with exclusive(out):
+            assert names(tmp_path / "above") == [".out.replank-lock"]
+
+
+def test_a_dead_writer_leaves_no_lock(tmp_path: Path) -> None:
+    with holder(tmp_path / "out") as first:
+        first.kill()
+        first.wait()
+    with exclusive(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_two_threads_are_two_writers(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "out"), ThreadPoolExecutor(1) as pool:
+        second = pool.submit(lambda: exclusive(tmp_path / "out").__enter__())
+        assert isinstance(second.exception(), UsageError)
+
+
+def test_the_processes_of_one_run_do_not_lock_each_other_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with exclusive(tmp_path / "out"):
+        monkeypatch.setenv("RANK", "1")
+        with exclusive(tmp_path / "out"):
+            pass
+        assert len(names(tmp_path)) == 1
+
+
+def test_a_folder_that_stays_has_its_lock_inside(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with exclusive(tmp_path / "out", inside=True):
+        assert (names(tmp_path), names(tmp_path / "out")) == (["out"], [".replank-lock"])
+    assert names(tmp_path / "out") == []
+
+
+def test_a_lock_that_its_holder_deleted_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ends between the second's opening of the file and its locking."""
+    real, path = fcntl.flock, tmp_path / ".out.replank-lock"
+    path.touch()
+
+    def late(file: IO[str], how: int) -> None:
+        if path.exists() and path.stat().st_size == 0 and not found:
+            found.append(path.stat().st_ino)
+            path.unlink()
+        real(file, how)
+
+    found: list[int] = []
+    monkeypatch.setattr(fcntl, "flock", late)
+    with exclusive(tmp_path / "out"):
+        assert found
+        assert path.read_text(encoding="utf-8").startswith(f"process {os.getpid()} ")
+
+
+def test_without_locks_a_warning_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with exclusive(tmp_path / "out"):
+        assert f"the file system of {tmp_path / 'out'} has no locks" in caplog.text
+    assert names(tmp_path) == []
+
+
+def test_where_nothing_can_be_written_there_is_no_writer() -> None:
+    with pytest.raises(ReplankError, match="cannot write /proc/replank-test: No such file"):
+        exclusive(Path("/proc/replank-test")).__enter__()
