@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from replank.batch.job import BatchConfig, BatchJob
 from replank.batch.output import merge, require_suffix
+from replank.batch.parts import claim, clear
 from replank.batch.windows import Window, cut
 from replank.data.tables import open_table
 from replank.models.source import Source
 from replank.runtime.providers import Device
+from replank.system.environment import versions
 from replank.system.errors import DataError, FieldError, UsageError
-from replank.system.files import replace_file
+from replank.system.files import exclusive
 from replank.system.progress import progress
 from replank.tasks.task import Task
 
 _GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",))
-_LOCK, _JOB = "lock", "job.json"
 
 # Answers the windows of a job and writes their parts; yields the number of rows of each.
 Runner = Callable[[Source, BatchJob, list[Window]], Iterator[int]]
@@ -81,7 +78,8 @@ def predict_file(
     :param config: the defaults of :class:`BatchConfig` where ``None``.
     :param runner: :class:`Here` where ``None``, or :class:`replank.batch.ray.OnRay`.
     :param force: replace ``out``, and discard the parts of an earlier run.
-    :raises UsageError: ``out`` exists, or the parts of another run lie there, or a suffix is unknown.
+    :raises UsageError: ``out`` exists, another process writes it, the parts of another run or other files lie where its
+        parts would, or a suffix is unknown.
     :raises DataError: the file cannot be read as texts; nothing was answered.
     :raises ModelError: the model answers tokens, not texts.
     """
@@ -89,28 +87,33 @@ def predict_file(
 
     config = config or BatchConfig()
     require_whole_texts(source, "batch")
-    _require_free(out, force=force)
-    columns = _columns(source.task, file, config)
-    job = BatchJob(file.resolve(), columns, config, out.with_name(f"{out.name}.work"), out.suffix)
-    names = job.names(source.task)
-    if names[0] in names[1:]:
-        raise FieldError("id_column", names[0], f"a name that no other column of {out} has")
-    windows = cut(file, columns)
-    with _work_folder(job, _identity(source, job), force=force):
+    _require_place(file, out)
+    with exclusive(out):
+        if out.exists() and not force:
+            raise UsageError(f"{out} exists", hint="choose another `out`, or replace it with `force=True`")
+        columns = _columns(source.task, file, config)
+        job = BatchJob(file.resolve(), columns, config, out.with_name(f"{out.name}.work"), out.suffix)
+        names = job.names(source.task)
+        if names[0] in names[1:]:
+            raise FieldError("id_column", names[0], f"a name that no other column of {out} has")
+        windows = cut(file, columns)
+        run = runner or Here()
+        claim(job.work, _identity(source, job, run), force=force)
         missing = [window for window in windows if not job.part(window).exists()]
-        for _ in (runner or Here())(source, job, missing):
+        for _ in run(source, job, missing):
             pass
         merge([job.part(window) for window in windows], names, out)
-        shutil.rmtree(job.work)
+        clear(job.work)
     rows = sum(window.rows for window in windows)
     return Summary(rows, rows - sum(window.rows for window in missing))
 
 
-def _require_free(out: Path, *, force: bool) -> None:
+def _require_place(file: Path, out: Path) -> None:
     require_suffix(out)
-    if out.is_dir() or (out.exists() and not force):
-        hint = "choose another `out`" if out.is_dir() else "choose another `out`, or replace it with `force=True`"
-        raise UsageError(f"{out} exists", hint=hint)
+    if out.resolve() == file.resolve():
+        raise UsageError(f"{out} is the file itself", hint="choose another `out`")
+    if out.is_dir():
+        raise UsageError(f"{out} exists and is a folder", hint="choose another `out`")
     if not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
 
@@ -138,40 +141,18 @@ def _columns(task: Task, file: Path, config: BatchConfig) -> tuple[str, ...]:
     return wanted
 
 
-def _identity(source: Source, job: BatchJob) -> dict[str, Any]:
+def _identity(source: Source, job: BatchJob, runner: Runner) -> dict[str, Any]:
     """The facts that must be equal for a run to go on with the parts of another."""
     with job.file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return {"model": source.digest, "file": digest, "columns": list(job.columns), "config": asdict(job.config)}
-
-
-@contextmanager
-def _work_folder(job: BatchJob, identity: dict[str, Any], *, force: bool) -> Iterator[None]:
-    """The folder of the parts, locked by this process; it remains when the block raises."""
-    job.work.mkdir(exist_ok=True)
-    with (job.work / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"another process works in {job.work}") from None
-        found = _found_identity(job)
-        if found not in (None, identity) and not force:
-            raise UsageError(
-                f"{job.work} holds parts of a run with another model, file or choice of columns",
-                hint="choose another `out`, or discard those parts with `force=True`",
-            )
-        for leftover in job.work.iterdir():
-            half_written = leftover.suffix != job.suffix
-            if leftover.name not in (_LOCK, _JOB) and (found != identity or half_written):
-                leftover.unlink()
-        if found != identity:
-            replace_file(job.work / _JOB, json.dumps(identity))
-        yield
-
-
-def _found_identity(job: BatchJob) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads((job.work / _JOB).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or damaged
-        return None
-    return found
+    return {
+        "model": source.digest,
+        # Of a plain folder, the digest is that of its weights only.
+        "task": source.task.to_json(),
+        "file": digest,
+        "columns": list(job.columns),
+        "config": asdict(job.config),
+        # Devices differ in arithmetic; a runner of another sort may have none.
+        "device": getattr(runner, "device", None),
+        "versions": versions(),
+    }

@@ -71,6 +71,15 @@ def test_an_output_that_is_there_is_replaced_by_force_only(
     assert replank("batch", onnx_artifact, file, tmp_path / "out.xlsx").code == 2
 
 
+def test_the_file_itself_is_not_replaced(replank: Replank, onnx_artifact: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "in.csv", texts())
+    (tmp_path / "link.csv").symlink_to(file)
+    before = file.read_bytes()
+    done = replank("batch", onnx_artifact, file, tmp_path / "link.csv", "--force")
+    assert (done.code, "link.csv is the file itself" in error_lines(done)[0]) == (2, True)
+    assert file.read_bytes() == before
+
+
 def test_a_file_that_became_shorter_is_said(tmp_path: Path) -> None:
     file = write(tmp_path / "in.jsonl", texts())
     (window,) = cut(file, ("sentence",))

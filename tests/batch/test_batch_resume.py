@@ -15,7 +15,7 @@ import pytest
 from batch_files import ROWS, expected, in_small_windows, read, texts, write
 from commands import replank_process
 from replank.batch.job import BatchConfig, BatchJob
-from replank.batch.run import predict_file
+from replank.batch.run import Here, predict_file
 from replank.batch.windows import Window
 from replank.models.source import Source, open_source
 from replank.runtime.model import Model
@@ -41,7 +41,7 @@ def test_what_an_earlier_run_answered_is_not_answered_again(
     with pytest.raises(KeyboardInterrupt):
         predict_file(source, file, out, BatchConfig(), run)
     assert not out.exists()
-    with pytest.raises(UsageError, match="holds parts of a run with another model, file or choice of columns"):
+    with pytest.raises(UsageError, match=r"another model, file or choice of columns \(differs in: config\)"):
         predict_file(source, file, out, BatchConfig(scores=True), run)
     # As a kill in the middle of a write leaves it.
     (tmp_path / "out.jsonl.work" / ".00000004.jsonl.99.partial").write_text("half", encoding="utf-8")
@@ -52,6 +52,74 @@ def test_what_an_earlier_run_answered_is_not_answered_again(
         (number, label) for number, (label, _) in enumerate(expected(model, texts()), 1)
     ]
     assert not (tmp_path / "out.jsonl.work").exists()
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch, onnx_artifact: Path, model: Model, tmp_path: Path) -> Path:
+    """The output of a run that was interrupted after one part of ten."""
+    in_small_windows(monkeypatch)
+    out = tmp_path / "out.csv"
+
+    class Interrupted(Here):
+        def __call__(self, source: Source, job: BatchJob, windows: list[Window]) -> Any:
+            job.answer(model, windows[0])
+            yield windows[0].rows
+            raise KeyboardInterrupt
+
+    file = write(tmp_path / "in.csv", texts())
+    with pytest.raises(KeyboardInterrupt):
+        predict_file(open_source(onnx_artifact), file, out, runner=Interrupted())
+    return out
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "00000003.csv", "job.json", "lock"])
+@pytest.mark.parametrize("force", [False, True])
+def test_files_of_others_in_the_place_of_the_parts_are_refused(
+    onnx_artifact: Path, tmp_path: Path, name: str, force: bool
+) -> None:
+    work = tmp_path / "out.csv.work"
+    work.mkdir()
+    (work / name).write_text('{"mine": 1}', encoding="utf-8")
+    file = write(tmp_path / "in.csv", texts())
+    with pytest.raises(UsageError, match=rf"out\.csv\.work is needed .* holds other files, such as {name}"):
+        predict_file(open_source(onnx_artifact), file, tmp_path / "out.csv", force=force)
+    assert [path.name for path in work.iterdir()] == [name]
+    assert (work / name).read_text(encoding="utf-8") == '{"mine": 1}'
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_was_put_beside_the_parts_stays(
+    interrupted: Path, onnx_artifact: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, force: bool
+) -> None:
+    """Also where the parts are those of another run, and are discarded."""
+    work, columns = tmp_path / "out.csv.work", BatchConfig(scores=force)
+    (work / "notes.txt").write_text("mine", encoding="utf-8")
+    (work / "figures").mkdir()
+    (work / ".00000004.csv.99.partial").write_text("half", encoding="utf-8")
+    predict_file(open_source(onnx_artifact), tmp_path / "in.csv", interrupted, columns, force=force)
+    assert len(read(interrupted)) == ROWS
+    assert sorted(path.name for path in work.iterdir()) == ["figures", "notes.txt"]
+    assert f"{work} is kept, as it holds other files, such as figures" in caplog.text
+
+
+def test_parts_of_another_version_or_device_are_not_gone_on_with(
+    interrupted: Path, onnx_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, file = open_source(onnx_artifact), tmp_path / "in.csv"
+    with pytest.raises(UsageError, match=r"differs in: device\)"):
+        predict_file(source, file, interrupted, runner=Here(device="openvino"))
+    monkeypatch.setattr("replank.batch.run.versions", lambda: {"onnxruntime": "9.9"})
+    with pytest.raises(UsageError, match=r"differs in: versions\)"):
+        predict_file(source, file, interrupted)
+    assert (tmp_path / "out.csv.work" / "00000000.csv").exists()
+
+
+def test_the_folder_of_the_parts_may_be_a_link(onnx_artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "out.csv.work").symlink_to(tmp_path / "scratch")
+    predict_file(open_source(onnx_artifact), write(tmp_path / "in.csv", texts()), tmp_path / "out.csv")
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert (tmp_path / "out.csv.work").is_symlink()
 
 
 def test_force_forgets_what_another_run_left(
@@ -101,7 +169,7 @@ def test_two_runs_at_once_are_refused(onnx_artifact: Path, model: Model, tmp_pat
     source = open_source(onnx_artifact)
 
     def run(source: Source, job: BatchJob, windows: list[Window]) -> Any:
-        with pytest.raises(UsageError, match="another process works in"):
+        with pytest.raises(UsageError, match="another process writes"):
             predict_file(source, file, out, BatchConfig(), run)
         job.answer(model, windows[0])
         yield windows[0].rows
