@@ -22,6 +22,7 @@ from typing import Any
 
 import click
 
+from replank.data.table_file import value_text
 from replank.data.tables import read_table
 from replank.models.artifact import Artifact
 from replank.models.manifest import MANIFEST, TRAINING
@@ -153,7 +154,7 @@ def write_splits(source: Path, target: Path) -> None:
         "test": dev.rows,
     }
     for split, rows in splits.items():
-        lines = ["\t".join(row) for row in (train.columns, *rows)]
+        lines = ["\t".join(map(value_text, row)) for row in (train.columns, *rows)]
         (target / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

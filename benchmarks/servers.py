@@ -196,7 +196,7 @@ def read_texts(data: Path | None, scratch: Path) -> list[str]:
         write_demo_data(data, {"train": 1, "dev": _TEXTS, "test": 1})
     path = next(data / f"dev{suffix}" for suffix in SUFFIXES if (data / f"dev{suffix}").exists())
     table = read_table(path)
-    texts = table.column(next(name for name in _TEXT_COLUMNS if name in table.columns))
+    texts = table.texts(next(name for name in _TEXT_COLUMNS if name in table.columns))
     return random.Random(0).sample(texts, min(_TEXTS, len(texts)))  # noqa: S311
 
 

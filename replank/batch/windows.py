@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from replank.data.table_file import Position
+from replank.data.table_file import Position, value_text
 from replank.data.tables import open_table
 from replank.system.errors import DataError
 
@@ -52,7 +52,7 @@ def cut(path: Path, columns: Sequence[str], window_rows: int = _WINDOW_ROWS) -> 
             if not rows:
                 start = row.start
             rows += 1
-            characters += sum(map(len, row.values))
+            characters += sum(len(value_text(value)) for value in row.values)
         if rows:
             windows.append(Window(len(windows), first, rows, *start))
     return windows
@@ -65,7 +65,7 @@ def read_window(path: Path, columns: Sequence[str], window: Window) -> list[Valu
     """
     with open_table(path) as file:
         rows = file.rows(columns, Position(window.offset, window.line))
-        values = [row.values for row in islice(rows, window.rows)]
+        values = [tuple(map(value_text, row.values)) for row in islice(rows, window.rows)]
     if len(values) != window.rows:
         raise DataError(f"{path} became shorter while it was read")
     return values

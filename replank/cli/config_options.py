@@ -202,6 +202,8 @@ def _click_type(config: Config, entry: Field[Any]) -> tuple[Any, bool]:
         return click.Choice(list(choices)), origin is tuple
     if origin is Literal:
         return click.Choice([str(value) for value in get_args(annotation)]), False
+    if entry.metadata.get("has_commas"):
+        return Names(), False
     if origin is tuple:
         item = _without_none(get_args(annotation)[0])
         if item is int:
@@ -273,6 +275,24 @@ class Integers(click.ParamType[tuple[int, ...]]):
             return tuple(int(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r}: expected whole numbers with commas between, such as 1,2,3,6", param, context)
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between, or ``@FILE`` with one a line."""
+
+    name = "a,b,… or @file"
+
+    def convert(self, value: Any, param: Any, context: Any) -> tuple[str, ...]:
+        """A tuple stays as it is."""
+        if isinstance(value, tuple):
+            return value
+        if not str(value).startswith("@"):
+            return tuple(name.strip() for name in str(value).split(","))
+        try:
+            content = Path(str(value)[1:]).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{value!r} cannot be read: {error}", param, context)
+        return tuple(line.removesuffix("\r") for line in content.split("\n") if line.strip())
 
 
 class NameOrPath(click.ParamType[str | Path]):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replank.cli.command import Option
-from replank.cli.config_options import config_options
+from replank.cli.config_options import config_of, config_options
 from replank.data.examples import DataConfig
 from replank.runtime.providers import PROVIDERS
 from replank.system.errors import UsageError
@@ -48,7 +48,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         given["task"] = kind or given["task"]
         # A column or a length without data is refused there, not passed over here.
         asked = any(value is not None for value in given.values())
-        command(*args, **values, data=DataConfig(**given) if asked else None)
+        command(*args, **values, data=config_of(DataConfig, given) if asked else None)
 
     kind = option("--kind", type=click.Choice(list(KIND_NAMES)), help="The same as --task.", heading="Data")
     return config_options(DataConfig, heading="Data")(kind(wrapped))

@@ -16,14 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.data.glue import load_glue
-from replank.data.labels import label_cells, label_names, parse_labels, word_cells
+from replank.data.label_names import label_names
+from replank.data.labels import (
+    Numbering,
+    label_cells,
+    only_labelled,
+    outputs_of_names,
+    parse_labels,
+    word_cells,
+)
 from replank.data.tables import SUFFIXES, Table, read_table
 from replank.system.errors import DataError, FieldError, UsageError
 from replank.system.settings import setting
 from replank.tasks.glue import GLUE, GlueTask, glue_task
 from replank.tasks.kinds import KIND_NAMES, KINDS, Kind, kind_named
-from replank.tasks.kinds.kind import Cell
+from replank.tasks.kinds.kind import Cell, shown_names
+from replank.tasks.metrics import METRICS
 from replank.tasks.task import Task
+from replank.text.spelling import without_invisible
 from replank.text.words import join_words
 
 SPLITS = ("train", "dev", "test", "dev_mismatched", "test_mismatched", "ax")
@@ -115,6 +125,11 @@ class DataConfig:
     :param text: the text column, or the first of a pair.
     :param text_pair: the second text column of a pair.
     :param label: the label column; ``None`` means ``label``; of words also ``tags`` and ``ner_tags``.
+    :param labels: the names of all classes, in the order of the model's outputs; a file may hold the names, or their
+        numbers from 0. ``None`` leaves them to the model, to the data set, to what the package datasets wrote into a
+        Parquet file, or to the training split.
+    :param drop_unlabelled: leave out rows without a label, which are refused otherwise.
+    :param metric: the headline: it chooses checkpoints, and INT8 must keep it.
     :param task: the kind of task by any of its names (:data:`replank.tasks.kinds.KIND_NAMES`); ``None`` leaves it to
         the model or the data set, else it is classification. The name of a data set is taken as ``dataset``.
     :param max_length: tokens to truncate to; ``None`` leaves it to the task (128 unless GLUE says otherwise).
@@ -129,6 +144,18 @@ class DataConfig:
     text: str | None = setting(None, "Column of the text, or of the first text of a pair.")
     text_pair: str | None = setting(None, "Column of the second text of a pair.")
     label: str | None = setting(None, "Column of the label. [default: label]")
+    labels: tuple[str, ...] | None = setting(
+        None,
+        "Names of all classes in the order of their numbers: a,b,c or @FILE with one a line. "
+        "[default: the model's, the data set's, those of the training split]",
+        has_commas=True,
+    )
+    drop_unlabelled: bool = setting(False, "Leave out rows without a label instead of refusing them.")
+    metric: str | None = setting(
+        None,
+        "Metric that chooses checkpoints, and that INT8 must keep. [default: the model's, the data set's, the task's]",
+        choices=tuple(METRICS),
+    )
     task: str | None = setting(
         None, "Kind of task, by transformers' name or ours. [default: the model's, the data set's, classification]"
     )
@@ -154,6 +181,11 @@ class DataConfig:
             raise FieldError("max_length", self.max_length, "4 or more")
         if self.task is not None:
             kind_named(self.task)
+        if self.metric is not None and self.metric not in METRICS:
+            raise FieldError("metric", self.metric, f"one of {', '.join(METRICS)}")
+        if self.labels is not None:
+            object.__setattr__(self, "labels", tuple(self.labels))
+            _require_names(self.labels)
 
     @property
     def kind(self) -> Kind | None:
@@ -164,7 +196,8 @@ class DataConfig:
         """Read everything.
 
         :param model: the task of an existing model: its labels hold, and its name, columns, kind, metrics and length do
-            where this configuration says nothing. Without one, labels are the task's, else the training split's.
+            where this configuration says nothing. Without one, labels are those of ``labels``, else the data set's,
+            else the training split's.
         :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
         :raises HubError: the data set must come from the hub, which cannot be reached.
         """
@@ -202,23 +235,34 @@ def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) 
         model = None  # of another task than the one named: whoever compares the two will say so
     kind = config.kind or (model.kind if model else glue.kind if glue else KINDS["classification"])
     label_column = config.label or (model.label_column if model else _label_column(kind, next(iter(tables.values()))))
-    cells = {split: label_cells(table, label_column, split, kind) for split, table in tables.items()}
-    task = _task(config, kind, tables, cells, label_column, glue, model)
+    known = {*(config.labels or ()), *(model.labels if model else ()), *(glue.labels if glue else ())}
+    cells: dict[str, list[Cell] | None] = {}
+    for split, column in label_cells(tables, label_column, kind, known).items():
+        cells[split] = None
+        if column is not None:
+            tables[split], cells[split] = only_labelled(
+                tables[split], column, label_column, drop=config.drop_unlabelled, is_named=kind.has_label_names
+            )
+    labels = _labels(config, kind, tables, cells, label_column, glue, model)
+    task = _task(config, kind, tables, labels, label_column, glue, model)
     if kind.has_labels and len({*task.columns, label_column}) <= len(task.columns):
         raise UsageError(f"one column is used twice: {', '.join((*task.columns, label_column))}")
-    return Dataset(task, {split: _examples(task, table, cells[split]) for split, table in tables.items()})
+    numbering = _numbering(config, task)
+    return Dataset(task, {split: _examples(task, table, cells[split], numbering) for split, table in tables.items()})
 
 
-def _examples(task: Task, table: Table, cells: list[Cell] | None) -> Examples:
-    if task.kind.is_per_word:
-        texts = [[join_words(words) for words in word_cells(table, task.columns[0])]]
-    else:
-        texts = [table.column(column) for column in task.columns]
-    labels = None if cells is None else parse_labels(task, table, cells, texts[0])
-    return Examples(texts[0], texts[1] if task.is_pair else None, labels)
+def _require_names(labels: tuple[str, ...]) -> None:
+    """Refuse names that are not the names of several classes.
+
+    :raises FieldError: there is only one, one is empty, or two cannot be told apart.
+    """
+    if len(labels) < 2 or not all(map(without_invisible, labels)):
+        raise FieldError("labels", labels, "the names of two classes or more", hint="for example: `labels=no,yes`")
+    if len({without_invisible(name) for name in labels}) < len(labels):
+        raise FieldError("labels", labels, "names that differ")
 
 
-def _task(
+def _labels(
     config: DataConfig,
     kind: Kind,
     tables: dict[str, Table],
@@ -226,23 +270,83 @@ def _task(
     label_column: str,
     glue: GlueTask | None,
     model: Task | None,
+) -> tuple[str, ...]:
+    """The model's classes; else those of the settings, of GLUE, or of the training split."""
+    if not kind.has_label_names:
+        if config.labels:
+            raise UsageError(f"`labels` names classes, and tasks of kind {kind} have none")
+        return ()
+    if model and model.kind == kind and model.labels:
+        return model.labels
+    if glue and glue.labels and not config.labels:
+        return glue.labels
+    return label_names(kind, cells.get("train"), tables.get("train"), label_column, config.labels)
+
+
+def _numbering(config: DataConfig, task: Task) -> Numbering | None:
+    """The names that a file's numbers may stand for: those that were given, or GLUE's.
+
+    :raises UsageError: those that were given are not the model's.
+    """
+    if not task.kind.has_label_names:
+        return None
+    if config.labels is not None:
+        numbering = Numbering("`labels`", config.labels)
+        if outputs_of_names(task.labels, numbering) is None:
+            raise FieldError("labels", config.labels, f"the model's labels: {shown_names(task.labels)}")
+        return numbering
+    return Numbering(task.name, GLUE[task.name].labels) if task.name in GLUE else None
+
+
+def _examples(task: Task, table: Table, cells: list[Cell] | None, numbering: Numbering | None) -> Examples:
+    if task.kind.is_per_word:
+        texts = [[join_words(words) for words in word_cells(table, task.columns[0])]]
+    else:
+        texts = [table.texts(column) for column in task.columns]
+    declared = table.class_names.get(task.label_column)
+    if numbering is None and declared:
+        numbering = Numbering(str(table.path), declared)
+    labels = None if cells is None else parse_labels(task, table, cells, texts[0], numbering)
+    return Examples(texts[0], texts[1] if task.is_pair else None, labels)
+
+
+def _task(
+    config: DataConfig,
+    kind: Kind,
+    tables: dict[str, Table],
+    labels: tuple[str, ...],
+    label_column: str,
+    glue: GlueTask | None,
+    model: Task | None,
 ) -> Task:
     """Settings first, then the model, then GLUE, then what the data itself tells."""
-    labels: tuple[str, ...] = ()
-    if kind.has_label_names:
-        known_labels = (model.labels if model and model.kind == kind else ()) or (glue.labels if glue else ())
-        labels = known_labels or label_names(kind, cells.get("train"), tables.get("train"))
     known_tasks = [known for known in (glue, model) if known]
     known_length = model.max_length if model else glue.max_length if glue else 128
+    metrics = next((known.metrics for known in known_tasks if known.kind == kind), kind.default_metrics(labels))
     return Task(
         name=config.dataset or (model.name if model else "custom"),
         kind=kind,
         labels=labels,
         columns=_text_columns(config, kind, next(iter(tables.values())), glue, model),
         label_column=label_column,
-        metrics=next((known.metrics for known in known_tasks if known.kind == kind), kind.default_metrics(labels)),
+        metrics=_with_headline(config.metric, metrics, kind, labels),
         max_length=config.max_length or known_length,
     )
+
+
+def _with_headline(
+    metric: str | None, metrics: tuple[str, ...], kind: Kind, labels: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The metrics with the one that was asked for in front.
+
+    :raises FieldError: it says nothing about such a task.
+    """
+    if metric is None:
+        return metrics
+    possible = dict.fromkeys((*metrics, *kind.possible_metrics(labels)))
+    if metric not in possible:
+        raise FieldError("metric", metric, f"one of {', '.join(possible)}, for {kind.describe(labels)}")
+    return (metric, *(name for name in metrics if name != metric))
 
 
 def _label_column(kind: Kind, table: Table) -> str:

@@ -2,153 +2,263 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+import logging
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
+from replank.data.table_file import Value, plain_value, value_text
 from replank.data.tables import Table
 from replank.system.errors import DataError
-from replank.tasks.glue import GLUE
 from replank.tasks.kinds import Kind
-from replank.tasks.kinds.kind import Cell
+from replank.tasks.kinds.kind import Cell, shown_names, single_value
 from replank.tasks.kinds.regression import is_number
 from replank.tasks.task import Task
 
-_MANY_LABELS = 200
+# What pandas reads as no value, and what str() makes of one (pandas.read_csv, `na_values`). A class of such a name, as
+# `NA` for North America, is one where the names of all classes are known.
+_NO_LABEL = frozenset({
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "NaN", "NaT", "None", "n/a", "nan", "null",
+})  # fmt: skip
+# Numbers that stand for no label: GLUE's in a test split, and that of tokens which have no loss.
+_NO_CLASS, _NO_LOSS = "-1", "-100"
+_WHOLE_FLOAT = re.compile(r"-?\d+\.0+")
+_LIST_AS_TEXT = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
+_log = logging.getLogger(__name__)
+
+Cells = list[Cell | None]
 
 
-def label_cells(table: Table, column: str, split: str, kind: Kind) -> list[Cell] | None:
-    """The label column; ``None`` where there is nothing to read.
+@dataclass(frozen=True)
+class Numbering:
+    """The names of classes in the order in which files number them.
 
-    A test split may have no labels: GLUE's has none, or -1.
+    :param source: who says so, for messages.
     """
-    if not kind.has_labels:
-        return None
-    may_lack = split.startswith("test") or split == "ax"
-    if may_lack and (column not in table.columns or set(table.column(column)) <= {"-1", ""}):
-        return None
-    return list_cells(table, column)
+
+    source: str
+    names: tuple[str, ...]
 
 
-def list_cells(table: Table, column: str) -> list[Cell]:
-    """The cells of a column: a list of a .jsonl or .parquet file is a list, all else a text.
+def label_cells(tables: dict[str, Table], column: str, kind: Kind, known: Collection[str]) -> dict[str, Cells | None]:
+    """The label column of each split: in each row a label, the labels of words, or ``None`` for a row without.
 
-    :raises DataError: a list holds something else than texts and whole numbers, or nothing.
+    A split is ``None`` where there is nothing to read: a test split may have no labels; GLUE's has none, or -1.
+
+    :param known: the names of classes as far as they are known; they are names, whatever else they may stand for.
+    :raises DataError: a value that can be no label; the message names file and line.
     """
-    cells: list[Cell] = []
-    for line, cell in zip(table.lines, table.column(column), strict=True):
-        if not table.has_lists or cell[:1] != "[":
-            cells.append(cell)
-            continue
-        try:
-            values = json.loads(cell)
-        except ValueError:  # a text that begins with a bracket
-            cells.append(cell)
-            continue
-        if not values or not all(type(value) in (str, int) for value in values):
-            raise DataError(
-                f"{table.where(line)}: expected a list of words or labels, found {cell[:40]!r}",
-                hint="delete rows without any",
-            )
-        cells.append([str(value) for value in values])
-    return cells
+    known = {*known, *(name for table in tables.values() for name in table.class_names.get(column, ()))}
+    cells = {split: _split_cells(table, column, split, kind, known) for split, table in tables.items()}
+    marks = _number_marks(cells.get("train") or [], known, kind) if kind.has_label_names else set()
+    return {split: column and [_unless_marked(cell, marks, kind) for cell in column] for split, column in cells.items()}
+
+
+def only_labelled(table: Table, cells: Cells, column: str, *, drop: bool, is_named: bool) -> tuple[Table, list[Cell]]:
+    """The rows that have a label.
+
+    :param drop: leave the others out; by default there must be none.
+    :param is_named: whether labels are names, so that anything could be one.
+    :raises DataError: a row has no label, or none has.
+    """
+    missing = {index for index, cell in enumerate(cells) if cell is None}
+    values = table.column(column)
+    if missing and not drop:
+        first = min(missing)
+        others = f"; so are {len(missing) - 1} more of {len(cells)} rows" if len(missing) > 1 else ""
+        hint = "`drop_unlabelled=True` leaves out rows without a label"
+        found = values[first]
+        if is_named and isinstance(found, str) and found.strip():
+            hint += f"; if {found!r} is a class, name all classes with `labels`"
+        raise DataError(f"{table.where(table.lines[first])}: {_reason(found)}{others}", hint=hint)
+    if len(missing) == len(cells):
+        raise DataError(f"{table.path}: no row has a label in the column {column!r}")
+    if missing:
+        reasons = Counter(_reason(values[index]) for index in sorted(missing))
+        told = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(5))
+        _log.info("%s: %d of %d rows have no label and are left out (%s)", table.path, len(missing), len(cells), told)
+    return table.without(missing), [cell for cell in cells if cell is not None]
 
 
 def word_cells(table: Table, column: str) -> list[list[str]]:
-    """The words of each cell of a column: a list in JSONL; else values with white space between.
+    """The words of each cell of a column: a list in JSONL and Parquet; else values with white space between.
 
     :raises DataError: a cell without words.
     """
-    lists = [cell if isinstance(cell, list) else cell.split() for cell in list_cells(table, column)]
-    for line, words in zip(table.lines, lists, strict=True):
-        if not words:
+    rows: list[list[str]] = []
+    for line, value in zip(table.lines, table.column(column), strict=True):
+        words = value.split() if isinstance(value, str) else value
+        if not isinstance(words, list) or not words or not all(type(word) in (str, int) for word in words):
             raise DataError(
-                f"{table.where(line)}: expected a list of words, found none",
+                f"{table.where(line)}: expected a list of words, found {_shown(value)}",
                 hint="delete sentences without words",
             )
-    return lists
+        rows.append([value_text(plain_value(word)) for word in words])
+    return rows
 
 
-def label_names(kind: Kind, cells: list[Cell] | None, table: Table | None) -> tuple[str, ...]:
-    """The distinct labels of the training split: numbers by value, names by alphabet.
-
-    :param cells: its label column, from ``table``; ``None`` if there is no training split.
-    :raises DataError: there is none, a label is empty, or there are one or too many.
-    """
-    if cells is None or table is None:
-        raise DataError(
-            "the labels are not known: there is no training split and the model names none",
-            hint="give the `train` file, or evaluate a model that replank made",
-        )
-    names: set[str] = set()
-    for line, cell in zip(table.lines, cells, strict=True):
-        found = _located(table, line, kind.label_names, cell)
-        if not found or "" in found:
-            raise DataError(f"{table.where(line)}: the label is empty")
-        names.update(found)
-    if len(names) < 2:
-        only = repr(next(iter(names))) if names else "none"
-        raise DataError(f"{table.path} has only one label, {only}; there is nothing to learn")
-    if len(names) > _MANY_LABELS:
-        numbers = all(map(is_number, names))
-        raise DataError(
-            f"{table.path} has {len(names)} different labels; expected {_MANY_LABELS} at most",
-            hint="numbers are learnt with `task=regression`" if numbers else "is `label` the right column?",
-        )
-    return tuple(sorted(names, key=float) if all(map(is_number, names)) else sorted(names))
-
-
-def parse_labels(task: Task, table: Table, cells: list[Cell], texts: Sequence[str]) -> NDArray[Any]:
+def parse_labels(
+    task: Task, table: Table, cells: list[Cell], texts: Sequence[str], numbering: Numbering | None
+) -> NDArray[Any]:
     """The labels of a split, as :meth:`Kind.label_array` holds them.
 
     :param texts: the (first) texts of the rows.
+    :param numbering: the names that numbers in the table may stand for.
     :raises DataError: a cell that is no label of the task; the message names file and line.
     """
     kind = task.kind
     index: dict[str, int] = {}
+    hint = None
     if kind.has_label_names:
         rows = zip(table.lines, cells, strict=True)
         found = {name for line, cell in rows for name in _located(table, line, kind.label_names, cell)}
-        index = _index(task, found, table.path)
+        index = _outputs(task, found, numbering)
+        counts = {str(number) for number in range(len(task.labels))}
+        if numbering is None and found <= counts and not found <= index.keys():
+            hint = f"if the numbers count the model's labels, say so: `labels={','.join(task.labels)}`"
     return kind.label_array(
         [
-            _located(table, line, kind.parse_label, cell, text, index)
+            _located(table, line, kind.parse_label, cell, text, index, hint=hint)
             for line, cell, text in zip(table.lines, cells, texts, strict=True)
         ]
     )
 
 
-def _located(table: Table, line: int, function: Any, *arguments: Any) -> Any:
-    """The function's result; its error says where in the file."""
+def outputs_of_names(labels: Sequence[str], numbering: Numbering) -> list[int] | None:
+    """A model's output for each name of a numbering; ``None`` if the names are not those of the model's labels.
+
+    Case may differ. A model whose labels are the numbers from 0 has no names, and so the numbering's order.
+    """
+    names, ours = numbering.names, list(labels)
+    if len(names) != len(ours):
+        return None
+    if ours == [str(number) for number in range(len(ours))]:
+        return list(range(len(ours)))
+    if set(names) != set(ours):
+        names, ours = tuple(name.casefold() for name in names), [name.casefold() for name in ours]
+    return [ours.index(name) for name in names] if sorted(names) == sorted(ours) else None
+
+
+def _outputs(task: Task, found: Collection[str], numbering: Numbering | None) -> dict[str, int]:
+    """The model's output for each label that a file may hold.
+
+    Files number labels, or name them, as they please; a model may have them in any order.
+
+    :raises DataError: the model's labels are not those of the numbering.
+    """
+    index = {name: number for number, name in enumerate(task.labels)}
+    # A whole float of a file is read as an integer.
+    index = {_whole(name): number for name, number in index.items()} | index
+    if numbering is None or all(name in index for name in found):
+        return index
+    outputs = outputs_of_names(task.labels, numbering)
+    if outputs is None:
+        raise DataError(
+            f"the model's labels are {shown_names(task.labels)}; those of {numbering.source} are "
+            f"{shown_names(numbering.names)}",
+            hint="is this the data of the task that the model was made for?",
+        )
+    index |= dict(zip(numbering.names, outputs, strict=True))
+    if any(name in index or not name.isdecimal() for name in found):
+        return index
+    return {str(number): output for number, output in enumerate(outputs)}
+
+
+def _split_cells(table: Table, column: str, split: str, kind: Kind, known: Collection[str]) -> Cells | None:
+    if not kind.has_labels:
+        return None
+    may_lack = split.startswith("test") or split == "ax"
+    if may_lack and column not in table.columns:
+        return None
+    values = zip(table.lines, table.column(column), strict=True)
+    cells = [_located(table, line, _cell, value, kind, known) for line, value in values]
+    return None if may_lack and all(cell in (None, _NO_CLASS, _NO_LOSS) for cell in cells) else cells
+
+
+def _number_marks(train: Cells, known: Collection[str], kind: Kind) -> set[str]:
+    """Which of -1 and -100 stand for no label.
+
+    Both do where the classes are known and none of them is called so; or where the other labels of the training split
+    are names, or numbers from 0 on. Beside only one other label, -1 is a class.
+    """
+    marks = {_NO_CLASS, _NO_LOSS} - set(known)
+    if known:
+        return marks
+    others = {name for cell in train if cell is not None for name in kind.label_names(cell)} - marks
+    if any(is_number(name) and float(name) < 0 for name in others):
+        return set()
+    return marks if len(others) > 1 else {_NO_LOSS}
+
+
+def _unless_marked(cell: Cell | None, marks: set[str], kind: Kind) -> Cell | None:
+    return None if cell is None or not marks.isdisjoint(kind.label_names(cell)) else cell
+
+
+def _cell(value: Value, kind: Kind, known: Collection[str]) -> Cell | None:
+    if isinstance(value, dict):
+        raise DataError(f"expected a label, found the object {_shown(value)}")
+    if isinstance(value, str) and value not in known and _LIST_AS_TEXT.fullmatch(value):
+        raise DataError(
+            f"expected a label, found a list that is written as a text, {_shown(value)}",
+            hint="lists are for .jsonl and .parquet; words in .csv and .tsv have spaces between; multi-label is not "
+            "supported",
+        )
+    if kind.is_per_word or isinstance(value, list):
+        items = value.split() if isinstance(value, str) else value or []
+        names = [_name(_item(value, item), kind, known) for item in items]
+        if not kind.is_per_word:
+            return single_value([str(name) for name in names])
+        found = [name for name in names if name is not None]
+        return found if names and len(found) == len(names) else None
+    return _name(value, kind, known)
+
+
+def _item(value: Value, item: object) -> Value:
+    if isinstance(item, bool | list | dict):
+        raise DataError(f"expected a list of words or labels, found {_shown(value)}", hint="delete rows without any")
+    return plain_value(item)
+
+
+def _name(value: Value, kind: Kind, known: Collection[str]) -> str | None:
+    if not isinstance(value, str) or value in known:
+        return value if isinstance(value, str) else None
+    if not value.strip() or value.strip() in _NO_LABEL:
+        return None
+    return _whole(value) if kind.has_label_names else value
+
+
+def _whole(name: str) -> str:
+    """A number as pandas writes it beside missing ones, 1.0, as it was: 1."""
+    return str(int(name.split(".")[0])) if _WHOLE_FLOAT.fullmatch(name) else name
+
+
+def _reason(value: Value) -> str:
+    text = value_text(value).strip()
+    if value is None:
+        return "the label is empty (null, NaN or no key)"
+    if not text or value == []:
+        return "the label is empty"
+    if isinstance(value, list) or len(text.split()) > 1:
+        return f"a word has no label in {_shown(value)}"
+    return f"the label {text!r} stands for none"
+
+
+def _shown(value: Value) -> str:
+    text = value_text(value)
+    return "none" if value is None else repr(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+def _located(table: Table, line: int, function: Any, *arguments: Any, hint: str | None = None) -> Any:
+    """The function's result; its error says where in the file.
+
+    :param hint: a better one than the error's.
+    """
     try:
         return function(*arguments)
     except DataError as error:
-        raise DataError(f"{table.where(line)}: {error.message}", hint=error.hint) from None
-
-
-def _index(task: Task, found: set[str], path: Path) -> dict[str, int]:
-    """The model's output for each label that a file may hold.
-
-    GLUE's files number its labels, or name them as they please; a model may have them in any order.
-
-    :raises DataError: the model's labels are not those of the GLUE task that it is to be used for.
-    """
-    index = {name: number for number, name in enumerate(task.labels)}
-    if found <= index.keys() or task.name not in GLUE:
-        return index
-    names = [name.casefold() for name in GLUE[task.name].labels]
-    ours = [name.casefold() for name in task.labels]
-    if ours == [str(number) for number in range(len(ours))]:
-        ours = names  # a model without names has GLUE's order
-    if sorted(ours) != sorted(names):
-        raise DataError(
-            f"the model's labels are {', '.join(task.labels)}; those of {task.name} are {', '.join(names)}",
-            hint=f"is {path} the data of the task that the model was made for?",
-        )
-    numbers = {str(number): ours.index(name) for number, name in enumerate(names)}
-    if found <= numbers.keys():
-        return numbers
-    return index | {name: ours.index(name.casefold()) for name in GLUE[task.name].labels}
+        raise DataError(f"{table.where(line)}: {error.message}", hint=hint or error.hint) from None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 from replank.data.parquet_table import ParquetFile
-from replank.data.table_file import TableFile
+from replank.data.table_file import TableFile, Value
 from replank.data.text_tables import CsvFile, JsonlFile, TsvFile
 from replank.system.errors import DataError, UsageError
 
@@ -20,32 +21,65 @@ _FORMATS: dict[str, Callable[[Path, IO[bytes]], TableFile]] = {
     ".parquet": ParquetFile,
 }
 SUFFIXES = tuple(_FORMATS)
+# Texts that a program writes where it has none.
+_EMPTY_TEXTS = frozenset({"nan", "NaN", "None", "null", "<NA>", "NaT"})
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file, all values as text.
+    """The rows of a file.
 
     :param columns: column names as the file has them.
     :param rows: one tuple of values per row, in the order of the columns.
     :param lines: the line of the file on which each row starts, counted from 1; of a Parquet file, the row.
+    :param class_names: see :class:`TableFile`.
     """
 
     path: Path
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: list[tuple[Value, ...]]
     lines: list[int]
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    @property
-    def has_lists(self) -> bool:
-        """Whether lists are values of their own in the format; they are kept as JSON."""
-        return self.path.suffix in (".jsonl", ".parquet")
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def without(self, rows: Collection[int]) -> Table:
+        """The table without the rows of these indices."""
+        kept = [index for index in range(len(self)) if index not in rows]
+        return replace(self, rows=[self.rows[index] for index in kept], lines=[self.lines[index] for index in kept])
 
     def where(self, line: int) -> str:
         """The file and one of :attr:`lines`, for messages."""
         return f"{self.path}, {'row' if self.path.suffix == '.parquet' else 'line'} {line}"
 
-    def column(self, name: str) -> list[str]:
+    def texts(self, name: str) -> list[str]:
+        """The values of one column, each a text; empty ones are told of.
+
+        :raises DataError: there is no such column, or a value is no text: it is missing, a list or an object.
+        """
+        texts: list[str] = []
+        for line, value in zip(self.lines, self.column(name), strict=True):
+            if not isinstance(value, str):
+                found = (
+                    "nothing (null, NaN or a missing key)"
+                    if value is None
+                    else "a list"
+                    if isinstance(value, list)
+                    else "an object"
+                )
+                raise DataError(
+                    f"{self.where(line)}: expected a text in the column {name!r}, found {found}",
+                    hint="lists of words are for `task=token-classification`"
+                    if isinstance(value, list)
+                    else "delete the row, or write its text",
+                )
+            texts.append(value)
+        self._tell_of_empty_texts(name, texts)
+        return texts
+
+    def column(self, name: str) -> list[Value]:
         """The values of one column.
 
         :raises DataError: there is no such column; the message lists those that exist.
@@ -53,10 +87,18 @@ class Table:
         if name not in self.columns:
             raise DataError(
                 f"{self.path} has no column {name!r}; its columns are {', '.join(map(repr, self.columns))}",
-                hint="name the columns with `text`, `text_pair` and `label`",
+                hint="name the columns with `text`, `text_pair` and `label`"
+                + ("; those of a .jsonl file are the keys of its first line" if self.path.suffix == ".jsonl" else ""),
             )
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
+
+    def _tell_of_empty_texts(self, column: str, texts: list[str]) -> None:
+        empty = [index for index, text in enumerate(texts) if not text.strip() or text in _EMPTY_TEXTS]
+        if empty:
+            where, first = self.where(self.lines[empty[0]]), texts[empty[0]]
+            counts = f"{len(empty)} of {len(texts)}"
+            _log.warning("%s: the text in the column %r is %r; %s are empty or mean it", where, column, first, counts)
 
 
 def read_table(path: Path) -> Table:
@@ -69,12 +111,12 @@ def read_table(path: Path) -> Table:
         if not file.columns:
             raise DataError(f"{path} is empty")
         rows, lines = [], []
-        for row in file.rows(file.columns):
+        for row in file.rows(file.columns, may_lack=True):
             rows.append(row.values)
             lines.append(row.start.line + 1)
         if not rows:
             raise DataError(f"{path} has a header and no rows")
-        return Table(path, file.columns, rows, lines)
+        return Table(path, file.columns, rows, lines, file.class_names)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from replank.data.table_file import Position, Row, TableFile, value_text
+from replank.data.table_file import Position, Row, TableFile, plain_value
 from replank.system.errors import DataError
 
 _MAX_FIELD_CHARACTERS = 10_000_000
@@ -27,10 +27,10 @@ class _DelimitedFile(TableFile):
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._lines = _Lines(path, file, returns_end_lines=self._returns_end_lines)
-        super().__init__(path, next((row.values for row in self._all_rows(path)), ()))
+        super().__init__(path, next((values for _, values in self._all_rows(path)), ()))
         self._body = self._lines.position
 
-    def rows(self, columns: Sequence[str], start: Position | None = None) -> Iterator[Row]:
+    def rows(self, columns: Sequence[str], start: Position | None = None, *, may_lack: bool = False) -> Iterator[Row]:
         """See :meth:`TableFile.rows`."""
         wanted = [self.columns.index(name) for name in columns]
         self._lines.go_to(start or self._body)
@@ -44,13 +44,13 @@ class _DelimitedFile(TableFile):
                 )
             yield Row(start, tuple(values[index] for index in wanted))
 
-    def _all_rows(self, path: Path) -> Iterator[Row]:
+    def _all_rows(self, path: Path) -> Iterator[tuple[Position, tuple[str, ...]]]:
         """Rows with all of their values, the header among them; empty lines are skipped."""
         start = self._lines.position
         try:
             for values in self._parse(self._lines):
                 if values:
-                    yield Row(start, tuple(values))
+                    yield start, tuple(values)
                 start = self._lines.position
         except csv.Error as error:
             raise DataError(f"{path} is not CSV: the row that starts on line {start.line + 1}: {error}") from None
@@ -91,16 +91,17 @@ class JsonlFile(TableFile):
         super().__init__(path, list(first))
         self._first = start
 
-    def rows(self, columns: Sequence[str], start: Position | None = None) -> Iterator[Row]:
+    def rows(self, columns: Sequence[str], start: Position | None = None, *, may_lack: bool = False) -> Iterator[Row]:
         """See :meth:`TableFile.rows`."""
         self._lines.go_to(start or self._first)
         for start, record in self._records(self.path):
-            if missing := [name for name in columns if name not in record]:
+            missing = [name for name in columns if name not in record]
+            if missing and not may_lack:
                 raise DataError(
                     f"{self.path}, line {start.line + 1} lacks the key {missing[0]!r} that line "
                     f"{self._first.line + 1} has"
                 )
-            yield Row(start, tuple(value_text(record[name]) for name in columns))
+            yield Row(start, tuple(plain_value(record.get(name)) for name in columns))
 
     def _records(self, path: Path) -> Iterator[tuple[Position, dict[str, Any]]]:
         start = self._lines.position
@@ -112,12 +113,21 @@ class JsonlFile(TableFile):
 
 def _json_object(text: str, where: str) -> dict[str, Any]:
     try:
-        record = json.loads(text)
+        record = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:  # ValueError: broken JSON, or a number of thousands of digits
         raise DataError(f"{where} is not JSON: {error}") from None
     if not isinstance(record, dict):
         raise DataError(f"{where}: expected a JSON object with one value a column, found {text[:40]!r}")
     return record
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, none of whose keys occurs twice: json would take the last in silence."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        twice = next(name for index, (name, _) in enumerate(pairs) if name in dict(pairs[:index]))
+        raise ValueError(f"the key {twice!r} occurs twice")
+    return values
 
 
 class _Lines:

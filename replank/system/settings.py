@@ -18,15 +18,17 @@ def setting(
     variants: Mapping[str, type] | None = None,
     flag: str | None = None,
     choices: tuple[str, ...] | None = None,
+    has_commas: bool = False,
 ) -> Any:
     """A dataclass field with the metadata that a command line and the documentation are made from.
 
     :param help: one or two sentences; a choice of values comes from the field's ``Literal`` type.
     :param variants: of a field that is itself a configuration: its possible types by name.
     :param choices: the possible values, or elements of a tuple, where no ``Literal`` lists them.
+    :param has_commas: of a tuple of texts: on a command line, one value with commas between them, or a file of them.
     :param flag: the name of the option where it is not the field's own, such as ``"batch-size"``.
     """
-    metadata = {"help": help, "variants": variants, "flag": flag, "choices": choices}
+    metadata = {"help": help, "variants": variants, "flag": flag, "choices": choices, "has_commas": has_commas}
     if default_factory is not MISSING:
         return field(default_factory=default_factory, metadata=metadata)
     return field(default=default, metadata=metadata)

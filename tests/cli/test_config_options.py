@@ -40,6 +40,7 @@ class Config:
     mode: Literal["a", "b"] = setting("a", "A choice.")
     sizes: tuple[int, ...] | None = setting(None, "Sizes.")
     words: tuple[str, ...] = setting(("x",), "Words.", flag="word")
+    labels: tuple[str, ...] | None = setting(None, "Names.", has_commas=True)
     is_on: bool = setting(True, "On by default.")
     is_off: bool = setting(False, "Off by default.")
     place: str | Path | None = setting(None, "A name or a folder.")
@@ -78,6 +79,7 @@ def parsed(*arguments: str) -> Config:
         ("", Config()),
         ("--count 3 --rate 0.5 --mode b", Config(count=3, rate=0.5, mode="b")),
         ("--sizes 1,2,3 --word y --word z", Config(sizes=(1, 2, 3), words=("y", "z"))),
+        ("--labels -1,b", Config(labels=("-1", "b"))),
         ("--no-is-on --is-off", Config(is_on=False, is_off=True)),
         ("--place owner/name", Config(place="owner/name")),
         ("--place /", Config(place=Path("/"))),
@@ -88,6 +90,15 @@ def parsed(*arguments: str) -> Config:
 )
 def test_arguments_become_a_configuration(arguments: str, expected: Config) -> None:
     assert parsed(*arguments.split()) == expected
+
+
+def test_names_may_stand_in_a_file(tmp_path: Path) -> None:
+    """One a line, so that they may hold commas."""
+    file = tmp_path / "labels.txt"
+    file.write_bytes("\ufeffyes, sir\r\nno\r\n\r\n".encode())
+    assert parsed("--labels", f"@{file}").labels == ("yes, sir", "no")
+    with pytest.raises(click.BadParameter, match=r"cannot be read: .*No such file"):
+        parsed("--labels", f"@{tmp_path}/none")
 
 
 def test_an_error_speaks_in_flags() -> None:

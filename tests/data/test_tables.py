@@ -65,8 +65,13 @@ def test_json_values_become_texts(tmp_path: Path) -> None:
     content = "\n\n".join(map(json.dumps, rows))
     table = read_table(write(tmp_path, "a.jsonl", content))
     assert table.columns == ("a", "b", "c")
-    assert table.rows == [("1", "true", ""), ("1", "false", "x"), ("0.25", "true", '[1, "\\u00fc"]')]
+    assert table.rows == [("1", "true", None), ("1", "false", "x"), ("0.25", "true", [1, "ü"])]
     assert table.lines == [1, 3, 5]
+
+
+def test_what_a_json_line_lacks_is_nothing(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "a.jsonl", '{"a": "nan", "b": NaN}\n{"b": 2}\n'))
+    assert table.rows == [("nan", None), (None, "2")]
 
 
 def test_half_a_character_in_json_is_replaced(tmp_path: Path) -> None:
@@ -125,7 +130,7 @@ def test_a_column_is_found_by_name(tmp_path: Path) -> None:
         ("a.csv", 'text,label\na,1\n"b,0\n', "is not CSV: the row that starts on line 3: unexpected end of data"),
         ("a.csv", 'text,label\n"a"b,1\n', "is not CSV: the row that starts on line 2: ',' expected after '\"'"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', "line 2 is not JSON: Expecting value"),
-        ("a.jsonl", '{"a": 1}\n{"b": 1}\n', "line 2 lacks the key 'a' that line 1 has"),
+        ("a.jsonl", '{"a": 1, "b": 2, "a": 3}\n', "line 1 is not JSON: the key 'a' occurs twice"),
         ("a.jsonl", "\n[1, 2]\n", r"line 2: expected a JSON object with one value a column, found '[1, 2]'"),
         ("a.jsonl", "[" * 100_000, "line 1 is not JSON: maximum recursion depth exceeded"),
         ("a.jsonl", f'{{"a": 1{"0" * 5000}}}', "line 1 is not JSON: Exceeds the limit"),

@@ -69,6 +69,10 @@ class Classification(Kind):
         """Accuracy, and F1 averaged over labels."""
         return ("accuracy", "macro_f1")
 
+    def possible_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Matthews' correlation too; of two classes, F1 of the second."""
+        return (*self.default_metrics(labels), "matthews", *(("f1",) if len(labels) == 2 else ()))
+
     def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
         return softmax_scores(labels, logits)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError, ModelError
+from replank.text.spelling import without_style
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 IGNORED = -100
 # A label as a file has it: a text, or a list where the file can hold lists.
 Cell = str | list[str]
+_SHOWN_NAMES = 12
 Route = Literal["/predict", "/ner", "/embed"]
 
 
@@ -216,6 +218,10 @@ class Kind(ABC):
     def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Names of metrics, the headline first; none where nothing is scored."""
 
+    def possible_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Names of all metrics that mean something here, those of :meth:`default_metrics` first."""
+        return self.default_metrics(labels)
+
     def agreement(self, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float | None:
         """The fraction of rows for which two models decide alike; ``None`` where they decide nothing.
 
@@ -244,7 +250,7 @@ def single_value(cell: Cell) -> str:
     """
     if isinstance(cell, list):
         raise DataError(
-            f"expected one label, found the list {', '.join(cell)[:40]!r}",
+            f"expected one label, found a list of labels, {shown_names(cell)}: multi-label is not supported",
             hint="`task=token-classification` takes a label for each word",
         )
     return cell
@@ -256,8 +262,18 @@ def look_up(name: str, index: Mapping[str, int]) -> int:
     :raises DataError: the label is unknown.
     """
     if name not in index:
+        alike = next((known for known in index if without_style(known) == without_style(name)), None)
         raise DataError(
-            f"label {name!r} is not one of {', '.join(index)}",
-            hint="every label must occur in the training split" if name else "the label is empty",
+            f"label {name!r} is not one of {shown_names(list(index))}",
+            hint=f"is it {alike!r}, in another spelling?"
+            if alike
+            else "every label must occur in the training split or among `labels`",
         )
     return index[name]
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """Names in a message, the first ones of many."""
+    if len(names) <= _SHOWN_NAMES:
+        return ", ".join(names) or "none"
+    return f"{', '.join(names[:_SHOWN_NAMES])} and {len(names) - _SHOWN_NAMES} more"

@@ -82,6 +82,10 @@ class TokenClassification(Kind):
             return ("entity_f1", "accuracy")
         return ("accuracy", "macro_f1")
 
+    def possible_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Those of classes too."""
+        return tuple(dict.fromkeys((*self.default_metrics(labels), "accuracy", "macro_f1", "matthews")))
+
     def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
         """Of words or tokens, shape ``(words, outputs)``."""
         return softmax_scores(labels, logits)
