@@ -123,6 +123,15 @@ def test_every_epoch_has_its_own_order_and_every_example_once(encoder: Path, dat
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(sampler))) == list(range(50))
 
 
+def test_a_seed_is_not_another_one_moved_by_an_epoch() -> None:
+    orders = [
+        tuple(index.row for index in LengthGrouped(8, [5] * 50, seed, lambda epoch=epoch: epoch))  # type: ignore[misc]
+        for seed in range(3)
+        for epoch in range(3)
+    ]
+    assert len(set(orders)) == 9
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

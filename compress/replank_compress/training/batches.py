@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Sampler
 
@@ -48,6 +49,8 @@ class LengthGrouped(Sampler[EpochRow]):
 
     def __iter__(self) -> Iterator[EpochRow]:
         epoch = self._epoch()
-        generator = torch.Generator().manual_seed(self._seed + epoch)
+        # Of seed plus epoch, the orders of two seeds would be the same, moved by an epoch.
+        mixed = np.random.SeedSequence([self._seed, epoch]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(mixed[0]))
         rows = LengthGroupedSampler(self._batch_size, lengths=self._lengths, generator=generator)
         return (EpochRow(epoch, row) for row in rows)
