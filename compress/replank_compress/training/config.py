@@ -31,6 +31,8 @@ class TrainingConfig:
     :param seed: of initialization, order of the data, dropout, masks and gates.
     :param precision: ``bf16`` and ``fp16`` run autocast; ``auto`` is bf16 where the hardware has it, else fp32.
     :param patience: evaluations in a row without a better dev metric after which training ends; ``None`` never.
+    :param class_weights: ``balanced`` gives each class the same weight in the loss, however few rows it has (that of a
+        label is rows / (classes * rows of its class)); ``None`` gives each row the same.
     :param checkpoint_activations: recompute activations in the backward pass instead of keeping them.
     """
 
@@ -45,6 +47,9 @@ class TrainingConfig:
     patience: int | None = setting(
         None, "Evaluations in a row without a better dev metric after which training ends; never if not given."
     )
+    class_weights: Literal["balanced"] | None = setting(
+        None, "balanced: each class has the same weight in the loss, however few rows it has. [default: each row has]"
+    )
     checkpoint_activations: bool = setting(
         False, "Recompute activations in the backward pass instead of keeping them: slower, with less memory."
     )
@@ -54,6 +59,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise FieldError(name, value, "more than 0")
+        if self.class_weights not in (None, "balanced"):
+            raise FieldError("class_weights", self.class_weights, "balanced, or None")
         if not 0 <= self.warmup < 1:
             raise FieldError("warmup", self.warmup, "a fraction of the steps, 0 to less than 1")
         if not 0 <= self.weight_decay < math.inf:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from transformers import EvalPrediction, PrinterCallback, ProgressCallback, TrainerState
 
+from replank.data.balance import tell_of_imbalance
 from replank.data.examples import Dataset
 from replank.data.training_examples import LabelledExamples
 from replank.system.errors import TrainingError, UsageError
@@ -25,6 +27,7 @@ from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
 from replank_compress.training.callbacks import CheckpointLimit, EarlyStopping, Spending, Watcher
 from replank_compress.training.checkpoints import claim, newest, sweep
+from replank_compress.training.class_weights import balanced_weights, weighted_loss
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.internals import STATE_FILE, supports_activation_checkpointing
 from replank_compress.training.method import Method
@@ -75,10 +78,13 @@ def train(
     :raises UsageError: the model or the hardware cannot be trained as asked.
     """
     train_set, dev_set = data.split("train"), data.split("dev")
+    if is_first_process():
+        tell_of_imbalance(data)
     total = config.steps(len(train_set))
     if config.checkpoint_activations and not supports_activation_checkpointing(method.model):
         name = type(method.model).__name__
         raise UsageError(f"`checkpoint_activations=True` is not supported by {name} of transformers")
+    weights = balanced_weights(data) if config.class_weights else None
     arguments = training_arguments(config, work, len(train_set))
     checkpoint = _claim(work, fingerprint | {"processes": process_count()})
     stopping = EarlyStopping(config.patience, lambda step: method.may_stop(step, total)) if config.patience else None
@@ -105,7 +111,7 @@ def train(
     if checkpoint:
         _log.info("resuming from %s", checkpoint)
     try:
-        with quiet_transformers(), watcher:
+        with quiet_transformers(), watcher, nullcontext() if weights is None else weighted_loss(method.model, weights):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Exception as error:
         if checkpoint and not watcher.has_begun:
