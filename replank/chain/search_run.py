@@ -195,7 +195,7 @@ class SearchRun:
                 quality = evaluate(load_model(source, task=self._data.task), self._data, "dev", progress=advance)
             return quality.metrics[self._data.task.headline]
 
-        return self._cache.get(f"dev of {source.digest}", measured)
+        return self._cache.get(f"{self._data.task.headline} on dev of {source.digest}", measured)
 
     def _config(self, depth: int) -> TheseusConfig:
         return replace(self._plan.compress, layers=depth)

@@ -30,7 +30,8 @@ class StageFolders:
         """Run a stage, unless its artifact exists.
 
         :param name: of its folder, with ``/`` for folders within folders.
-        :raises UsageError: the artifact was made from another model, with other settings, or on other data.
+        :raises UsageError: the artifact was made from another model, with other settings, on other data, or for
+            another task, of which the headline metric is a part.
         """
         folder = self._out / name
         if (folder / MANIFEST).exists():
@@ -47,6 +48,7 @@ class StageFolders:
             "parent model": (parent and parent.digest) != source.digest,
             "settings": made_by.config != json.loads(json.dumps(config_json(config))),
             "data": made_by.data != self._data.digests,
+            "task": artifact.manifest.task != self._data.task,
         }
         if any(differs.values()):
             what = ", ".join(name for name, differ in differs.items() if differ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ def test_other_settings_are_not_mixed_in(chain: Path, encoder: Path, data: DataC
     ) as refusal:
         run(open_source(encoder), chain, tiny_plan(epochs=7), data)
     assert "delete" in str(refusal.value.hint)
+    with pytest.raises(UsageError, match=r"made from other inputs \(differs in: task\)"):
+        run(open_source(encoder), chain, tiny_plan(), replace(data, metric="macro_f1"))
 
 
 def test_a_fine_tuned_model_is_its_own_predecessor(
@@ -143,8 +146,8 @@ def test_the_demo_data_is_clean_and_no_text_is_in_two_splits(tmp_path: Path) -> 
         table = read_table(tmp_path / f"{split}.csv")
         assert len(table.rows) == rows
         assert set(table.column("label")) == {"negative", "neutral", "positive"}
-        assert not any("\ufffd" in text or not text.strip() for text in table.column("text"))
-        texts[split] = {text.casefold() for text in table.column("text")}
+        assert not any("\ufffd" in text or not text.strip() for text in table.texts("text"))
+        texts[split] = {text.casefold() for text in table.texts("text")}
         assert len(texts[split]) == rows
     assert not texts["train"] & texts["dev"] | texts["train"] & texts["test"] | texts["dev"] & texts["test"]
     assert open_source(demo_encoder()).layers == 6
