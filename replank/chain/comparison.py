@@ -43,6 +43,7 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
         task=data.task,
         split=data.held_out,
         rows=len(examples),
+        chosen_on_it=any(source.manifest and source.manifest.chose_on(examples.digest) for source in sources),
         length=length,
         is_disturbed=speed.is_disturbed,
         machine=machine(),
@@ -64,7 +65,8 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
 def comparison_table(summary: Summary) -> Table:
     """The summary as a table."""
     table = Table(
-        title=f"{summary.task.name}: quality on {summary.rows} rows of {summary.split}, "
+        title=f"{summary.task.name}: quality on {summary.rows} rows of {summary.split}"
+        f"{', which also chose the models (expect less on new data)' if summary.chosen_on_it else ''}, "
         f"latency of one text of {summary.length} tokens",
         title_justify="left",
         caption=f"{busy()} Run the same command again for true latencies." if summary.is_disturbed else None,

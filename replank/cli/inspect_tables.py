@@ -10,6 +10,7 @@ from rich.table import Table
 from replank.models.card import lineage
 from replank.models.manifest import Manifest
 from replank.models.source import Source
+from replank.tasks.kinds.kind import shown_names
 
 _NAMES, _VALUES = 10, 84
 _FUSED = {
@@ -25,7 +26,7 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
     task = source.task
     rows = [
         ("model", f"{source.kind} {source.precision}, {source.encoder.model_type}, {source.layers} layers"),
-        ("task", f"{task.name}: {task.kind}" + (f" into {', '.join(task.labels)}" if task.labels else "")),
+        ("task", f"{task.name}: {task.kind}" + (f" into {shown_names(task.labels)}" if task.labels else "")),
         ("max length", f"{task.max_length} tokens"),
     ]
     if source.artifact is None or manifest is None:
@@ -37,6 +38,7 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
     rows += [("lineage" if number == 0 else "", step) for number, step in enumerate(lineage(manifest))]
     if quality := manifest.quality:
         rows += [(name, f"{value:.4f} on {quality.split}") for name, value in quality.metrics.items()]
+        rows += [("", caution) for caution in quality.cautions]
     return rows
 
 

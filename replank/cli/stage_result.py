@@ -21,6 +21,7 @@ def show(artifact: Artifact, as_json: bool) -> None:
     if manifest.quality:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in manifest.quality.metrics.items())
         rows.append(("quality", f"{metrics} ({manifest.quality.split}, {manifest.quality.rows} rows)"))
+        rows += [("", caution) for caution in manifest.quality.cautions]
     if manifest.verification:
         against = "fp32 source" if manifest.precision == "int8" else "torch"
         rows.append(("verified", f"max difference of a logit to {against} {manifest.verification.max_abs:.1e}"))

@@ -125,11 +125,16 @@ def require_free(out: Path, *, force: bool, source: Path | None = None) -> None:
 def seal(folder: Path, manifest: Manifest) -> None:
     """Write the model card and the manifest, with the digests of all files that lie in the folder.
 
+    Whether the rows of its quality chose something about the model is found here, from the lineage.
+
     :raises ArtifactError: the folder does not hold exactly one model of the manifest's kind.
     """
     models = [name for name in MODEL_FILES.values() if (folder / name).exists()]
     if models != [MODEL_FILES[manifest.kind]]:
         raise ArtifactError(f"an artifact of kind {manifest.kind} cannot hold {models or 'no model'}")
+    if manifest.quality:
+        quality = replace(manifest.quality, chosen_on_it=manifest.chose_on(manifest.quality.data))
+        manifest = replace(manifest, quality=quality)
     (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
     names = sorted(path.name for path in folder.iterdir())
     files = {name: FileFacts(_sha256_file(folder / name), (folder / name).stat().st_size) for name in names}

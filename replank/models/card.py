@@ -130,7 +130,8 @@ def _quality(quality: Quality | None) -> str:
     metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in quality.metrics.items())
     if other := quality.mismatched:
         metrics += "".join(f"\n| {name}, mismatched | {value:.4f} |" for name, value in other.metrics.items())
-    return f"On the {quality.split} split, {quality.rows} rows:\n\n| metric | value |\n|---|---|\n{metrics}"
+    table = f"On the {quality.split} split, {quality.rows} rows:\n\n| metric | value |\n|---|---|\n{metrics}"
+    return "\n\n".join([table, *(f"{caution[0].upper()}{caution[1:]}." for caution in quality.cautions)])
 
 
 def _usage(manifest: Manifest) -> str:

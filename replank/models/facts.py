@@ -17,6 +17,10 @@ class Quality:
     :param data: digest of the examples, so that two numbers are compared only if they come from the same rows.
     :param metrics: by name, the headline first; fractions.
     :param unseen_words: the words beyond the length that the model reads, which no metric counts.
+    :param majority_share: the fraction of the rows, or words, with the most frequent label: the accuracy of always
+        answering it; ``None`` where labels are no names.
+    :param chosen_on_it: whether these rows also chose something about the model: its checkpoint, or what INT8 keeps in
+        floating point. Then expect less on new data. ``None`` where that is not known.
     :param mismatched: on the other held-out split of a task that has two (MNLI).
     :param source_metrics: of the model that this one was quantized from, on the same rows.
     :param drop: the headline metric of the source minus this model's.
@@ -27,9 +31,21 @@ class Quality:
     data: str
     metrics: dict[str, float]
     unseen_words: int | None = None
+    majority_share: float | None = None
+    chosen_on_it: bool | None = None
     mismatched: Quality | None = None
     source_metrics: dict[str, float] | None = None
     drop: float | None = None
+
+    @property
+    def cautions(self) -> list[str]:
+        """What else a reader of the metrics must know, each in a sentence without its full stop."""
+        found = []
+        if self.chosen_on_it:
+            found.append(f"{self.split} also chose the model: expect less on new data")
+        if self.majority_share is not None and "accuracy" in self.metrics:
+            found.append(f"always answering the most frequent label has accuracy {self.majority_share:.4f}")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +122,11 @@ class TrainingFacts:
     layer_steps: int | None = None
     curve: tuple[dict[str, Any], ...] | None = None
 
+    @property
+    def chosen_on(self) -> str | None:
+        """The digest of the rows that chose the checkpoint."""
+        return self.data.get("dev")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportFacts:
@@ -123,6 +144,11 @@ class ExportFacts:
     fused: dict[str, int]
     unfused: str | None = added("0.3.0")
     kept_in_fp32: tuple[str, ...] | None = added("0.3.0")
+
+    @property
+    def chosen_on(self) -> str | None:
+        """None: no rows choose anything."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -197,6 +223,11 @@ class Int8Facts:
     reduce_range: bool
     sizes: Int8Sizes | None = added("0.2.0")
     speed: Int8Speed | None = added("0.2.0")
+
+    @property
+    def chosen_on(self) -> str | None:
+        """The digest of the rows that chose what stays in floating point: of dev, else of the held-out split."""
+        return None if self.data is None else self.data.get("dev", self.data.get("test"))
 
 
 StageFacts = TrainingFacts | ExportFacts | Int8Facts

@@ -82,6 +82,18 @@ class Manifest:
         values["parent"] = self.parent and self.parent.digest
         return _sha256(_canonical(values).encode())
 
+    def chose_on(self, rows: str) -> bool | None:
+        """Whether these rows chose something about the model: its checkpoint, or what INT8 keeps in floating point.
+
+        :param rows: the digest of a split.
+        :returns: ``None`` if that is not known: the chain began with a model that somebody else had trained.
+        """
+        if self.made_by.facts.chosen_on == rows:
+            return True
+        if self.parent and self.parent.manifest:
+            return self.parent.manifest.chose_on(rows)
+        return False if self.made_by.stage == "finetune" else None
+
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values."""
         return {"schema": SCHEMA} | object_values(self)

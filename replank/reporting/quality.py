@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from replank.reporting.document import Block, Grid, Heading, Paragraph
@@ -20,7 +20,12 @@ def quality_section(facts: Facts) -> list[Block]:
     for score in scores:
         values = [f"{score.metrics[name]:.4f}" if name in score.metrics else "" for name in metrics]
         rows.append([score.model, *values, score.kept_of(scores[0]), f"{score.split}, {score.rows}"])
-    return [Heading("Quality"), Grid(["model", *metrics, f"{metrics[0]} kept", "split, rows"], rows)]
+    cautions = dict.fromkeys(caution for score in scores for caution in score.cautions)
+    return [
+        Heading("Quality"),
+        Grid(["model", *metrics, f"{metrics[0]} kept", "split, rows"], rows),
+        *(Paragraph(f"{caution[0].upper()}{caution[1:]}.") for caution in cautions),
+    ]
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class _Score:
 
     :param rows: how many rows of the split they were computed on.
     :param data: the digest of these rows; ``None`` if it is not known.
+    :param cautions: see :class:`replank.models.facts.Quality`.
     """
 
     model: str
@@ -36,6 +42,7 @@ class _Score:
     rows: int
     data: str | None
     metrics: Mapping[str, float]
+    cautions: Sequence[str] = ()
 
     def kept_of(self, first: _Score) -> str:
         """The headline metric as a fraction of that of the chain's first model.
@@ -55,10 +62,11 @@ def _scores(facts: Facts) -> list[_Score]:
         for model in summary.models:
             quality = manifests.get(model.folder)
             split, rows = (quality.split, quality.rows) if quality else (summary.split, summary.rows)
-            scores.append(_Score(model.name, split, rows, quality.data if quality else None, model.metrics))
+            data, cautions = (quality.data, quality.cautions) if quality else (None, [])
+            scores.append(_Score(model.name, split, rows, data, model.metrics, cautions))
             compared.add(model.folder)
     return scores + [
-        _Score(name, quality.split, quality.rows, quality.data, quality.metrics)
+        _Score(name, quality.split, quality.rows, quality.data, quality.metrics, quality.cautions)
         for name, quality in manifests.items()
         if quality and name not in compared
     ]

@@ -11,7 +11,7 @@ from replank.models.facts import Quality
 from replank.runtime.model import Model
 from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED
-from replank.tasks.metrics import require_labels, score
+from replank.tasks.metrics import majority_share, require_labels, score
 from replank.tasks.task import Task
 
 
@@ -23,10 +23,21 @@ def evaluate(model: Model, data: Dataset, split: str, *, progress: Callable[[int
     """
     require_same_task(model.source.name, model.task, data)
     examples = data.split(split)
-    measured = partial(Quality, split=split, rows=len(examples), data=examples.digest)
+    manifest = model.source.manifest
+    measured = partial(
+        Quality,
+        split=split,
+        rows=len(examples),
+        data=examples.digest,
+        chosen_on_it=manifest.chose_on(examples.digest) if manifest else None,
+    )
     if not data.task.is_per_token:
         logits = model.logits(examples.first, examples.second, progress=progress)
-        return measured(metrics=score(data.task, data.task.kind.decide(logits), examples.labels))
+        truth = require_labels(examples.labels)
+        return measured(
+            metrics=score(data.task, data.task.kind.decide(logits), truth),
+            majority_share=majority_share(data.task, truth),
+        )
     if data.task.kind.has_labels:
         require_labels(examples.labels)
     asked = LabelledExamples(data.task, model.text_encoder, examples)
@@ -34,8 +45,12 @@ def evaluate(model: Model, data: Dataset, split: str, *, progress: Callable[[int
     answers = model.token_answers([tokens for tokens, _ in rows], progress=progress)
     targets = [target for _, target in rows]
     predicted = [row[target != IGNORED] for row, target in zip(answers, targets, strict=True)]
-    metrics = score(data.task, predicted, [target[target != IGNORED] for target in targets])
-    return measured(metrics=metrics, unseen_words=asked.unseen_words if data.task.kind.is_per_word else None)
+    asked_for = [target[target != IGNORED] for target in targets]
+    return measured(
+        metrics=score(data.task, predicted, asked_for),
+        majority_share=majority_share(data.task, asked_for),
+        unseen_words=asked.unseen_words if data.task.kind.is_per_word else None,
+    )
 
 
 def require_same_task(name: str, task: Task, data: Dataset) -> None:

@@ -37,6 +37,17 @@ def score(task: Task, predicted: Decisions, truth: Decisions | None) -> dict[str
     return {name: value if np.isfinite(value) else 0.0 for name, value in values.items()}
 
 
+def majority_share(task: Task, truth: Decisions) -> float | None:
+    """The fraction of the labels that are the most frequent one: the accuracy of always answering it.
+
+    :returns: ``None`` where labels are no names.
+    """
+    if not task.kind.has_label_names:
+        return None
+    labels = _flat(task, truth)
+    return float(np.bincount(labels).max() / len(labels)) if len(labels) else None
+
+
 def require_labels(truth: Decisions | None) -> Decisions:
     """The labels of a split.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ def test_what_the_hub_reads() -> None:
         ("cola", "test", "accuracy", "accuracy", 0.8),
     ]
     assert front_matter(manifest("onnx")).library_name == "onnx"
+
+
+def test_it_says_how_much_the_metrics_say() -> None:
+    text = model_card(manifest(quality=replace(QUALITY, chosen_on_it=True, majority_share=0.75)))
+    assert "| accuracy | 0.8000 |\n\nTest also chose the model: expect less on new data.\n" in text
+    assert "\nAlways answering the most frequent label has accuracy 0.7500.\n" in text
+    assert "expect less" not in model_card(manifest(quality=replace(QUALITY, chosen_on_it=False)))
 
 
 def test_what_was_not_measured_is_not_claimed() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from manifests import TASK, make_manifest
 from replank.models.artifact import Artifact
-from replank.models.facts import Differences, ProviderTable
+from replank.models.facts import Differences, ExportFacts, Int8Facts, ProviderTable, TrainingFacts
 from replank.models.manifest import MANIFEST, SCHEMA, FileFacts, Manifest, Parent, manifest_text, read_manifest
 from replank.system.environment import Processor
 from replank.system.errors import ArtifactError
@@ -24,6 +24,29 @@ def test_a_manifest_survives_json() -> None:
     manifest = make_manifest()
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
     assert manifest.to_json()["schema"] == SCHEMA
+
+
+def test_rows_that_chose_are_found_in_the_whole_lineage() -> None:
+    """The checkpoint was chosen on dev; of a model that somebody else trained, nobody knows."""
+    facts = TrainingFacts(data={"train": "11" * 32, "dev": "55" * 32}, steps=1, best_dev={"accuracy": 0.5})
+    tuned = make_manifest(made_by=replace(make_manifest().made_by, facts=facts))
+    exported = ExportFacts(data={"dev": "66" * 32}, exporter="dynamo", fused={})
+    export = replace(tuned.made_by, stage="export", facts=exported)
+    onnx = make_manifest(made_by=export, parent=Parent("tuned", tuned.digest, tuned))
+    assert [onnx.chose_on(rows * 32) for rows in ("55", "66", "11")] == [True, False, False]
+    foreign = make_manifest(made_by=export, parent=Parent("theirs", "22" * 32, None))
+    assert foreign.chose_on("55" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "chosen"), [({"dev": "55" * 32, "test": "66" * 32}, "55"), ({"test": "66" * 32}, "66")]
+)
+def test_int8_chooses_on_dev_or_else_on_what_there_is(data: dict[str, str], chosen: str) -> None:
+    facts = Int8Facts(
+        data=data, scheme="dynamic", quantized={}, kept_in_float=(), instruction_sets=(), reduce_range=False
+    )
+    manifest = make_manifest(made_by=replace(make_manifest().made_by, stage="quantize", facts=facts))
+    assert {rows for rows in ("55", "66") if manifest.chose_on(rows * 32)} == {chosen}
 
 
 def test_the_digest_of_a_known_manifest_never_changes() -> None:

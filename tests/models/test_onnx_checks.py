@@ -113,6 +113,7 @@ def test_it_answers_as_the_model_that_it_was_made_of(exported: Path, predecessor
 def test_the_commands_take_it(replank: Replank, exported: Path, predecessor: Path, data: DataConfig) -> None:
     flags = ("--data", data.data, "--text", "sentence", "--max-length", data.max_length, "--json")
     theirs, ours = (json.loads(replank("evaluate", path, *flags).out) for path in (exported, predecessor))
+    assert ours.pop("chosen_on_it") is True
     assert theirs == ours | {"model": str(exported)}
     assert json.loads(replank("inspect", exported, "--json").out)["task"]["labels"] == ["negative", "positive"]
     assert replank("predict", exported, "a superb film").out.startswith("positive\t")
