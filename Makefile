@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS := cpu,compress,export,serve,telemetry,bench,demo,optimum,dev
+EXTRAS := cpu,compress,export,serve,tokenizers,telemetry,bench,demo,optimum,dev
 PACKAGES := replank compress export serve optimum
 INSTALLED := $(VENV)/.installed
 # Optimum's ONNX part wants an older transformers than replank does.

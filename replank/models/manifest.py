@@ -11,10 +11,10 @@ from typing import Any, Literal
 from replank.models.facts import Differences, ProviderTable, Quality
 from replank.models.provenance import MadeBy
 from replank.system.errors import ArtifactError, ReplankError
+from replank.system.files import MANIFEST as MANIFEST
 from replank.system.typed_json import dataclass_from_json, object_values
 from replank.tasks.task import Task
 
-MANIFEST = "replank.json"
 SCHEMA = 1
 MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
 TRAINING, TRAINING_CHART = "training.json", "training.svg"

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from replank.system.errors import ModelError
 from replank.text.padding import INPUT_NAMES, Batch, pad
-from replank.text.tokenizer_files import load_tokenizer
+from replank.text.tokenizer_reading import load_tokenizer
 from replank.text.tokens import Tokens
 from replank.text.unicode import without_lone_surrogates
 from replank.text.words import first_tokens
@@ -28,24 +28,35 @@ class TextEncoder:
     :param max_length: tokens to truncate to; of a pair, the longer text is truncated first.
     :param token_type_ids: whether the model takes them.
     :param mask_id: the token id of the mask, needed for masked language modelling only.
+    :param truncation_side: the end that a text loses which is too long: ``left`` or ``right``.
+    :param length_limit: the longest input in tokens that the tokenizer's files name, if they do.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, *, pad_id: int, max_length: int, token_type_ids: bool, mask_id: int | None = None
+        self,
+        tokenizer: Tokenizer,
+        *,
+        pad_id: int,
+        max_length: int,
+        token_type_ids: bool,
+        mask_id: int | None = None,
+        truncation_side: str = "right",
+        length_limit: int | None = None,
     ) -> None:
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_length, strategy="longest_first")
+        tokenizer.enable_truncation(max_length, strategy="longest_first", direction=truncation_side)
         self._tokenizer = tokenizer
         self._pad_id = pad_id
         self._token_type_ids = token_type_ids
         self._mask_id = mask_id
         self.max_length = max_length
+        self.length_limit = length_limit
 
     @classmethod
     def from_folder(cls, folder: Path, max_length: int) -> TextEncoder:
         """The text encoder of a model folder.
 
-        :raises ModelError: the folder has no tokenizer.
+        :raises ModelError: the folder has no tokenizer that can be read; see :func:`load_tokenizer`.
         """
         found = load_tokenizer(folder)
         return cls(
@@ -54,6 +65,8 @@ class TextEncoder:
             max_length=max_length,
             token_type_ids=found.token_type_ids,
             mask_id=found.mask_id,
+            truncation_side=found.truncation_side,
+            length_limit=found.length_limit,
         )
 
     def tokenize(
@@ -107,8 +120,14 @@ class TextEncoder:
 
     @property
     def vocabulary_size(self) -> int:
-        """The number of token ids."""
-        return int(self._tokenizer.get_vocab_size())
+        """One more than the largest token id, of added tokens too; the ids may have holes."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+    @property
+    def segment_types(self) -> int:
+        """The number of segment types that a pair is given: 1 if the model takes none."""
+        pair = self._tokenizer.encode("a", "b", add_special_tokens=True)
+        return max(pair.type_ids) + 1 if self._token_type_ids else 1
 
     @property
     def id_count(self) -> int:

@@ -1,111 +1,90 @@
-"""The tokenizer of a model folder: reading it with the settings that go with it, and copying it to another folder."""
+"""A tokenizer written into another model folder: there ``tokenizer.json`` is all of it, and gives the same ids."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from replank.system.errors import ModelError
-from replank.system.extras import require
 from replank.system.json_files import read_json
+from replank.system.quiet import quiet_logging
 from replank.text.padding import INPUT_NAMES
+from replank.text.tokenization import TextEncoder
+from replank.text.tokenizer_reading import TOKENIZER, TokenizerFiles, is_artifact, load_tokenizer
+from replank.text.tokenizer_settings import CONFIG, SPECIAL_TOKENS
+from replank.text.transformers_tokenizer import made_by_transformers
 
-_VOCABULARY_FILES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model")
-_CONFIG = "tokenizer_config.json"
-
-
-@dataclass(frozen=True)
-class TokenizerFiles:
-    """A tokenizer as its folder describes it.
-
-    :param pad_id: the token id of padding.
-    :param mask_id: the token id of the mask; ``None`` if there is none.
-    :param token_type_ids: whether the model takes them.
-    """
-
-    tokenizer: Tokenizer
-    pad_id: int
-    mask_id: int | None
-    token_type_ids: bool
-
-
-def load_tokenizer(folder: Path) -> TokenizerFiles:
-    """Read the tokenizer of a model folder.
-
-    :raises ModelError: the folder has no ``config.json``, or no tokenizer that can be read.
-    """
-    config = read_json(folder / "config.json")
-    settings = read_json(folder / _CONFIG, optional=True)
-    tokenizer = _load(folder)
-    pad_id = _token_id(tokenizer, settings.get("pad_token"))
-    return TokenizerFiles(
-        tokenizer,
-        pad_id=config.get("pad_token_id") or 0 if pad_id is None else pad_id,
-        mask_id=_mask_id(folder, tokenizer, settings),
-        token_type_ids=_takes_token_type_ids(folder, settings),
-    )
+_TEXTS = (
+    "",
+    "The film is good.",
+    "THE FILM, is it GOOD? É È ü ß İ ﬁ",
+    "  two  spaces\tand\na line ",
+    "日本語 中文 한국어 ภาษาไทย العربية",
+    "a ship 🚢 and a family 👨‍👩‍👧",
+    "don't e-mail me@example.org 12,345.67 naïve cafe\u0301 \u200b\u00ad",
+    "the good film " * 20,
+)
+_MAX_LENGTH = 23
+# A tokenizer may have thousands of added tokens.
+_ADDED_TOKENS = 50
 
 
 def save_tokenizer(source: Path, folder: Path) -> None:
-    """Copy the tokenizer of one model folder into another, byte for byte where it has a ``tokenizer.json``.
+    """Write the tokenizer of one model folder into another, whose ``config.json`` is there.
 
-    The names of the model's inputs are added to its settings, so that no reader has to guess them again.
+    It is copied, byte for byte, where the files agree; else ``tokenizer.json`` is written anew, with a
+    ``tokenizer_config.json`` by which transformers takes it as it is. The names of the model's inputs are added to the
+    settings, so that no reader has to guess them again. Where the stage has imported transformers, the ids of a few
+    texts are compared with those of transformers on the source.
+
+    :raises ModelError: the source has no tokenizer that can be read, or the ids differ.
     """
-    for name in ("tokenizer.json", "special_tokens_map.json"):
-        if (source / name).exists():
-            shutil.copyfile(source / name, folder / name)
-    if not (folder / "tokenizer.json").exists():
-        _load(source).save(str(folder / "tokenizer.json"))
-    settings = read_json(source / _CONFIG, optional=True)
-    names = INPUT_NAMES if _takes_token_type_ids(source, settings) else INPUT_NAMES[:2]
-    content = json.dumps(settings | {"model_input_names": list(names)}, indent=2)
-    (folder / _CONFIG).write_text(content, encoding="utf-8")
+    found = load_tokenizer(source)
+    names = list(INPUT_NAMES if found.token_type_ids else INPUT_NAMES[:2])
+    if found.agrees or is_artifact(source):
+        shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
+    else:
+        found.tokenizer.save(str(folder / TOKENIZER))
+    if found.agrees and (source / SPECIAL_TOKENS).exists():
+        shutil.copyfile(source / SPECIAL_TOKENS, folder / SPECIAL_TOKENS)
+    settings = read_json(source / CONFIG, optional=True) if found.agrees else _settings_of(found)
+    content = json.dumps(settings | {"model_input_names": names}, indent=2)
+    (folder / CONFIG).write_text(content, encoding="utf-8")
+    if "transformers" in sys.modules and not is_artifact(source):
+        require_same_ids(TextEncoder.from_folder(folder, _MAX_LENGTH), made_by_transformers(source, ""), source)
 
 
-def _load(folder: Path) -> Tokenizer:
-    path = folder / "tokenizer.json"
-    if not path.exists():
-        return _convert(folder)
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exceptions
-        raise ModelError(f"cannot read {path}: {error}") from None
+def require_same_ids(encoder: TextEncoder, reference: Any, name: object) -> None:
+    """Compare the ids of short, odd, long and paired texts with those of transformers.
+
+    :param reference: the tokenizer of transformers.
+    :param name: of the model, for the message.
+    :raises ModelError: with the first text that differs.
+    """
+    added = sorted(reference.get_added_vocab())[:_ADDED_TOKENS]
+    texts = [*_TEXTS, *(f"the {token} film{token}s" for token in added)]
+    others = texts[::-1]
+    for second in (None, others):
+        with quiet_logging():  # of truncation
+            ours = [tokens.ids for tokens in encoder.tokenize(texts, second)]
+        theirs = reference(texts, second, truncation=True, max_length=encoder.max_length)["input_ids"]
+        for text, other, ids, right in zip(texts, second or [""] * len(texts), ours, theirs, strict=True):
+            if ids != right:
+                shown = f"{text!r} with {other!r}" if second else repr(text)
+                raise ModelError(
+                    f"the tokenizer of {name} gives other ids than that of transformers: {shown} {ids}, not {right}",
+                    hint="please report it with the files of the tokenizer",
+                )
 
 
-def _convert(folder: Path) -> Tokenizer:
-    """A fast tokenizer, made by transformers, of an older folder that has only a vocabulary."""
-    if not any((folder / name).exists() for name in _VOCABULARY_FILES):
-        raise ModelError(f"{folder} has no tokenizer.json", hint="save the tokenizer into the model's folder")
-    require("transformers")
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
-    except Exception as error:  # whatever a broken vocabulary makes transformers raise
-        raise ModelError(f"cannot load the tokenizer of {folder}: {error}") from error
-    return tokenizer
-
-
-def _token_id(tokenizer: Tokenizer, token: Any) -> int | None:
-    """The id of a token that ``tokenizer_config.json`` names, as a string or with its attributes."""
-    content = token.get("content") if isinstance(token, dict) else token
-    return tokenizer.token_to_id(content) if isinstance(content, str) else None
-
-
-def _mask_id(folder: Path, tokenizer: Tokenizer, settings: dict[str, Any]) -> int | None:
-    """The token id of the mask: as the folder names it, else by its usual spellings."""
-    named = read_json(folder / "special_tokens_map.json", optional=True).get("mask_token")
-    known = (_token_id(tokenizer, token) for token in (settings.get("mask_token"), named, "[MASK]", "<mask>"))
-    return next((index for index in known if index is not None), None)
-
-
-def _takes_token_type_ids(folder: Path, settings: dict[str, Any]) -> bool:
-    """Whether the tokenizer's settings list ``token_type_ids``; without a list, whether the model has several types."""
-    if names := settings.get("model_input_names"):
-        return "token_type_ids" in names
-    return int(read_json(folder / "config.json").get("type_vocab_size") or 0) > 1
+def _settings_of(found: TokenizerFiles) -> dict[str, Any]:
+    """The content of ``tokenizer_config.json`` by which transformers takes ``tokenizer.json`` as it is."""
+    settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", **found.tokens}
+    if found.length_limit is not None:
+        settings["model_max_length"] = found.length_limit
+    if found.tokenizer.encode_special_tokens:
+        settings["split_special_tokens"] = True
+    return settings | {"truncation_side": found.truncation_side}

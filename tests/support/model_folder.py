@@ -11,6 +11,8 @@ from tiny import SPECIAL, VOCABULARY
 
 UNK, CLS, SEP = (SPECIAL.index(token) for token in ("[UNK]", "[CLS]", "[SEP]"))
 THE, FILM, GOOD = (VOCABULARY.index(word) for word in ("the", "film", "good"))
+# The id of a token that is added: the number of tokens. "a" is twice in the list, so that it is the last one's too.
+ADDED = len(set(VOCABULARY))
 
 
 def change(file: Path, **values: Any) -> None:

@@ -12,7 +12,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-from model_folder import CLS, FILM, GOOD, SEP, THE, change
+from model_folder import ADDED, CLS, FILM, GOOD, SEP, THE, change
 from replank.text.padding import INPUT_NAMES, Batch
 from replank.text.tokenization import TextEncoder
 from tiny import SPECIAL
@@ -54,7 +54,7 @@ def test_a_batch_without_token_type_ids_has_two_inputs() -> None:
     [
         ({"pad_token": "[MASK]"}, {"pad_token_id": 3}, SPECIAL.index("[MASK]")),  # the tokenizer's word wins
         ({"pad_token": {"content": "[PAD]"}}, {"pad_token_id": 3}, 0),
-        ({"pad_token": "no such token"}, {"pad_token_id": 3}, 3),  # then the model's
+        ({"pad_token": "new"}, {"pad_token_id": 3}, ADDED),  # transformers adds it
         ({"pad_token": None}, {"pad_token_id": None}, 0),
     ],
 )
@@ -72,8 +72,10 @@ def test_roberta_is_padded_with_one(tmp_path: Path) -> None:
     tokenizer.post_processor = TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    (tmp_path / "tokenizer_config.json").write_text('{"pad_token": "<pad>"}', encoding="utf-8")
+    settings = '{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>"}'
+    (tmp_path / "tokenizer_config.json").write_text(settings, encoding="utf-8")
     (tmp_path / "config.json").write_text('{"pad_token_id": 1, "type_vocab_size": 1}', encoding="utf-8")
     encoder = TextEncoder.from_folder(tmp_path, 16)
     batch = encoder.pad(encoder.tokenize(["hello hello", ""], ["hello", ""]))
