@@ -88,8 +88,11 @@ class TextEncoder:
             _warn_of_truncation(self.max_length)
         if words:
             pairs = zip(texts, encodings, strict=True)
-            return [Tokens(found.ids, found.type_ids, first_tokens(text, found.offsets)) for text, found in pairs]
-        return [Tokens(encoding.ids, encoding.type_ids) for encoding in encodings]
+            return [
+                Tokens(found.ids, found.type_ids, first_tokens(text, found.offsets), bool(found.overflowing))
+                for text, found in pairs
+            ]
+        return [Tokens(found.ids, found.type_ids, is_truncated=bool(found.overflowing)) for found in encodings]
 
     def pad(self, examples: Sequence[Tokens]) -> Batch:
         """One batch, padded on the right to its longest example."""

@@ -1,4 +1,8 @@
-"""The HTTP application: routes shaped like text-embeddings-inference's, and the Open Inference Protocol under /v2."""
+"""The HTTP application.
+
+Its routes are shaped like text-embeddings-inference's and, at ``POST /``, like Hugging Face's Inference API; the Open
+Inference Protocol is under ``/v2``.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from replank_serve.http.security import ApiKeyMiddleware
 from replank_serve.http.telemetry import telemetry
 from replank_serve.models.loaded_model import name_for
 from replank_serve.models.registry import ModelRegistry
+from replank_serve.routes.hub import add_hub
 from replank_serve.routes.inference import add_inference
 from replank_serve.routes.loading import add_loading
 from replank_serve.routes.openinference import add_open_inference
@@ -34,6 +39,7 @@ _EXPOSED = (
     "x-queue-time",
     "x-inference-time",
     "x-batch-size",
+    "x-ignored-fields",
 )
 
 
@@ -76,6 +82,7 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
     if config.loader:
         add_loading(app, service, config.loader)
     add_open_inference(app, service)
+    add_hub(app, service)
     add_pages(app)
     return app
 

@@ -187,3 +187,51 @@ def test_the_openapi_description_needs_no_key_and_tells_none(model: Model) -> No
         assert KEY not in json.dumps((await http.get("/openapi.json")).json())
 
     with_app(model, client, KEYED)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"origin": "https://elsewhere.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-mode": "no-cors"},
+        {"referer": "https://elsewhere.example/page"},
+        {"origin": "https://elsewhere.example", "inference-header-content-length": "2"},
+    ],
+)
+def test_a_page_that_hides_the_type_of_its_body_is_refused(model: Model, header: dict[str, str]) -> None:
+    """A page may post a blob without a type to any origin, without a preflight."""
+    body = json.dumps({"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}]})
+
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        url = "/v2/models/onnx/infer"
+        assert (await http.post(url, content=body)).status_code == 200
+        assert_error(await http.post(url, content=body, headers=header), 415, "unsupported_media_type", "got none")
+        # Nor does a type of forms get in, or one that is more than it says.
+        for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", ";"):
+            typed = header | {"content-type": media_type}
+            assert_error(await http.post(url, content=body, headers=typed), 415, "unsupported_media_type", "got")
+
+    with_app(model, client)
+
+
+def test_only_tensors_come_without_a_type(model: Model) -> None:
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        for path in ("/", "/predict", "/ner", "/embed", "/tokenize", "/models/new"):
+            for headers in ({}, {"content-type": "application/octet-stream"}):
+                response = await http.post(f"http://localhost{path}", content='{"inputs": "a"}', headers=headers)
+                assert_error(response, 415, "unsupported_media_type", "expected a body of type application/json")
+
+    with_app(model, client, replace(CONFIG, loader=lambda _: model))
+
+
+def test_a_public_page_is_public_to_read_only(model: Model) -> None:
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        assert (await http.get("/")).status_code == 200
+        for path in ("/", "/docs", "/health", "/page/app.js"):
+            assert_error(await post(http, {"inputs": "a"}, path), 401, "unauthorized", "keys")
+        http.headers["authorization"] = f"Bearer {KEY}"
+        assert (await post(http, {"inputs": "a"}, "/")).status_code == 200
+
+    with_app(model, client, KEYED)

@@ -127,15 +127,18 @@ def test_openapi_describes_every_route_with_examples_that_work(pair_model: Model
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         api = (await http.get("/openapi.json")).json()
         assert set(api["paths"]) == {
-            "/predict", "/ner", "/embed", "/tokenize", "/health", "/ready", "/info", "/models", "/metrics", "/v2",
+            "/", "/predict", "/ner", "/embed", "/tokenize", "/health", "/ready", "/info", "/models", "/metrics", "/v2",
             "/v2/health/live", "/v2/health/ready", "/v2/models/{name}", "/v2/models/{name}/ready",
             "/v2/models/{name}/infer",
         }  # fmt: skip
         statuses = {"200", "400", "401", "404", "413", "415", "422", "429", "500", "503", "504"}
-        for path in ("/predict", "/tokenize"):
+        for path in ("/predict", "/tokenize", "/v2/models/{name}/infer"):
             route = api["paths"][path]["post"]
             assert set(route["responses"]) == statuses
-            for example in route["requestBody"]["content"]["application/json"]["examples"].values():
+        assert [entry["name"] for entry in route["parameters"]] == ["name"]
+        for path in ("/predict", "/tokenize"):
+            content = api["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+            for example in content["examples"].values():
                 assert (await post(http, example["value"], path)).status_code == 200
         assert "$ref" not in json.dumps(api["paths"]["/v2/models/{name}/infer"]["post"]["requestBody"])
 

@@ -287,7 +287,7 @@ def test_nothing_is_cut_off_on_a_narrow_screen_nor_pale_in_the_dark(browser: Bro
 @pytest.mark.parametrize("serve", ["onnx=onnx_artifact"], indirect=True)
 def test_the_docs_list_every_route(browser: Browser, serve: str) -> None:
     browser.open(f"{serve}/docs")
-    browser.until(lambda: len(browser.texts(".route")) == 15)
+    browser.until(lambda: len(browser.texts(".route")) == 17)
     assert [" ".join(text.split()) for text in browser.texts(".route h2")][:5] == [
         "POST /predict", "POST /ner", "POST /embed", "POST /tokenize", "GET /health"
     ]  # fmt: skip

@@ -46,7 +46,7 @@ STRANGE = {
         ('{"inputs": [[]]}', 422, "validation", r"inputs\[0\]: got 0 texts"),
         ('{"inputs": "a", "top": 0}', 422, "validation", "top: .*greater than or equal to 1"),
         ('{"inputs": "a", "top": "1"}', 422, "validation", "top: .*integer"),
-        ('{"inputs": "a", "topk": 1}', 422, "validation", "'topk': unknown field"),
+        ('{"inputs": "a", "prompt_name": "query"}', 422, "validation", "prompt_name: the model has no prompts"),
         (
             '{"inputs": ["a", "a", "a", "a", "a"]}',
             413,
@@ -104,6 +104,8 @@ def test_wrong_routes_and_methods_have_the_same_error_body(model: Model) -> None
         response = await http.get("/predict")
         assert_error(response, 405, "method_not_allowed", "GET is not possible here")
         assert response.headers["allow"] == "POST"
+        # Of all routes on the path.
+        assert (await http.delete("/")).headers["allow"] == "GET, POST"
 
     with_app(model, client)
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from replank.runtime.model import Model
-from replank.system.errors import NotReadyError, ReplankError
+from replank.system.errors import NotReadyError, ReplankError, UsageError
 from replank.text.tokens import Tokens
 from replank_serve.engine.admission import Admission
 from replank_serve.engine.batching import BatchLimits, BatchQueue, Item
@@ -112,21 +112,24 @@ class Engine:
         """Wait until the engine is dead; the cause. A healthy engine never returns from this."""
         return await asyncio.shield(self._death)
 
-    async def infer(self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float) -> Inference:
+    async def infer(
+        self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float, truncate: bool = True
+    ) -> Inference:
         """The logits of one request's texts or pairs.
 
         When the caller is cancelled, the queued texts of the request are dropped.
 
         :param timeout: deadline in seconds from now; time in the queue counts.
+        :param truncate: cut texts that are longer than the model's maximum, rather than refuse them.
         :raises OverloadedError: the queue is full.
         :raises NotReadyError: the engine is warming up, draining, or dead.
         :raises DeadlineError: the deadline passed.
-        :raises UsageError: a text has no token at all, which needs a tokenizer without special tokens.
+        :raises UsageError: a text is too long, or has no token at all, which needs a tokenizer without special tokens.
         :raises ReplankError: the model failed on the request's batch.
         """
         self._admit(first, second)
         async with self._in_flight.request(timeout):
-            return await self._answer(first, second, time.monotonic() + timeout)
+            return await self._answer(first, second, time.monotonic() + timeout, truncate)
 
     async def tokenize(
         self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float
@@ -167,9 +170,13 @@ class Engine:
             raise NotReadyError(_NOT_READY[self._state])
         self._admission.admit(self._tokenizing.max_tokens(first, second), self.waiting_tokens)
 
-    async def _answer(self, first: Sequence[str], second: Sequence[str] | None, deadline: float) -> Inference:
+    async def _answer(
+        self, first: Sequence[str], second: Sequence[str] | None, deadline: float, truncate: bool
+    ) -> Inference:
         arrived = time.monotonic()
         tokens = await self._tokenizing.tokenize(first, second)
+        if not truncate:
+            self._require_whole(tokens)
         if self._state in ("dead", "closed"):
             raise NotReadyError(_NOT_READY[self._state])
         request = PendingRequest(self._loop.create_future(), REQUEST_ID.get(), len(tokens))
@@ -190,6 +197,13 @@ class Engine:
             inference_ms=1e3 * (request.ended - request.started),
             batch_size=request.batch_size,
         )
+
+    def _require_whole(self, tokens: Sequence[Tokens]) -> None:
+        for number, item in enumerate(tokens):
+            if item.is_truncated:
+                limit = self._model.text_encoder.max_length
+                where = f"inputs[{number}]" if len(tokens) > 1 else "inputs"
+                raise UsageError(f"{where}: longer than {limit} tokens, the model's maximum, and truncate is false")
 
     def _new_worker(self) -> Worker:
         return Worker(self._model, self._queue, self._batch_limits, self._report)

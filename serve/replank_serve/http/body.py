@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from fastapi import Request
@@ -37,23 +37,23 @@ class Deadline:
         return self._end - time.monotonic()
 
 
-async def read_body(request: Request, max_bytes: int, deadline: Deadline) -> bytes:
+async def read_body(
+    request: Request, max_bytes: int, deadline: Deadline, media_types: Sequence[str] = ("application/json",)
+) -> bytes:
     """The whole body; its size is counted as it arrives, since the content-length header may lie.
 
-    Only ``application/json`` is accepted. A web page of any origin may post forms to a server on this machine without
-    a CORS preflight, and forms cannot have that type.
+    A web page of any origin may post to a server on this machine without a CORS preflight, but only a form, plain text,
+    or a body without a type: the first two are no media types of ours, and with the last one its browser names the
+    page's origin.
 
-    :raises MediaTypeError: another content type, or none.
+    :param media_types: those that are accepted; the empty one accepts a body without a type, which a client that is no
+        browser sends.
+    :raises MediaTypeError: another content type, or an encoded body.
     :raises TooLargeError: more than ``max_bytes``.
     :raises DeadlineError: it does not arrive before the deadline.
     :raises ClientDisconnect: the client disconnected.
     """
-    content_type = request.headers.get("content-type", "")
-    if content_type.split(";")[0].strip().lower() != "application/json":
-        raise MediaTypeError(
-            f"expected a body of type application/json, got {content_type[:80] or 'none'}",
-            hint="send the header content-type: application/json",
-        )
+    _require_media_type(request, media_types)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > max_bytes:
         raise _too_large(max_bytes)
@@ -95,6 +95,24 @@ async def while_connected(request: Request, work: Awaitable[Result]) -> Result:
         raise
     finally:
         watcher.cancel()
+
+
+def _require_media_type(request: Request, media_types: Sequence[str]) -> None:
+    content_type = request.headers.get("content-type", "")
+    media_type = content_type.split(";")[0].strip().lower()
+    if media_type not in media_types or (not media_type and _is_of_a_page(request)):
+        raise MediaTypeError(
+            f"expected a body of type {media_types[0]}, got {content_type[:80] or 'none'}",
+            hint=f"send the header content-type: {media_types[0]}",
+        )
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise MediaTypeError(f"expected a body without content-encoding, got {encoding[:80]}")
+
+
+def _is_of_a_page(request: Request) -> bool:
+    """Whether a browser sends the request: with each POST it names the page's origin, if only as ``null``."""
+    return any(name in ("origin", "referer") or name.startswith("sec-fetch-") for name in request.headers)
 
 
 def _too_large(max_bytes: int) -> TooLargeError:

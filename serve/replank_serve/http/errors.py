@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from replank.system.errors import OverloadedError, ReplankError
@@ -89,4 +90,12 @@ def add_error_handlers(app: FastAPI) -> None:
             405: f"{request.method} is not possible here",
         }
         message = messages.get(error.status_code, error.detail)
-        return error_response(request.scope, error.status_code, message, dict(error.headers or {}))
+        # Starlette names the methods of one route, and a path may have several.
+        headers = {"allow": _methods(app, request.scope)} if error.status_code == 405 else dict(error.headers or {})
+        return error_response(request.scope, error.status_code, message, headers)
+
+
+def _methods(app: FastAPI, scope: Scope) -> str:
+    """The methods that are possible on the path of a request."""
+    routes = [route for route in app.routes if isinstance(route, Route) and route.matches(scope)[0] != Match.NONE]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))

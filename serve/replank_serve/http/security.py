@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from replank.system.errors import UsageError
 from replank_serve.http.errors import ForbiddenError, UnauthorizedError, known_error_response
 
-# Probes have no keys; the pages hold no data, and ask for a key if the server does.
+# To read. Probes have no keys; the pages hold no data, and ask for a key if the server does.
 _PUBLIC = {"/", "/docs", "/openapi.json", "/health", "/ready", "/v2/health/live", "/v2/health/ready"}
 _PUBLIC_FOLDER = "/page/"
 _KEY = re.compile(r"[\x21-\x7e]{16,512}")
@@ -56,7 +56,7 @@ class ApiKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] == "http" and not _is_public(scope["path"]) and not self._has_key(Headers(scope=scope)):
+        if scope["type"] == "http" and not _is_public(scope) and not self._has_key(Headers(scope=scope)):
             error = UnauthorizedError("expected one of the server's keys", hint="authorization: Bearer KEY")
             return await known_error_response(scope, error)(scope, receive, send)
         return await self._app(scope, receive, send)
@@ -86,8 +86,9 @@ def require_trusted(request: Request, has_keys: bool) -> None:
         )
 
 
-def _is_public(path: str) -> bool:
-    return path in _PUBLIC or path.startswith(_PUBLIC_FOLDER)
+def _is_public(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["method"] in ("GET", "HEAD") and (path in _PUBLIC or path.startswith(_PUBLIC_FOLDER))
 
 
 def _is_loopback(host: str) -> bool:

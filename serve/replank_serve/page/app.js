@@ -103,7 +103,7 @@ async function show(texts) {
     make("div", "", names.length > 1 ? make("h2", "", names[index]) : "", drawTiming(reply))));
   at("curl").textContent = curl(route, body(names[0]));
   const tokens = (await ask("/tokenize", body(names[0]))).body;
-  at("tokens").replaceChildren(...drawTokens(many ? tokens : [tokens]));
+  at("tokens").replaceChildren(...drawTokens(tokens));
   at("answer").hidden = false;
 }
 

@@ -44,23 +44,29 @@ class InputTensor(BaseModel, strict=True):
     datatype: Literal["BYTES"]
     shape: list[int] = Field(min_length=1, max_length=2, description="`[texts]` or `[texts, 1]`.")
     data: Strings
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Ignored.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="`binary_data_size` in place of data: its bytes behind the JSON."
+    )
 
 
 class OutputRequest(BaseModel, strict=True):
     """A requested output."""
 
     name: Text
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Ignored.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="`binary_data`: true for binary, or false.")
 
 
 class InferRequest(BaseModel, strict=True):
     """Texts for a model: the tensor `text`, and for pairs also `text_pair`."""
 
     id: Text | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Ignored.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="`binary_data_output`: true for binary outputs; others are ignored."
+    )
     inputs: list[InputTensor] = Field(min_length=1, max_length=2)
-    outputs: list[OutputRequest] | None = Field(None, description="The outputs to return; all by default.")
+    outputs: list[OutputRequest] | None = Field(
+        None, max_length=16, description="The outputs to return; all by default."
+    )
 
 
 class OutputTensor(TensorMetadata):

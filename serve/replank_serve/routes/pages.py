@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Response
 from starlette.exceptions import HTTPException
@@ -29,7 +30,9 @@ def add_pages(app: FastAPI) -> None:
     def page(name: str) -> Response:
         return Response(files[name], headers=_HEADERS, media_type=_TYPES[Path(name).suffix])
 
-    @app.get("/", include_in_schema=False)
+    html: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}}}}
+
+    @app.get("/", summary="A page to try the models", response_class=Response, responses=html)
     async def index() -> Response:
         return page("index.html")
 

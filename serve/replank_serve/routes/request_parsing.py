@@ -43,6 +43,11 @@ def read_json_object(body: bytes) -> dict[str, Any]:
     return values
 
 
+def ignored_fields(form: type[BaseModel], values: dict[str, Any]) -> list[str]:
+    """The fields of a request that mean nothing, in its order."""
+    return [name for name in values if name not in form.model_fields]
+
+
 def model_named(values: dict[str, Any]) -> str | None:
     """The name of the model in a request; ``None`` for the default.
 
@@ -80,7 +85,7 @@ def require_few(values: dict[str, Any], max_texts: int) -> None:
     :raises TooLargeError: there are more than ``max_texts``, and more than the two of one pair.
     """
     if isinstance(values.get("inputs"), list) and len(values["inputs"]) > max(2, max_texts):
-        raise _too_many(len(values["inputs"]), max_texts)
+        raise too_many(len(values["inputs"]), max_texts)
 
 
 def as_inputs(inputs: str | list[str] | list[list[str]], task: Task, max_texts: int) -> Inputs:
@@ -91,7 +96,7 @@ def as_inputs(inputs: str | list[str] | list[list[str]], task: Task, max_texts: 
     """
     rows, many = _rows(inputs, task)
     if len(rows) > max_texts:
-        raise _too_many(len(rows), max_texts)
+        raise too_many(len(rows), max_texts)
     return Inputs([row[0] for row in rows], [row[1] for row in rows] if len(rows[0]) == 2 else None, many)
 
 
@@ -100,6 +105,11 @@ def expected_inputs(task: Task) -> str:
     if task.is_pair:
         return f"a pair [{', '.join(task.columns)}] of two texts, or a list of such pairs"
     return "a text, or a list of texts" + (" or of pairs [first, second]" if task.may_be_pair else "")
+
+
+def too_many(count: int, limit: int) -> TooLargeError:
+    """The error of a request with more inputs than the limit."""
+    return TooLargeError(f"inputs: {count} texts or pairs in one request; at most {limit} are allowed")
 
 
 def _rows(inputs: str | list[str] | list[list[str]], task: Task) -> tuple[list[list[str]], bool]:
@@ -120,10 +130,6 @@ def _rows(inputs: str | list[str] | list[list[str]], task: Task) -> tuple[list[l
             got = "one text" if len(row) == 1 else f"{len(row)} texts"
             raise UsageError(f"{where}: got {got}; expected {expected_inputs(task)}")
     return rows, many
-
-
-def _too_many(count: int, limit: int) -> TooLargeError:
-    return TooLargeError(f"inputs: {count} texts or pairs in one request; at most {limit} are allowed")
 
 
 def _reason(error: Exception) -> str:

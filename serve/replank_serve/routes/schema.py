@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from replank.runtime.providers import Device
 from replank.tasks.vectors import Pooling
 from replank.text.unicode import without_lone_surrogates
+from replank_serve.routes.contents import Function
 
 
 def _without_lone_surrogates(value: object) -> object:
@@ -16,49 +18,126 @@ def _without_lone_surrogates(value: object) -> object:
     return without_lone_surrogates(value) if isinstance(value, str) else value
 
 
+def _refused(reason: str) -> BeforeValidator:
+    """A validator of a known field that cannot be obeyed: only its absence is."""
+
+    def check(value: object) -> object:
+        if value is not None:
+            raise PydanticCustomError("refused", "{reason}", {"reason": reason})
+        return value
+
+    return BeforeValidator(check)
+
+
 Text = Annotated[str, BeforeValidator(_without_lone_surrogates)]
 ModelName = Annotated[str | None, Field(description="The name of a loaded model; the first one by default.")]
 
 
-class Request(BaseModel):
-    """A request body with strict types and no other fields."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class TextsRequest(Request):
-    """One text or pair, or a list of them."""
+class TextsRequest(BaseModel, strict=True):
+    """One text or pair, or a list of them; unknown fields are ignored, as text-embeddings-inference does."""
 
     inputs: Text | list[Text] | list[Annotated[list[Text], Field(max_length=2)]] = Field(
         description="A text, or a list of texts; for a task on pairs, a pair `[first, second]` or a list of pairs."
     )
     model: ModelName = None
+    prompt_name: str | None = Field(
+        None, description="The prompt to put before each text, of an embedding model's own; its default otherwise."
+    )
 
 
-class PredictRequest(TextsRequest):
+class TokenizeRequest(TextsRequest):
+    """One text or pair, or a list of them, to tokenize."""
+
+    add_special_tokens: Literal[True] = Field(True, description="Tokens are shown as the model reads them.")
+
+
+class InferenceRequest(TextsRequest):
+    """One text or pair, or a list of them, for the model."""
+
+    truncate: bool | None = Field(None, description="False refuses texts that are too long; by default they are cut.")
+    truncation_direction: Literal["right", "Right"] = Field("right", description="Texts are cut at their end.")
+
+
+class PredictRequest(InferenceRequest):
     """One text or pair, or a list of them, to classify."""
 
     top: int | None = Field(None, ge=1, description="The number of labels to return; all by default.")
+    raw_scores: bool = Field(False, description="Logits instead of probabilities.")
 
 
-class EmbedRequest(TextsRequest):
+class EmbedRequest(InferenceRequest):
     """One text, or a list of them, to turn into vectors."""
 
     pooling: Pooling | None = Field(None, description="How the tokens' vectors become one; the model's way by default.")
     normalize: bool | None = Field(None, description="Scale vectors to unit length; as the model does by default.")
+    dimensions: int | None = Field(None, ge=1, description="The first so many numbers only, for models made for it.")
+    encoding_format: Literal["float"] = Field("float", description="Vectors are lists of numbers.")
 
 
-class LoadRequest(Request):
-    """A model to load."""
+class HubClassificationRequest(InferenceRequest):
+    """One text or pair, or a list of them, to classify, as `InferenceClient.text_classification` asks."""
+
+    top_k: int | None = Field(None, ge=1, description="The number of labels to return; all by default.")
+    function_to_apply: Function | None = Field(None, description="To the logits; by default the model's own.")
+
+
+class HubTokenClassificationRequest(InferenceRequest):
+    """One text, or a list of them, to find entities in, as `InferenceClient.token_classification` asks."""
+
+    aggregation_strategy: Literal["first"] | None = Field(
+        None, description="A word has the label of its first token, and words of one entity are joined."
+    )
+    ignore_labels: list[Text] = Field(["O"], max_length=1000, description="Labels that are left out.")
+    stride: Annotated[None, _refused("long texts are cut, not read in overlapping parts")] = Field(
+        None, description="Only null: long texts are cut."
+    )
+
+
+class HubSimilarityInputs(BaseModel, strict=True):
+    """Sentences to compare with one, as `InferenceClient.sentence_similarity` sends them."""
+
+    source_sentence: Text
+    sentences: list[Text]
+
+
+class HubRequest(BaseModel):
+    """A request in the shape of the Hugging Face Inference API."""
+
+    inputs: Any = Field(
+        description="As the model's own route takes them; for vectors also `{source_sentence, sentences}`."
+    )
+    parameters: dict[str, Any] | None = Field(
+        None,
+        description="`top_k` and `function_to_apply` (softmax, sigmoid, none) to classify; `aggregation_strategy` "
+        "(first) and `ignore_labels` for words; `normalize` and `dimensions` for vectors; `truncate` for all. They may "
+        "stand beside `inputs` too.",
+    )
+    model: ModelName = None
+
+
+class LoadRequest(BaseModel):
+    """A model to load; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     folder: Text = Field(description="An artifact folder on the server's machine.")
 
 
 class ScoreBody(BaseModel):
-    """A label and its probability; for a regression task, the number with the label `value`."""
+    """A label and its probability or logit; for a regression task, the number with the label `value`."""
 
     label: str
     score: float
+
+
+class EntityGroupBody(BaseModel):
+    """An entity, as `InferenceClient.token_classification` reads it."""
+
+    entity_group: str
+    score: float = Field(description="The mean of its words' scores.")
+    word: str
+    start: int
+    end: int
 
 
 class TokenBody(BaseModel):

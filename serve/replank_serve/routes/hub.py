@@ -1,0 +1,120 @@
+"""The route of Hugging Face's Inference API, ``POST /``, whose shapes depend on the model's task.
+
+``huggingface_hub.InferenceClient(model="http://…")`` asks it. https://huggingface.co/docs/inference-providers/tasks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from replank.system.errors import UsageError
+from replank_serve.models.loaded_model import LoadedModel
+from replank_serve.routes.answered import Answered, answered_by
+from replank_serve.routes.contents import entity_groups, label_scores
+from replank_serve.routes.openapi import described_body, post
+from replank_serve.routes.request_parsing import model_named, read_body_as, too_many
+from replank_serve.routes.schema import (
+    EmbedRequest,
+    EntityGroupBody,
+    HubClassificationRequest,
+    HubRequest,
+    HubSimilarityInputs,
+    HubTokenClassificationRequest,
+    InferenceRequest,
+    ScoreBody,
+)
+from replank_serve.routes.service import InferenceService
+
+
+def add_hub(app: FastAPI, service: InferenceService) -> None:
+    """Add ``POST /``."""
+    text = "What a wonderful film!"
+    examples = {
+        "text": {"summary": "One text", "value": {"inputs": text}},
+        "parameters": {"summary": "With parameters", "value": {"inputs": text, "parameters": {"truncate": True}}},
+    }
+
+    @post(
+        app,
+        "/",
+        summary="Ask a model as huggingface_hub's InferenceClient does",
+        description="Labels of a text, always as a list of lists; entities in its words; or its vector.",
+        openapi_extra=described_body(HubRequest, examples),
+        response_description="labels, entities, or vectors",
+        response_model=list[list[ScoreBody]]
+        | list[EntityGroupBody]
+        | list[list[EntityGroupBody]]
+        | list[list[float]]
+        | list[float],
+    )
+    async def ask(request: Request) -> Response:
+        values, deadline = await service.read(request)
+        with service.models.get(model_named(values)).use() as loaded:
+            form, reply = _reply_of(loaded)
+            if form is EmbedRequest and isinstance(values.get("inputs"), dict):
+                values["inputs"], reply = _compared(values["inputs"], service.config.max_texts), _similarities
+            values = _with_parameters(values, form)
+            return reply(await answered_by(loaded, service, request, form, values, deadline))
+
+
+Reply = Callable[[Answered], Response]
+
+
+def _reply_of(loaded: LoadedModel) -> tuple[type[InferenceRequest], Reply]:
+    """The form of requests to a model, and the function that answers them."""
+    replies: dict[str | None, tuple[type[InferenceRequest], Reply]] = {
+        "/predict": (HubClassificationRequest, _labels),
+        "/ner": (HubTokenClassificationRequest, _entities),
+        "/embed": (EmbedRequest, _vectors),
+    }
+    return replies[loaded.model.task.kind.route]
+
+
+def _labels(answered: Answered) -> Response:
+    body, task = answered.body, answered.loaded.model.task
+    scores = label_scores(task, answered.inference.logits, body.function_to_apply)
+    return answered.response([row[: body.top_k] for row in scores], always_many=True)
+
+
+def _entities(answered: Answered) -> Response:
+    pairs = zip(answered.inputs.first, answered.tagged(), strict=True)
+    return answered.response([entity_groups(text, tagged, answered.body.ignore_labels) for text, tagged in pairs])
+
+
+def _vectors(answered: Answered) -> Response:
+    return answered.response(answered.vectors().tolist(), always_many=True)
+
+
+def _similarities(answered: Answered) -> Response:
+    """The cosine of each sentence and the first one."""
+    source, *others = answered.vectors()
+    return answered.response([float(source @ other) for other in others], always_many=True)
+
+
+def _compared(inputs: dict[str, Any], max_texts: int) -> list[str]:
+    """The sentence that others are compared with, and the others."""
+    sentences = inputs.get("sentences")
+    if isinstance(sentences, list) and len(sentences) >= max_texts:
+        raise too_many(1 + len(sentences), max_texts)
+    body = read_body_as(HubSimilarityInputs, inputs, "source_sentence, a text, and sentences, a list of texts")
+    return [body.source_sentence, *body.sentences]
+
+
+def _with_parameters(values: dict[str, Any], form: type[InferenceRequest]) -> dict[str, Any]:
+    """The values of a request with its parameters beside them.
+
+    :raises UsageError: a parameter is unknown.
+    """
+    parameters = values.pop("parameters", None)
+    if parameters is None:
+        return values
+    known = [name for name in form.model_fields if name not in ("inputs", "model")]
+    if not isinstance(parameters, dict):
+        raise UsageError("parameters: expected an object")
+    for name in parameters:
+        if name not in known:
+            raise UsageError(f"parameters: {name[:40]!r} is not possible here; expected {', '.join(known)}")
+    return values | parameters
