@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from held_model import (
+    WORDS,
     FakePredictor,
     fake_model,
     hold_one,
@@ -68,7 +69,7 @@ def test_a_tokenizer_that_fails_fails_only_its_request() -> None:
     run(work())
 
 
-def test_an_exception_fails_only_its_batch(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_fails_only_its_text(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         async with warm_engine(FakePredictor()) as engine:
             with pytest.raises(ReplankError, match="the model failed on this request"):
@@ -77,11 +78,11 @@ def test_an_exception_fails_only_its_batch(caplog: pytest.LogCaptureFixture) -> 
             assert (await engine.infer(["a b"], timeout=5)).logits.tolist() == [[2, 3]]
 
     run(work())
-    assert "a batch of 1 failed" in caplog.text
+    assert "the model failed on a text of the request" in caplog.text
     assert "boom" in caplog.text
 
 
-def test_a_failed_batch_ends_the_whole_request_and_no_other() -> None:
+def test_a_failed_text_ends_the_whole_request_and_no_other() -> None:
     predictor = FakePredictor()
 
     async def work() -> None:
@@ -92,11 +93,37 @@ def test_a_failed_batch_ends_the_whole_request_and_no_other() -> None:
             other = asyncio.create_task(engine.infer(["b b", "b b"], timeout=5))
             await until_waiting(engine, 8)
             predictor.gate.set()
-            with pytest.raises(ReplankError, match="failed on this request"):
+            with pytest.raises(ReplankError, match=r"failed on this request, at inputs\[0\]"):
                 await mixed
             assert (await first).logits.tolist() == [[1, 1]]
             assert (await other).logits.tolist() == [[2, 4], [2, 4]]
             assert engine.waiting == 0
+
+    run(work())
+
+
+def test_the_mates_of_a_text_that_fails_are_answered() -> None:
+    predictor = FakePredictor()
+
+    async def work() -> None:
+        async with warm_engine(predictor, max_batch=8, max_batch_tokens=64) as engine:
+            first = await hold_one(engine, predictor)
+            texts = ["a", "b", "bomb", "a", "b", "bomb", "a", "b"]
+            mates = [asyncio.create_task(engine.infer([text], timeout=5)) for text in texts]
+            await until_waiting(engine, 8)
+            predictor.batches.clear()
+            predictor.gate.set()
+            answers = await asyncio.gather(*mates, return_exceptions=True)
+            for text, answer in zip(texts, answers, strict=True):
+                if text == "bomb":
+                    assert str(answer) == "the model failed on this request; the server's log says why"
+                else:
+                    assert isinstance(answer, Inference)
+                    assert answer.logits.tolist() == [[1, WORDS[text]]]
+            assert (engine.running, engine.waiting) == (0, 0)
+            await first
+            # The first batch was the held one; then all eight, and halves where one failed.
+            assert [rows for rows, _ in predictor.batches[1:]] == [8, 4, 2, 2, 1, 1, 4, 2, 1, 1, 2]
 
     run(work())
 

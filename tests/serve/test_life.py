@@ -104,7 +104,7 @@ def test_logs_as_json_have_the_ids_of_their_requests(onnx_artifact: Path) -> Non
     assert (requests["first"]["path"], requests["first"]["status"]) == ("/predict", 200)
     assert requests["second"]["status"] == 500
     (failure,) = (line for line in lines if line["level"] == "ERROR")
-    assert failure["message"] == "a batch of 1 failed; requests: second"
+    assert failure["message"] == "the model failed on a text of the request second"
     assert failure["exception"].endswith("RuntimeError: weak")
     assert "good film" not in "".join(server.log)
 

@@ -77,7 +77,7 @@ def test_an_unforeseen_exception_is_500_with_the_error_body(
     def broken(*_: object) -> None:
         raise KeyError("nobody thought of this")
 
-    monkeypatch.setattr("replank_serve.routes.inference.answer", broken)
+    monkeypatch.setattr("replank_serve.routes.answered.answer", broken)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         response = await post(http, {"inputs": "film"})

@@ -17,15 +17,17 @@ from pathlib import Path
 import httpx
 
 # A model whose answer to the word "superb" takes as many seconds as the second argument says, whose inference thread
-# ends when it reads "awful", and which fails on "weak". The process may start nobody, and connect to nobody but a
-# collector that it was told of.
+# ends when it reads "awful", and which fails on "weak"; with another tokenizer, if the fourth argument names one. The
+# process may start nobody, and connect to nobody but a collector that it was told of.
 RUNNER = """
 import json, os, sys, time
 from dataclasses import replace
 from replank.runtime.load import load_model
 from replank.models.source import open_source
+from replank.text.tokenization import TextEncoder
 from replank_serve.app import ServeConfig
 from replank_serve.server import run_server
+from tokenizers import Tokenizer
 
 def watch(event, arguments):
     if event == "socket.connect" and str(arguments[1][1]) in os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""):
@@ -36,6 +38,11 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 model = load_model(open_source(sys.argv[1]), threads=1)
 slow_id, deadly_id, broken_id = model.text_encoder.tokenize(["superb awful weak"])[0].ids[1:4]
+
+if sys.argv[4]:
+    tokenizer = Tokenizer.from_file(sys.argv[4])
+    encoder = TextEncoder(tokenizer, pad_id=0, max_length=model.text_encoder.max_length, token_type_ids=True)
+    model = replace(model, text_encoder=encoder)
 
 def predictor(batch):
     if slow_id in batch.input_ids:
@@ -72,8 +79,8 @@ class Server:
 
 
 @contextmanager
-def served(artifact: Path, slow_seconds: float = 0.0, **settings: object) -> Iterator[Server]:
-    command = [sys.executable, "-c", RUNNER, str(artifact), str(slow_seconds), json.dumps(settings)]
+def served(artifact: Path, slow_seconds: float = 0.0, tokenizer: str = "", **settings: object) -> Iterator[Server]:
+    command = [sys.executable, "-c", RUNNER, str(artifact), str(slow_seconds), json.dumps(settings), tokenizer]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     log: list[str] = []
     ready = threading.Event()

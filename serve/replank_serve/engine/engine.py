@@ -29,7 +29,7 @@ from replank_serve.engine.inference import PendingRequest
 from replank_serve.engine.limits import EngineLimits
 from replank_serve.engine.request_id import REQUEST_ID
 from replank_serve.engine.tokenizing import Tokenizing
-from replank_serve.engine.worker import BatchDone, BatchFailed, Report, ThreadDied, WarmedUp, Worker
+from replank_serve.engine.worker import BatchDone, ItemFailed, Report, ThreadDied, WarmedUp, Worker
 
 _log = logging.getLogger(__name__)
 _JOIN_SECONDS = 1.0
@@ -125,7 +125,7 @@ class Engine:
         :raises NotReadyError: the engine is warming up, draining, or dead.
         :raises DeadlineError: the deadline passed.
         :raises UsageError: a text is too long, or has no token at all, which needs a tokenizer without special tokens.
-        :raises ReplankError: the model failed on the request's batch.
+        :raises ReplankError: the model failed on one of the texts.
         """
         self._admit(first, second)
         async with self._in_flight.request(timeout):
@@ -221,8 +221,9 @@ class Engine:
                 self._become_ready()
             case BatchDone():
                 self._deliver(report)
-            case BatchFailed(batch):
-                _fail(batch, ReplankError("the model failed on this request; the server's log says why"))
+            case ItemFailed(item):
+                where = f", at inputs[{item.row}]" if item.owner.texts > 1 else ""
+                item.owner.fail(ReplankError(f"the model failed on this request{where}; the server's log says why"))
             case ThreadDied(error, batch):
                 _log.error("the inference thread died", exc_info=error)
                 _fail(batch, NotReadyError("the inference thread died on this request"))

@@ -65,7 +65,7 @@ class PendingRequest:
     def __init__(self, future: asyncio.Future[None], request_id: str, texts: int) -> None:
         self.future = future
         self.request_id = request_id
-        self.missing = texts
+        self.texts = self.missing = texts
         self.started = float("inf")
         self.ended = 0.0
         self.batch_size = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +41,10 @@ class BatchDone:
 
 
 @dataclass(frozen=True)
-class BatchFailed:
-    """The model raised an exception on a batch. The thread goes on."""
+class ItemFailed:
+    """The model raised an exception on one item alone. The thread goes on."""
 
-    batch: list[Item[PendingRequest]]
+    item: Item[PendingRequest]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ThreadDied:
     batch: list[Item[PendingRequest]]
 
 
-Report = WarmedUp | BatchDone | BatchFailed | ThreadDied
+Report = WarmedUp | BatchDone | ItemFailed | ThreadDied
 
 
 class Worker:
@@ -95,10 +95,9 @@ class Worker:
             self._warm_up()
             self._report(WarmedUp())
             while batch := self._queue.take():
-                self._batch, self._running = batch, len(batch)
-                report = self._run(batch)
-                self._running = 0
-                self._report(report)
+                self._batch = batch
+                for report in self._run(batch):
+                    self._report(report)
                 self._batch = []
         except BaseException as error:  # an unreported end would leave clients waiting for ever
             self._running = 0
@@ -115,16 +114,25 @@ class Worker:
             tokens = Tokens((sample.ids or [0])[:1] * length, [0] * length)
             self._model.predictor(encoder.pad([tokens] * rows))
 
-    def _run(self, batch: list[Item[PendingRequest]]) -> Report:
-        started = time.monotonic()
+    def _run(self, batch: list[Item[PendingRequest]]) -> Iterator[BatchDone | ItemFailed]:
+        """Run a batch; where the model fails, run its halves, so that a text's fault is that text's alone."""
+        started, self._running = time.monotonic(), len(batch)
         try:
             padded = self._model.text_encoder.pad([item.tokens for item in batch])
             rows = self._rows(self._model.predictor(padded), batch, padded.shape)
         except Exception:
-            ids = sorted({item.owner.request_id for item in batch})
-            _log.exception("a batch of %d failed; requests: %s", len(batch), ", ".join(ids))
-            return BatchFailed(batch)
-        return BatchDone(batch, rows, padded.shape[1], started, time.monotonic())
+            self._running = 0
+            if len(batch) == 1:
+                _log.exception("the model failed on a text of the request %s", batch[0].owner.request_id)
+                yield ItemFailed(batch[0])
+                return
+        else:
+            self._running = 0
+            yield BatchDone(batch, rows, padded.shape[1], started, time.monotonic())
+            return
+        middle = len(batch) // 2
+        yield from self._run(batch[:middle])
+        yield from self._run(batch[middle:])
 
     def _rows(self, logits: Logits, batch: list[Item[PendingRequest]], shape: tuple[int, int]) -> list[Logits | None]:
         task = self._model.task
