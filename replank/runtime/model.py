@@ -117,14 +117,14 @@ class Model:
         *,
         pooling: Pooling | None = None,
         normalize: bool | None = None,
-        prompt: str | None = None,
+        prompt_name: str | None = None,
     ) -> NDArray[np.float32]:
         """A vector for each text.
 
         :param pooling: how the vectors of a text's tokens become one; the model's own way where ``None``.
         :param normalize: scale vectors to length 1, so that a dot product is a cosine; as the model does where
             ``None``.
-        :param prompt: the name of the prompt that is put before each text; the model's default where ``None``.
+        :param prompt_name: the name of the prompt that is put before each text; the model's default where ``None``.
         :returns: shape ``(texts, hidden size)``.
         :raises ModelError: models of this kind give no vectors.
         :raises UsageError: the model has no such prompt, or pools by itself.
@@ -132,7 +132,7 @@ class Model:
         self._require_route("/embed")
         vectors = self.task.vector_settings.asked(pooling, normalize)
         first, _ = self._columns(texts)
-        before = vectors.prompt(prompt)
+        before = vectors.prompt(prompt_name)
         tokens = self.text_encoder.tokenize([before + text for text in first])
         found: dict[int, NDArray[np.float32]] = {}
         for rows, output in self._run(tokens, None):

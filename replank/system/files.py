@@ -59,6 +59,7 @@ def exclusive(out: Path, *, inside: bool = False) -> Iterator[None]:
         finally:
             path.unlink(missing_ok=True)
 
+
 # The file by which a folder is known as an artifact.
 MANIFEST = "replank.json"
 

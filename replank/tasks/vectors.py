@@ -50,5 +50,5 @@ class Vectors:
             return ""
         if name not in self.prompts:
             known = ", ".join(self.prompts) or "none"
-            raise UsageError(f"the model has no prompt {name!r}; its prompts: {known}")
+            raise UsageError(f"prompt_name: the model has no prompt {name!r}; its prompts: {known}")
         return self.prompts[name]

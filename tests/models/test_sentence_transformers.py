@@ -61,11 +61,11 @@ def write(path: Path, values: Any) -> None:
 def require_same_vectors(folder: Path, texts: list[str] = TEXTS, prompt: str | None = None) -> None:
     """Check the vectors of a folder, as it is and after the export, against those of sentence-transformers."""
     truth = SentenceTransformer(str(folder), device="cpu").encode(texts, prompt_name=prompt)
-    found = load_model(open_source(folder)).embed(texts, prompt=prompt)
+    found = load_model(open_source(folder)).embed(texts, prompt_name=prompt)
     np.testing.assert_allclose(found, truth, atol=1e-5)
     exported = folder.with_name("exported")
     export(open_source(folder), exported, ExportConfig())
-    np.testing.assert_allclose(load_model(open_source(exported)).embed(texts, prompt=prompt), truth, atol=1e-5)
+    np.testing.assert_allclose(load_model(open_source(exported)).embed(texts, prompt_name=prompt), truth, atol=1e-5)
 
 
 # Vectors
@@ -91,9 +91,9 @@ def test_prompts(tmp_path: Path) -> None:
     folder = save_embedding_model(tmp_path / "model", {"pooling_mode": "mean"}, prompts=prompts)
     require_same_vectors(folder, prompt="query")
     model = load_model(open_source(folder.with_name("exported")))
-    assert not np.allclose(model.embed(TEXTS, prompt="query"), model.embed(TEXTS), atol=1e-3)
+    assert not np.allclose(model.embed(TEXTS, prompt_name="query"), model.embed(TEXTS), atol=1e-3)
     with pytest.raises(UsageError, match="the model has no prompt 'title'; its prompts: query, passage"):
-        model.embed(TEXTS, prompt="title")
+        model.embed(TEXTS, prompt_name="title")
 
 
 def test_a_default_prompt(tmp_path: Path) -> None:

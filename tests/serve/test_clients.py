@@ -100,7 +100,7 @@ def test_the_inference_client_is_told_what_is_not_possible(classifier: Server, e
     refused = httpx.post(classifier.url, json={"inputs": TEXT, "parameters": {"max_length": 8}})
     assert (refused.status_code, refused.json()["error"][:43]) == (422, "parameters: 'max_length' is not possible he")
     client = InferenceClient(model=embedder.url)
-    with pytest.raises(HfHubHTTPError, match="prompt_name: the model has no prompts"):
+    with pytest.raises(HfHubHTTPError, match="prompt_name: the model has no prompt 'query'; its prompts: none"):
         client.feature_extraction(TEXT, prompt_name="query")
     with pytest.raises(HfHubHTTPError, match="dimensions: 33 is more than the model's 32"):
         client.feature_extraction(TEXT, dimensions=33)

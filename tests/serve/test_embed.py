@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.pooling import pool
+from replank.tasks.vectors import Vectors
 from replank_export.convert import ExportConfig, export
 from replank_serve.engine.engine import Engine
 
@@ -57,6 +59,23 @@ def test_vectors_are_the_means_of_transformers(vectors: Model, encoder: Path) ->
         np.testing.assert_allclose(highest.json()[0], tokens.max(axis=0), atol=1e-5)
 
     with_app(vectors, client)
+
+
+def test_vectors_are_made_as_the_models_folder_says(vectors: Model, encoder: Path) -> None:
+    settings = Vectors("cls", normalize=False, prompts={"query": "the plot "}, default_prompt="query")
+    model = replace(vectors, task=replace(vectors.task, vectors=settings))
+    first = torch_vectors(encoder, vectors, f"the plot {TEXTS[0]}")[0]
+
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        for body in ({}, {"prompt_name": "query"}, {"prompt_name": None, "pooling": None, "normalize": None}):
+            answer = await post(http, {"inputs": TEXTS[0]} | body, "/embed")
+            np.testing.assert_allclose(answer.json()[0], first, atol=1e-5)
+        unit = await post(http, {"inputs": TEXTS[0], "normalize": True}, "/embed")
+        np.testing.assert_allclose(unit.json()[0], first / np.linalg.norm(first), atol=1e-5)
+        unknown = await post(http, {"inputs": TEXTS[0], "prompt_name": "title"}, "/embed")
+        assert_error(unknown, 422, "validation", "the model has no prompt 'title'; its prompts: query")
+
+    with_app(model, client)
 
 
 def test_a_vector_without_a_length_stays_as_it_is() -> None:

@@ -46,7 +46,12 @@ STRANGE = {
         ('{"inputs": [[]]}', 422, "validation", r"inputs\[0\]: got 0 texts"),
         ('{"inputs": "a", "top": 0}', 422, "validation", "top: .*greater than or equal to 1"),
         ('{"inputs": "a", "top": "1"}', 422, "validation", "top: .*integer"),
-        ('{"inputs": "a", "prompt_name": "query"}', 422, "validation", "prompt_name: the model has no prompts"),
+        (
+            '{"inputs": "a", "prompt_name": "query"}',
+            422,
+            "validation",
+            "prompt_name: the model has no prompt 'query'",
+        ),
         (
             '{"inputs": ["a", "a", "a", "a", "a"]}',
             413,
