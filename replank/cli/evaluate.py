@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from replank.cli.command import command
-from replank.cli.options import console, data_options, device_options, json_option, option, print_json, print_table
+from replank.cli.options import data_options, device_options, json_option, option, print_json, print_table
 from replank.data.examples import SPLITS, DataConfig
 from replank.system.typed_json import json_values
 
@@ -32,4 +32,4 @@ def evaluate(model: str, split: str, data: DataConfig | None, device: Any, threa
         metrics = [(name, f"{value:.4f}") for name, value in quality.metrics.items()]
         print_table(f"{model} on {split}, {quality.rows} rows", metrics)
         for caution in quality.cautions:
-            console().print(caution)
+            click.echo(caution, err=True)

@@ -50,7 +50,7 @@ def test_labels_metric_and_honesty_travel_along_the_chain(
         assert f"{CAUTION[0].upper()}{CAUTION[1:]}." in (tmp_path / name / "README.md").read_text(encoding="utf-8")
     shown = replank("evaluate", tmp_path / "onnx", *data, "--labels", "bad,good")
     assert [line.split()[0] for line in shown.out.splitlines()[1:3]] == ["macro_f1", "accuracy"]
-    assert CAUTION in shown.out
+    assert CAUTION in shown.err
     assert replank("report", tmp_path).code == 0
     assert CAUTION[1:] in (tmp_path / "report.md").read_text(encoding="utf-8")
 

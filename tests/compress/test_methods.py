@@ -60,9 +60,10 @@ def test_every_field_is_a_setting_with_its_help(config: type[TrainingConfig] | t
 
 
 def test_a_stored_configuration_is_its_type_and_its_fields() -> None:
-    """Manifests of earlier releases hold the same names."""
+    """Manifests of earlier releases hold the same names, but for `class_weights`."""
     training = ("epochs", "batch_size", "micro_batches", "learning_rate", "warmup", "weight_decay", "seed", "precision")
-    shared = (*training, "patience", "checkpoint_activations", "layers", "grouping", "init_from", "init_layers")
+    later = ("patience", "class_weights", "checkpoint_activations")
+    shared = (*training, *later, "layers", "grouping", "init_from", "init_layers")
     own = {
         "theseus": ("schedule", "second_phase"),
         "truncate": (),

@@ -48,7 +48,8 @@ class TrainingConfig:
         None, "Evaluations in a row without a better dev metric after which training ends; never if not given."
     )
     class_weights: Literal["balanced"] | None = setting(
-        None, "balanced: each class has the same weight in the loss, however few rows it has. [default: each row has]"
+        None,
+        "Weights in the loss: balanced gives each class the same, however few rows it has; if not given, each row has.",
     )
     checkpoint_activations: bool = setting(
         False, "Recompute activations in the backward pass instead of keeping them: slower, with less memory."
