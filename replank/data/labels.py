@@ -177,7 +177,8 @@ def _split_cells(table: Table, column: str, split: str, kind: Kind, known: Colle
         return None
     values = zip(table.lines, table.column(column), strict=True)
     cells = [_located(table, line, _cell, value, kind, known) for line, value in values]
-    return None if may_lack and all(cell in (None, _NO_CLASS, _NO_LOSS) for cell in cells) else cells
+    is_empty = all(cell is None or {_NO_CLASS, _NO_LOSS}.issuperset(kind.label_names(cell)) for cell in cells)
+    return None if may_lack and is_empty else cells
 
 
 def _number_marks(train: Cells, known: Collection[str], kind: Kind) -> set[str]:

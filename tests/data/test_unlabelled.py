@@ -149,6 +149,12 @@ def test_a_test_split_may_have_none_at_all_but_not_some(tmp_path: Path, missing:
         DataConfig(data=tmp_path).load()
 
 
+def test_words_of_a_test_split_may_have_none(tmp_path: Path) -> None:
+    save_tags(tmp_path, [["O", "B-X"], ["O"]])
+    save_tags(tmp_path, [[-100, -100], [-1]], "test")
+    assert DataConfig(data=tmp_path, task=WORDS).load().split("test").labels is None
+
+
 # Texts
 
 
