@@ -22,18 +22,22 @@ _DEFAULT_LABELS = 2
 _KNOWN_ACTIVATIONS = {1: ("Identity", "Sigmoid"), 2: ("Identity", "Softmax")}
 
 
-def folder_task(folder: Path, name: str, config: Mapping[str, Any], sizes: Sizes, limit: int) -> Task:
+def folder_task(
+    folder: Path, name: str, config: Mapping[str, Any], sizes: Sizes, limit: int, tokenizer_limit: int | None
+) -> Task:
     """The task that a folder's files describe.
 
     :param name: the model's, for messages.
     :param sizes: of its weights.
-    :param limit: the longest input in tokens.
+    :param limit: the longest input in tokens that the model takes.
+    :param tokenizer_limit: that which its tokenizer names, if it does.
     :raises ModelError: settings that contradict each other or the weights, or that are not understood.
     """
     embedding = embedding_folder(folder)
     if embedding and head_of(config) is None:
-        length = min(limit, embedding.max_length or limit)
+        length = min(limit, embedding.max_length or tokenizer_limit or limit)
         return _task(name, KINDS["feature-extraction"], (), length, vectors=embedding.vectors)
+    limit = min(limit, tokenizer_limit or limit)
     kind = _vector_kind(sizes, name)
     if kind:
         return _task(name, kind, (), limit)

@@ -51,12 +51,10 @@ class EmbeddingFolder:
 
     :param vectors: how vectors are made.
     :param max_length: tokens that it cuts texts to; ``None``: as many as the model takes.
-    :param lowercases: whether it lowercases texts before they are tokenized.
     """
 
     vectors: Vectors
     max_length: int | None
-    lowercases: bool
 
 
 def embedding_folder(folder: Path) -> EmbeddingFolder | None:
@@ -82,16 +80,19 @@ def embedding_folder(folder: Path) -> EmbeddingFolder | None:
             f"{folder} keeps its encoder in {model_path}, as older sentence-transformers models do",
             hint="load it with a current sentence-transformers once and save it",
         )
-    settings = _transformer_settings(folder)
     return EmbeddingFolder(
         Vectors(
             pooling=_pooling(_inside(folder, pooling_path) / "config.json"),
             normalize="Normalize" in names,
             **_prompts(folder),
         ),
-        max_length=settings.get("max_seq_length"),
-        lowercases=bool(settings.get("do_lower_case")),
+        max_length=_max_length(folder),
     )
+
+
+def lowercases(folder: Path) -> bool:
+    """Whether sentence-transformers makes the texts of a folder's model small before they are tokenized."""
+    return (folder / _MODULES).is_file() and bool(_transformer_settings(folder)[1].get("do_lower_case"))
 
 
 def takes_pairs(folder: Path, config: Mapping[str, Any]) -> bool:
@@ -120,18 +121,22 @@ def _is_cross_encoder(folder: Path) -> bool:
     return read_json(folder / _SETTINGS, optional=True).get("model_type") == "CrossEncoder"
 
 
-def _transformer_settings(folder: Path) -> dict[str, Any]:
-    """The settings of the first module, whose file was named after the architecture once."""
-    usual = folder / "sentence_bert_config.json"
-    path = next((path for path in (usual, *sorted(folder.glob("sentence_*_config.json"))) if path.is_file()), None)
-    settings = {} if path is None else read_json(path)
+def _max_length(folder: Path) -> int | None:
+    path, settings = _transformer_settings(folder)
     for name, neutral in _NEUTRAL_SETTINGS.items():
         if settings.get(name, neutral[0]) not in neutral:
             raise ModelError(f"{path}: {name} is {settings[name]!r}, which is not supported", hint=_HINT)
     length = settings.get("max_seq_length")
     if length is not None and (not isinstance(length, int) or length < 1):
         raise ModelError(f"{path}: max_seq_length is {length!r}; expected a number of tokens")
-    return settings
+    return length
+
+
+def _transformer_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The settings of the first module, whose file was named after the architecture once."""
+    usual = folder / "sentence_bert_config.json"
+    path = next((path for path in (usual, *sorted(folder.glob("sentence_*_config.json"))) if path.is_file()), usual)
+    return path, read_json(path, optional=True)
 
 
 def _pooling(path: Path) -> Pooling:

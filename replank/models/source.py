@@ -14,7 +14,7 @@ from replank.models.folder_task import folder_task
 from replank.models.hub import fetch_model
 from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent
 from replank.models.onnx_checks import require_sound_file
-from replank.models.sentence_transformers import embedding_folder
+from replank.models.sentence_transformers import lowercases
 from replank.models.sizes import Sizes, sizes_of
 from replank.models.weights import Weights, kind_of_weights
 from replank.system.errors import ModelError
@@ -150,12 +150,18 @@ def open_source(name: str | Path) -> Source:
         require_sound_file(folder / MODEL_FILES[kind])
     sizes = sizes_of(Weights.of(folder, kind), encoder)
     _require_tables(str(name), config, sizes)
+    if artifact:
+        return Source(str(name), folder, kind, config, artifact, artifact.manifest.task)
     limit = encoder.position_limit(config)
-    task = artifact.manifest.task if artifact else folder_task(folder, str(name), config, sizes, limit)
-    source = Source(str(name), folder, kind, config, artifact, task)
-    if artifact is None:
-        _require_tokenizer(source, sizes)
-    return source
+    text_encoder = TextEncoder.from_folder(folder, limit)
+    _require_tokenizer(str(name), text_encoder, config, sizes)
+    if lowercases(folder) and text_encoder.tokenize(["Abc"]) != text_encoder.tokenize(["abc"]):
+        raise ModelError(
+            f"{name}: do_lower_case is true and its tokenizer keeps capital letters",
+            hint="load it with sentence-transformers once and save it, or save a tokenizer that makes them small",
+        )
+    task = folder_task(folder, str(name), config, sizes, limit, text_encoder.length_limit)
+    return Source(str(name), folder, kind, config, None, task)
 
 
 def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
@@ -198,21 +204,21 @@ def _require_tables(name: str, config: dict[str, Any], sizes: Sizes) -> None:
             )
 
 
-def _require_tokenizer(source: Source, sizes: Sizes) -> None:
-    """Refuse a tokenizer that makes ids which the embeddings have no row for, or that keeps case where it must not."""
-    text_encoder = source.text_encoder(source.task)
-    embedding = embedding_folder(source.folder)
-    if embedding and embedding.lowercases and text_encoder.tokenize(["Abc"]) != text_encoder.tokenize(["abc"]):
+def _require_tokenizer(name: str, text_encoder: TextEncoder, config: dict[str, Any], sizes: Sizes) -> None:
+    """Refuse a tokenizer that makes ids which the embeddings have no row for."""
+    rows = sizes.vocabulary or config.get("vocab_size")
+    if isinstance(rows, int) and text_encoder.vocabulary_size > rows:
         raise ModelError(
-            f"{source.name}: do_lower_case is true and its tokenizer keeps capital letters",
-            hint="load it with sentence-transformers once and save it, or save a tokenizer that makes them small",
-        )
-    ids = text_encoder.id_count
-    rows = sizes.vocabulary or source.config.get("vocab_size")
-    if isinstance(rows, int) and ids > rows:
-        raise ModelError(
-            f"{source.name}: the tokenizer has token ids up to {ids - 1}, the embeddings have {rows} rows",
+            f"{name}: the tokenizer has token ids up to {text_encoder.vocabulary_size - 1}, "
+            f"the embeddings have {rows} rows",
             hint="after tokens are added, model.resize_token_embeddings(len(tokenizer)) makes room; then save both",
+        )
+    segments = sizes.segments or config.get("type_vocab_size") or 1
+    if text_encoder.segment_types > segments:
+        raise ModelError(
+            f"{name}: the tokenizer gives the texts of a pair {text_encoder.segment_types} segment types, "
+            f"the model has {segments}",
+            hint="take token_type_ids out of model_input_names in tokenizer_config.json",
         )
 
 

@@ -132,11 +132,6 @@ class TextEncoder:
         pair = self._tokenizer.encode("a", "b", add_special_tokens=True)
         return max(pair.type_ids) + 1 if self._token_type_ids else 1
 
-    @property
-    def id_count(self) -> int:
-        """The number of rows that embeddings need: one more than the largest token id."""
-        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
-
     def token(self, index: int) -> str:
         """The token of an id, as the vocabulary spells it; empty where it has none."""
         return str(self._tokenizer.id_to_token(index) or "")
