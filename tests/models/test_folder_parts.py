@@ -286,3 +286,26 @@ def test_scores_of_a_head_with_one_output_are_learnt_as_probabilities() -> None:
     kind.distillation_loss(student, teacher, torch.zeros(3), 1.0).backward()  # type: ignore[no-untyped-call]
     assert student.grad is not None
     np.testing.assert_allclose(student.grad.flatten(), (0.5 - teacher.sigmoid().flatten()) / 3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("limit", "length"), [(20, 20), (64, 64), (512, 64), (int(1e30), 64)])
+def test_the_nearer_of_the_models_limit_and_the_tokenizers(plain: Path, limit: int, length: int) -> None:
+    change(plain / "tokenizer_config.json", model_max_length=limit)
+    source = open_source(plain)
+    assert source.task.max_length == length
+    (tokens,) = source.text_encoder(source.task).tokenize(["a good film " * 40])
+    truth = transformers.AutoTokenizer.from_pretrained(plain)("a good film " * 40, truncation=True, max_length=length)
+    assert tokens.ids == truth["input_ids"]
+
+
+def test_one_segment_type_where_the_tokenizer_makes_two(tmp_path: Path) -> None:
+    settings = tiny_settings(num_hidden_layers=1, type_vocab_size=1, max_position_embeddings=66, pad_token_id=0)
+    transformers.RobertaForSequenceClassification(transformers.RobertaConfig(**settings)).save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    change(tmp_path / "tokenizer_config.json", model_input_names=names)
+    with pytest.raises(ModelError, match="gives the texts of a pair 2 segment types, the model has 1") as refusal:
+        open_source(tmp_path)
+    assert "take token_type_ids out of model_input_names" in str(refusal.value.hint)
+    change(tmp_path / "tokenizer_config.json", model_input_names=[name for name in names if "type" not in name])
+    assert len(load_model(open_source(tmp_path)).predict([("a good film", "the plot")])) == 1
