@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from commands import replank_process
+from waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +40,7 @@ def serving(folder: Path, *arguments: object) -> Iterator[str]:
 def test_malformed_requests_harm_nothing(onnx_artifact: Path) -> None:
     """`benchmarks/fuzz.py` sends ten thousand."""
     fuzz = [sys.executable, str(ROOT / "benchmarks" / "fuzz.py"), str(onnx_artifact), "--requests", "400"]
-    done = subprocess.run(fuzz, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(fuzz, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     assert result["answers_as_before"] is True
@@ -55,13 +56,18 @@ def test_answers_are_as_the_description_says(onnx_artifact: Path, tmp_path: Path
         limits = ["--max-examples", "5", "--exclude-checks", "positive_data_acceptance"]
         phases = ["--phases", "examples,coverage,fuzzing"]
         done = subprocess.run(
-            [*command, *limits, *phases], capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path
+            [*command, *limits, *phases],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=HANG_SECONDS,
+            cwd=tmp_path,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         tested = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
         assert tested
         assert int(tested[2]) >= 100
-        assert httpx.post(f"{url}/predict", json={"inputs": "good film"}, timeout=30).status_code == 200
+        assert httpx.post(f"{url}/predict", json={"inputs": "good film"}, timeout=HANG_SECONDS).status_code == 200
 
 
 def test_models_have_the_names_that_the_command_line_gives(
@@ -70,9 +76,10 @@ def test_models_have_the_names_that_the_command_line_gives(
     arguments = (onnx_artifact, f"pairs={pair_onnx_artifact}", "--allow-load", "--cors-origin", "*", "--max-texts", 2)
     keys = tmp_path / "keys"
     keys.write_text("correct-horse-battery\n", encoding="utf-8")
+    key = {"authorization": "Bearer correct-horse-battery"}
     with serving(tmp_path, *arguments, "--api-key-file", keys) as url:
-        assert httpx.get(f"{url}/models").status_code == 401
-        with httpx.Client(base_url=url, headers={"authorization": "Bearer correct-horse-battery"}) as http:
+        assert httpx.get(f"{url}/models", timeout=HANG_SECONDS).status_code == 401
+        with httpx.Client(base_url=url, headers=key, timeout=HANG_SECONDS) as http:
             info = http.get("/info?model=pairs").json()
             assert (info["models"], info["task"]["is_pair"]) == (["onnx", "pairs"], True)
             assert info["limits"]["max_texts"] == 2

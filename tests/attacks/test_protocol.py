@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from served_process import Server, served
+from waiting import HANG_SECONDS
 
 HEAD = b"POST /predict HTTP/1.1\r\nhost: server\r\n"
 BODY = b'{"inputs": "a"}'
@@ -20,12 +21,18 @@ SECONDS = 2.0
 
 @pytest.fixture(scope="module")
 def server(onnx_artifact: Path) -> Iterator[Server]:
+    with served(onnx_artifact, timeout_seconds=HANG_SECONDS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def impatient(onnx_artifact: Path) -> Iterator[Server]:
     with served(onnx_artifact, timeout_seconds=SECONDS) as running:
         yield running
 
 
 def connect(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10)
+    return socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=HANG_SECONDS)
 
 
 def answer(connection: socket.socket) -> tuple[int, dict[str, str]]:
@@ -43,15 +50,15 @@ def resident_bytes(server: Server) -> int:
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /pre", HEAD], ids=["nothing", "half a line", "half a head"])
-def test_a_head_that_does_not_arrive_is_not_waited_for(server: Server, sent: bytes) -> None:
-    with connect(server) as connection:
+def test_a_head_that_does_not_arrive_is_not_waited_for(impatient: Server, sent: bytes) -> None:
+    with connect(impatient) as connection:
         connection.sendall(sent)
         status, body = answer(connection)
     assert (status, body["error_type"]) == (408, "deadline")
 
 
-def test_a_dribbled_head_of_a_second_request_is_cut_off_too(server: Server) -> None:
-    with connect(server) as connection:
+def test_a_dribbled_head_of_a_second_request_is_cut_off_too(impatient: Server) -> None:
+    with connect(impatient) as connection:
         whole = HEAD + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
         connection.sendall(whole)
         assert b" 200 " in connection.recv(65536)

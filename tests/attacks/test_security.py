@@ -161,7 +161,7 @@ def test_a_trace_goes_through(model: Model, given: str, caplog: pytest.LogCaptur
     facts = record.__dict__
     assert facts["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
     assert (facts["request_id"], facts["method"], facts["path"], facts["status"]) == ("order-66", "GET", "/info", 200)
-    assert 0 < facts["milliseconds"] < 5000
+    assert facts["milliseconds"] > 0
 
 
 @pytest.mark.parametrize(

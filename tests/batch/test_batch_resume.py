@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -143,23 +142,35 @@ def test_force_forgets_what_another_run_left(
     assert [row["row"] for row in read(out)] == ["1"]
 
 
+DYING = """
+import os, signal
+from replank.batch.job import BatchJob
+from replank.cli.main import main
+
+answer = BatchJob.answer
+
+def answer_two(job, model, window, *others):
+    if window.index == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer(job, model, window, *others)
+
+BatchJob.answer = answer_two
+main()
+"""
+
+
 def test_a_killed_run_goes_on_where_it_was(onnx_artifact: Path, tmp_path: Path) -> None:
     """kill -9 between two windows; then the file is as if nothing had been."""
     file = write(tmp_path / "in.jsonl", [text for text, _ in sentences(30_000, 1)])
     out, work = tmp_path / "out.parquet", tmp_path / "out.parquet.work"
-    command = ["batch", onnx_artifact, file, out, "--id", "key", "--threads", "1", "--json"]
-    with replank_process(*command) as process:
-        while not (work / "00000001.parquet").exists():
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert not out.exists(), "the run ended before it was killed"
+    command = [str(word) for word in ("batch", onnx_artifact, file, out, "--id", "key", "--threads", 1, "--json")]
+    killed = subprocess.run([sys.executable, "-c", DYING, *command], capture_output=True, check=False)
+    assert (killed.returncode, killed.stdout, out.exists()) == (-signal.SIGKILL, b"", False)
     kept = {path: path.stat().st_mtime_ns for path in work.glob("*.parquet")}
     process = replank_process(*command)
     data, talk = process.communicate()
     assert process.returncode == 0, talk
-    assert json.loads(data)["resumed_rows"] >= 4096 * len(kept) > 0
+    assert json.loads(data)["resumed_rows"] == 4096 * len(kept) == 4096 * 2
     assert [row["key"] for row in read(out)] == [f"id-{row}" for row in range(30_000)]
     assert not work.exists()
 

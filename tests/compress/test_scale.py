@@ -29,6 +29,7 @@ from replank_compress.training.checkpoints import newest
 from replank_compress.training.config import FinetuneConfig, TrainingConfig
 from small_models import make_model
 from tiny import curve_of, write_tokenizer
+from waiting import HANG_SECONDS
 
 SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32"}
 
@@ -94,7 +95,7 @@ def test_two_processes_train_as_one(calm: Path, data: DataConfig, tmp_path: Path
     program = Path(sys.executable).parent
     torchrun = [program / "torchrun", "--standalone", "--no-python", "--nproc-per-node=2", program / "replank"]
     done = subprocess.run(
-        [*map(str, torchrun), *map(str, two)], capture_output=True, text=True, check=False, timeout=300
+        [*map(str, torchrun), *map(str, two)], capture_output=True, text=True, check=False, timeout=HANG_SECONDS
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("quality") == 1
@@ -116,17 +117,17 @@ def test_two_processes_go_on_in_the_midst_of_an_epoch(calm: Path, data: DataConf
         for name in ("whole", "killed")
     )
     settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    done = subprocess.run(whole, check=False, timeout=300, **settings)
+    done = subprocess.run(whole, check=False, timeout=HANG_SECONDS, **settings)
     assert done.returncode == 0, done.stderr
     with subprocess.Popen(killed, **settings) as process:
         while process.poll() is None and not (tmp_path / "killed.work" / "checkpoint-24").exists():
             time.sleep(0.01)
         # torchrun hands it on; both processes write a checkpoint of the step that they are in.
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        process.communicate(timeout=HANG_SECONDS)
     at = newest(tmp_path / "killed.work")
     assert at is not None
-    done = subprocess.run(killed, check=False, timeout=300, **settings)
+    done = subprocess.run(killed, check=False, timeout=HANG_SECONDS, **settings)
     assert done.returncode == 0, done.stderr
     theirs, ours = (
         [(entry["step"], entry["eval_loss"]) for entry in curve_of(tmp_path / name) if "eval_loss" in entry]

@@ -23,7 +23,7 @@ ASK = """
 import json, sys, urllib.request
 headers = {"content-type": "application/json"}
 request = urllib.request.Request("http://127.0.0.1:8080/predict", sys.argv[1].encode(), headers)
-print(urllib.request.urlopen(request, timeout=10).read().decode())
+print(urllib.request.urlopen(request, timeout=600).read().decode())
 """
 
 

@@ -27,6 +27,7 @@ from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
 from replank_serve.engine.inference import Inference
+from waiting import HANG_SECONDS
 
 
 def test_a_model_that_fails_in_its_warm_up_is_never_ready() -> None:
@@ -60,7 +61,9 @@ def test_a_tokenizer_that_fails_fails_only_its_request() -> None:
     async def work() -> None:
         async with warm_engine(predictor, model) as engine:
             bad, good = await asyncio.gather(
-                engine.infer(["trap"], timeout=5), engine.infer(["a"], timeout=5), return_exceptions=True
+                engine.infer(["trap"], timeout=HANG_SECONDS),
+                engine.infer(["a"], timeout=HANG_SECONDS),
+                return_exceptions=True,
             )
             assert isinstance(bad, ValueError)
             assert isinstance(good, Inference)
@@ -73,9 +76,9 @@ def test_an_exception_fails_only_its_text(caplog: pytest.LogCaptureFixture) -> N
     async def work() -> None:
         async with warm_engine(FakePredictor()) as engine:
             with pytest.raises(ReplankError, match="the model failed on this request"):
-                await engine.infer(["bomb"], timeout=5)
+                await engine.infer(["bomb"], timeout=HANG_SECONDS)
             assert engine.state == "ready"
-            assert (await engine.infer(["a b"], timeout=5)).logits.tolist() == [[2, 3]]
+            assert (await engine.infer(["a b"], timeout=HANG_SECONDS)).logits.tolist() == [[2, 3]]
 
     run(work())
     assert "the model failed on a text of the request" in caplog.text
@@ -88,9 +91,9 @@ def test_a_failed_text_ends_the_whole_request_and_no_other() -> None:
     async def work() -> None:
         async with warm_engine(predictor, max_batch=2) as engine:
             first = await hold_one(engine, predictor)
-            mixed = asyncio.create_task(engine.infer(["bomb", "a", "a", "a", "a", "a"], timeout=5))
+            mixed = asyncio.create_task(engine.infer(["bomb", "a", "a", "a", "a", "a"], timeout=HANG_SECONDS))
             await until_waiting(engine, 6)
-            other = asyncio.create_task(engine.infer(["b b", "b b"], timeout=5))
+            other = asyncio.create_task(engine.infer(["b b", "b b"], timeout=HANG_SECONDS))
             await until_waiting(engine, 8)
             predictor.gate.set()
             with pytest.raises(ReplankError, match=r"failed on this request, at inputs\[0\]"):
@@ -136,8 +139,8 @@ def test_a_thread_that_dies_fails_its_batch_and_is_started_again() -> None:
     async def work() -> None:
         async with warm_engine(predictor, max_batch=1) as engine:
             first = await hold_one(engine, predictor)
-            bad = asyncio.create_task(engine.infer(["poison"], timeout=10))
-            good = asyncio.create_task(engine.infer(["a " * 8] * 2, timeout=10))
+            bad = asyncio.create_task(engine.infer(["poison"], timeout=HANG_SECONDS))
+            good = asyncio.create_task(engine.infer(["a " * 8] * 2, timeout=HANG_SECONDS))
             await until_waiting(engine, 3)
             predictor.gate.set()
             await first
@@ -145,7 +148,7 @@ def test_a_thread_that_dies_fails_its_batch_and_is_started_again() -> None:
                 await bad
             assert state_of(engine) == "restarting"
             with pytest.raises(NotReadyError, match="is being started again"):
-                await engine.infer(["a"], timeout=1)
+                await engine.infer(["a"], timeout=HANG_SECONDS)
             predictor.gate.set()
             assert (await good).logits.tolist() == [[8, 8]] * 2
             assert (state_of(engine), engine.restarts) == ("ready", 1)
@@ -162,12 +165,12 @@ def test_when_the_thread_dies_again_nobody_waits_for_ever() -> None:
         async with warm_engine(predictor, max_batch=1) as engine:
             dying = asyncio.create_task(engine.died())
             with pytest.raises(NotReadyError):
-                await engine.infer(["poison"], timeout=10)
-            async with asyncio.timeout(5):
+                await engine.infer(["poison"], timeout=HANG_SECONDS)
+            async with asyncio.timeout(HANG_SECONDS):
                 while state_of(engine) != "ready":
                     await asyncio.sleep(0.001)
             first = await hold_one(engine, predictor)
-            waiting = [asyncio.create_task(engine.infer([text], timeout=10)) for text in ("poison", "a " * 8)]
+            waiting = [asyncio.create_task(engine.infer([text], timeout=HANG_SECONDS)) for text in ("poison", "a " * 8)]
             await until_waiting(engine, 2)
             assert not dying.done()
             predictor.gate.set()
@@ -179,7 +182,7 @@ def test_when_the_thread_dies_again_nobody_waits_for_ever() -> None:
             assert (engine.state, engine.waiting, engine.restarts) == ("dead", 0, 1)
             assert str(await dying) == "the inference thread died again: the thread ends"
             with pytest.raises(NotReadyError, match="must be restarted"):
-                await engine.infer(["a"], timeout=1)
+                await engine.infer(["a"], timeout=HANG_SECONDS)
 
     run(work())
 
@@ -191,7 +194,7 @@ def test_a_restart_that_fails_to_warm_up_is_the_end() -> None:
         async with warm_engine(predictor) as engine:
             predictor.broken = True
             with pytest.raises(NotReadyError):
-                await engine.infer(["poison"], timeout=10)
+                await engine.infer(["poison"], timeout=HANG_SECONDS)
             assert "broken" in str(await asyncio.wait_for(engine.died(), 5))
             assert engine.state == "dead"
 
@@ -204,8 +207,8 @@ def test_a_thread_that_dies_while_draining_is_started_again_for_what_waits() -> 
     async def work() -> None:
         async with warm_engine(predictor, max_batch=1) as engine:
             first = await hold_one(engine, predictor)
-            bad = asyncio.create_task(engine.infer(["poison"], timeout=10))
-            good = asyncio.create_task(engine.infer(["a " * 8], timeout=10))
+            bad = asyncio.create_task(engine.infer(["poison"], timeout=HANG_SECONDS))
+            good = asyncio.create_task(engine.infer(["a " * 8], timeout=HANG_SECONDS))
             await until_waiting(engine, 2)
             closing = asyncio.create_task(engine.close(10))
             await asyncio.sleep(0)
@@ -225,8 +228,8 @@ def test_an_answer_that_is_no_number_fails_its_request_and_not_its_mates() -> No
     async def work() -> None:
         async with warm_engine(predictor) as engine:
             first = await hold_one(engine, predictor)
-            bad = asyncio.create_task(engine.infer(["nan"], timeout=5))
-            good = asyncio.create_task(engine.infer(["a"], timeout=5))
+            bad = asyncio.create_task(engine.infer(["nan"], timeout=HANG_SECONDS))
+            good = asyncio.create_task(engine.infer(["a"], timeout=HANG_SECONDS))
             await until_waiting(engine, 2)
             predictor.gate.set()
             with pytest.raises(ReplankError, match="not a finite number"):

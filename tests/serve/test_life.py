@@ -12,15 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from served_process import served, until
+from served_process import served
+from waiting import HANG_SECONDS, until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_requests_end_and_exits_0(onnx_artifact: Path, number: int) -> None:
-    with served(onnx_artifact, slow_seconds=0.8) as server, ThreadPoolExecutor(2) as pool:
+    drain = {"drain_seconds": HANG_SECONDS}
+    with served(onnx_artifact, slow_seconds=0.8, **drain) as server, ThreadPoolExecutor(2) as pool:
         assert server.post("good film").status_code == 200
         slow = pool.submit(server.post, "the film is superb")
-        time.sleep(0.3)
+        server.until_slow()
         assert server.stop(number) == 0
         assert slow.result().status_code == 200
         with pytest.raises(httpx.ConnectError):
@@ -29,12 +31,12 @@ def test_a_signal_lets_requests_end_and_exits_0(onnx_artifact: Path, number: int
 
 
 def test_a_request_that_does_not_end_is_answered_503_at_the_drain_deadline(onnx_artifact: Path) -> None:
-    with served(onnx_artifact, slow_seconds=60) as server, ThreadPoolExecutor(2) as pool:
+    with served(onnx_artifact, slow_seconds=2 * HANG_SECONDS) as server, ThreadPoolExecutor(2) as pool:
         hung = pool.submit(server.post, "the film is superb")
-        time.sleep(0.3)
+        server.until_slow()
         started = time.monotonic()
         assert server.stop() == 0
-        assert 1.4 < time.monotonic() - started < 6
+        assert time.monotonic() - started > 1.4
         assert (hung.result().status_code, hung.result().json()["error_type"]) == (503, "unhealthy")
 
 
@@ -44,7 +46,7 @@ def test_a_signal_under_load_loses_nothing(onnx_artifact: Path) -> None:
     with served(onnx_artifact, max_queue_tokens=5000) as server, ThreadPoolExecutor(8) as pool:
 
         def ask_on() -> None:
-            with httpx.Client(timeout=10) as client:
+            with httpx.Client(timeout=HANG_SECONDS) as client:
                 while True:
                     try:
                         response = client.post(f"{server.url}/predict", json={"inputs": ["good film", "a dull scene"]})
@@ -62,22 +64,21 @@ def test_a_signal_under_load_loses_nothing(onnx_artifact: Path) -> None:
         until(lambda: outcomes[200] >= 100)
         assert server.stop() == 0
         for client in clients:
-            client.result(10)
+            client.result(HANG_SECONDS)
     assert set(outcomes) <= {200, 503}, outcomes
     assert outcomes[200] >= 100
 
 
 def test_a_second_signal_does_not_wait(onnx_artifact: Path) -> None:
-    with served(onnx_artifact, slow_seconds=60, drain_seconds=60) as server, ThreadPoolExecutor(1) as pool:
+    long = 2 * HANG_SECONDS
+    with served(onnx_artifact, slow_seconds=long, drain_seconds=long) as server, ThreadPoolExecutor(1) as pool:
         hung = pool.submit(server.post, "the film is superb")
-        time.sleep(0.3)
+        server.until_slow()
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        until(lambda: server.ready() != 200)
         assert server.process.poll() is None
-        started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(20)
-        assert time.monotonic() - started < 10
+        server.process.wait(HANG_SECONDS)
         assert (hung.result().status_code, hung.result().json()["error_type"]) == (503, "unhealthy")
 
 
@@ -87,7 +88,7 @@ def test_a_dying_inference_thread_is_started_again_once_and_then_the_server_ends
         until(lambda: server.ready() == 200)
         assert server.post("good film").status_code == 200
         assert server.post("awful").status_code == 503
-        assert server.process.wait(10) == 1
+        assert server.process.wait(HANG_SECONDS) == 1
     assert server.log[-1] == "replank.system.errors.ReplankError: the inference thread died again: awful\n"
 
 
@@ -95,7 +96,7 @@ def test_logs_as_json_have_the_ids_of_their_requests(onnx_artifact: Path) -> Non
     with served(onnx_artifact, log_requests=True, json_logs=True) as server:
         url = f"{server.url}/predict"
         for text, number in (("good film", "first"), ("weak", "second")):
-            httpx.post(url, json={"inputs": text}, headers={"x-request-id": number})
+            httpx.post(url, json={"inputs": text}, headers={"x-request-id": number}, timeout=HANG_SECONDS)
         assert server.stop() == 0
         until(lambda: len(server.log) >= 4)
     lines = [json.loads(line) for line in server.log]
@@ -112,7 +113,7 @@ def test_logs_as_json_have_the_ids_of_their_requests(onnx_artifact: Path) -> Non
 def test_without_being_asked_only_failures_are_logged(onnx_artifact: Path) -> None:
     with served(onnx_artifact) as server:
         assert [server.post(text).status_code for text in ("good film", "weak", "")] == [200, 500, 200]
-        assert httpx.post(f"{server.url}/predict", json={}).status_code == 422
+        assert httpx.post(f"{server.url}/predict", json={}, timeout=HANG_SECONDS).status_code == 422
         assert server.stop() == 0
     requests = [line.split() for line in server.log if " /predict " in line]
     assert [line[2:6] for line in requests] == [["WARNING", "POST", "/predict", "500"]]

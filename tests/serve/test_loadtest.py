@@ -63,7 +63,7 @@ def test_a_rate_that_held_once_by_luck_is_not_the_answer() -> None:
 
 
 def test_an_engine_in_process(onnx_artifact: Path) -> None:
-    config = LoadtestConfig(str(onnx_artifact), limit_ms=5000, seconds=0.2, threads=1)
+    config = LoadtestConfig(str(onnx_artifact), limit_ms=60_000, seconds=0.2, threads=1)
     result, kept = measured(config)
     assert result.target == {"kind": "engine", "model": "onnx", "precision": "fp32", "layers": 2, "device": "cpu"}
     assert [run.scenario for run in result.runs[:3]] == ["SingleStream", "Offline", "Server"]
@@ -76,14 +76,14 @@ def test_an_engine_in_process(onnx_artifact: Path) -> None:
     assert all(run.refused == {} for run in result.runs if run.rate in (None, best.rate))
     rates = [run.rate or 0.0 for run in result.server_runs]
     assert [run.rate for run in result.server_runs].count(best.rate) >= 2 or best.rate == min(rates)
-    assert best.p99_ms <= 5000
+    assert best.p99_ms <= 60_000
     assert kept[-1] == json.loads(json.dumps(result.to_json()))
     assert len(kept) == len(result.runs) + 1
     drawn = chart(result)
-    assert list(SvgDocument(drawn).tooltips) == ["p50", "p90", "p99", "limit 5000 ms"]
+    assert list(SvgDocument(drawn).tooltips) == ["p50", "p90", "p99", "limit 60000 ms"]
     assert str(onnx_artifact.parent) not in json.dumps(result.to_json())
     assert render(result).renderables[-1] == (
-        f"{best.rate:.1f} requests/s hold p99 at 5000 ms (MLPerf-style, no MLPerf result)"
+        f"{best.rate:.1f} requests/s hold p99 at 60000 ms (MLPerf-style, no MLPerf result)"
     )
 
 
@@ -97,12 +97,12 @@ def test_a_server_over_http(onnx_artifact: Path, tmp_path: Path) -> None:
             while not (said := re.search(r"http://\S+", log.read_text())):
                 assert server.poll() is None
                 time.sleep(0.05)
-            result, _ = measured(LoadtestConfig(said[0], limit_ms=5000, seconds=0.2))
+            result, _ = measured(LoadtestConfig(said[0], limit_ms=60_000, seconds=0.2))
         finally:
             server.kill()
     assert (result.target["kind"], result.target["model"], result.target["layers"]) == ("url", "onnx", 2)
     assert result.server
-    assert result.server.p99_ms <= 5000
+    assert result.server.p99_ms <= 60_000
     assert result.server.samples >= 100
     assert all(run.refused == {} for run in result.runs)
 
@@ -110,7 +110,7 @@ def test_a_server_over_http(onnx_artifact: Path, tmp_path: Path) -> None:
 def test_texts_are_asked_as_given_and_offline_in_large_requests() -> None:
     texts = (("one",), ("two",), ("three",))
     with stand_in() as stand:
-        result, _ = measured(LoadtestConfig(stand.url, limit_ms=5000, seconds=0.2, texts=texts))
+        result, _ = measured(LoadtestConfig(stand.url, limit_ms=60_000, seconds=0.2, texts=texts))
     asked = stand.asked
     assert {text for inputs in asked for text in inputs} == {"one", "two", "three"}
     single, offline = result.runs[:2]
@@ -131,14 +131,14 @@ def test_a_rate_at_which_requests_are_refused_does_not_hold() -> None:
             stand.statuses |= dict.fromkeys(range(10**4), 429) if len(result.runs) == 2 else {}
 
         with pytest.raises(QualityGateError, match=r"no rate keeps .* requests were refused \(HTTP 429\)"):
-            loadtest(LoadtestConfig(stand.url, limit_ms=5000, seconds=0.2), keep)
+            loadtest(LoadtestConfig(stand.url, limit_ms=60_000, seconds=0.2), keep)
     assert kept[-1]["nearest"]["refused"] == {"HTTP 429": kept[-1]["nearest"]["samples"]}
 
 
 def test_pairs_are_asked_of_a_model_of_pairs(pair_onnx_artifact: Path) -> None:
     name = str(pair_onnx_artifact)
     with pytest.raises(UsageError, match="takes pairs of texts; got"):
-        loadtest(LoadtestConfig(name, limit_ms=5000, texts=(("single",),)), lambda _: None)
-    result, _ = measured(LoadtestConfig(name, limit_ms=5000, seconds=0.1, texts=(("a film", "a plot"),), threads=1))
+        loadtest(LoadtestConfig(name, limit_ms=60_000, texts=(("single",),)), lambda _: None)
+    result, _ = measured(LoadtestConfig(name, limit_ms=60_000, seconds=0.1, texts=(("a film", "a plot"),), threads=1))
     assert result.server
     assert result.server.samples >= 100

@@ -25,6 +25,7 @@ from replank_serve.engine.engine import Engine
 from replank_serve.engine.limits import EngineLimits
 from replank_serve.models.loaded_model import name_for
 from replank_serve.models.registry import ModelRegistry
+from waiting import HANG_SECONDS
 
 # Where the application takes its client for one of this machine.
 LOCAL = "http://localhost"
@@ -157,7 +158,7 @@ def test_a_swap_under_load_loses_nothing(model: Model, onnx_artifact: Path) -> N
     labels: list[str] = []
     sure = [constant(model, 5), constant(model, -5)]
     turns = iter([1, 0] * 10)
-    config = replace(CONFIG, loader=lambda _: sure[next(turns)], max_queue_tokens=10_000)
+    config = replace(CONFIG, loader=lambda _: sure[next(turns)], max_queue_tokens=10_000, drain_seconds=HANG_SECONDS)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         stopped = False
@@ -174,8 +175,10 @@ def test_a_swap_under_load_loses_nothing(model: Model, onnx_artifact: Path) -> N
         for turn in range(10):
             swapped = await post(http, {"folder": str(onnx_artifact)}, f"{LOCAL}/models/onnx")
             assert swapped.status_code == 200
-            after = await post(http, {"inputs": "a"})
-            assert after.json()[0]["label"] == ("positive" if turn % 2 else "negative")
+            after = (await post(http, {"inputs": "a"})).json()[0]["label"]
+            assert after == ("positive" if turn % 2 else "negative")
+            while labels[-1:] != [after]:
+                await asyncio.sleep(0.001)
         stopped = True
         await asyncio.gather(*clients)
 
@@ -192,7 +195,7 @@ def test_a_model_that_was_replaced_is_forgotten(onnx_artifact: Path) -> None:
         await models.started()
         watch = asyncio.ensure_future(models.died())
         await models.load("first", lambda: load(onnx_artifact))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             while gone():
                 await asyncio.sleep(0.01)
         watch.cancel()
@@ -222,7 +225,7 @@ def test_a_model_is_forgotten_even_if_its_thread_pool_is_slow_to(onnx_artifact: 
         models.start()
         await models.started()
         await models.load("first", lambda: load(onnx_artifact))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while gone():
                 await asyncio.sleep(0.01)
         assert pool.calls
@@ -245,7 +248,7 @@ def test_what_was_looked_up_before_a_swap_is_answered_by_the_old(model: Model) -
         with models.get().use() as served:
             await models.load("onnx", lambda: constant(model, -5))
             await asyncio.sleep(0.05)
-            inference = await served.engine.infer(["a"], timeout=5)
+            inference = await served.engine.infer(["a"], timeout=HANG_SECONDS)
             assert inference.logits[0, 1] == 5
         models.drain()
         assert (models.state, made[1].state) == ("draining", "draining")
@@ -276,8 +279,8 @@ def test_the_first_dead_engine_is_told_even_if_it_was_loaded_later(
                 await asyncio.sleep(0.001)
             assert not death.done()
             with pytest.raises(NotReadyError):
-                await models.get("ill").engine.infer(["film"], timeout=5)
-        await asyncio.wait_for(death, 5)
+                await models.get("ill").engine.infer(["film"], timeout=HANG_SECONDS)
+        await asyncio.wait_for(death, HANG_SECONDS)
         assert models.state == "dead"
         await models.close()
 

@@ -21,6 +21,7 @@ from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.pooling import pool
 from replank_export.convert import ExportConfig, export
+from waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.browser
 
@@ -96,7 +97,7 @@ class Browser:
         return [entry["message"] for entry in self._driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def until(self, condition: Callable[[], object]) -> None:
-        WebDriverWait(self._driver, timeout=10, poll_frequency=0.05).until(lambda _: condition())
+        WebDriverWait(self._driver, timeout=HANG_SECONDS, poll_frequency=0.05).until(lambda _: condition())
 
 
 @pytest.fixture

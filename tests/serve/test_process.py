@@ -17,7 +17,8 @@ import pytest
 
 from replank.models.source import open_source
 from replank.runtime.load import load_model
-from served_process import Server, served, until
+from served_process import Server, served
+from waiting import HANG_SECONDS, until
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_clients_that_go_away_leave_no_trace(server: Server) -> None:
     before = server.open_files()
 
     def vanish(_: int) -> None:
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=HANG_SECONDS) as connection:
             connection.sendall(whole[: generator.choice((5, len(request), len(whole) - 9, len(whole), len(whole)))])
             time.sleep(generator.choice((0, 0, 0.002)))
 
@@ -79,7 +80,7 @@ def test_an_upload_beyond_the_limit_is_answered(server: Server) -> None:
             yield b"0" * 100_000
 
     response = httpx.post(
-        f"{server.url}/predict", content=zeros(), headers={"content-type": "application/json"}, timeout=10
+        f"{server.url}/predict", content=zeros(), headers={"content-type": "application/json"}, timeout=HANG_SECONDS
     )
     assert (response.status_code, response.json()["error_type"]) == (413, "too_large")
     assert server.post("good film").status_code == 200

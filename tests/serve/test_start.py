@@ -15,6 +15,7 @@ from replank.system.errors import ProviderError, ReplankError
 from replank_serve.app import ServeConfig
 from replank_serve.server import run_server
 from served_process import RUNNER
+from waiting import HANG_SECONDS
 
 
 def test_a_port_in_use_is_said_before_anything_is_loaded(onnx_artifact: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_model_that_fails_in_its_warm_up_ends_the_server(onnx_artifact: Path) 
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 1
     assert done.stderr.endswith("ReplankError: the model failed in its warm-up: no kernel\n")

@@ -15,6 +15,7 @@ from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
 from replank.text.padding import Batch
 from replank_serve.engine.engine import Engine
+from waiting import HANG_SECONDS
 
 
 def test_ready_is_false_before_the_warm_up_and_while_draining_and_health_is_not(model: Model) -> None:
@@ -117,7 +118,7 @@ def test_the_deadline_is_504_and_covers_reading_the_body(model: Model) -> None:
 
     async def slow() -> AsyncIterator[bytes]:
         yield b'{"inputs":'
-        await asyncio.sleep(5)
+        await asyncio.sleep(2 * HANG_SECONDS)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         held.gate.clear()

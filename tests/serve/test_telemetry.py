@@ -17,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from replank.system.errors import MissingExtraError
 from replank_serve.http import telemetry
 from served_process import served
+from waiting import HANG_SECONDS
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -79,7 +80,9 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 def test_a_request_is_a_span_that_says_where_its_time_went(collector: Collector, onnx_artifact: Path) -> None:
     with served(onnx_artifact) as server:
         given = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
-        answer = httpx.post(f"{server.url}/predict", json={"inputs": ["secretword", "a"]}, headers=given)
+        answer = httpx.post(
+            f"{server.url}/predict", json={"inputs": ["secretword", "a"]}, headers=given, timeout=HANG_SECONDS
+        )
         assert answer.status_code == 200
         assert server.ready() == 200
         assert server.stop() == 0

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from replank_serve.http.uvicorn_adapter import HttpServer, LimitedProtocol
+from waiting import HANG_SECONDS
 
 RELEASE = f"uvicorn {version('uvicorn')}"
 # What the adapter overrides or calls, with the parameters that it gives and takes.
@@ -120,7 +121,7 @@ class _Seen:
     async def _ask(self) -> None:
         try:
             async with httpx.AsyncClient() as client:
-                self.status = (await client.get(self.url, timeout=5)).status_code
+                self.status = (await client.get(self.url, timeout=HANG_SECONDS)).status_code
         finally:
             self.server.stop()
 

@@ -15,11 +15,12 @@ import pytest
 from replank.runtime.model import Model
 from replank_serve.app import ServeConfig, build_app
 from replank_serve.engine.engine import Engine
+from waiting import HANG_SECONDS
 
 JSON = {"content-type": "application/json"}
 
 
-CONFIG = ServeConfig(max_texts=4, max_batch=4, max_queue_tokens=256, max_body_bytes=2000, timeout_seconds=5)
+CONFIG = ServeConfig(max_texts=4, max_batch=4, max_queue_tokens=256, max_body_bytes=2000, timeout_seconds=HANG_SECONDS)
 
 
 Client = Callable[[httpx.AsyncClient, Engine], Awaitable[None]]
@@ -32,7 +33,7 @@ def with_app(model: Models, client: Client, config: ServeConfig = CONFIG, *, war
     """Run a client against the application, within its lifespan."""
 
     async def work() -> None:
-        async with asyncio.timeout(20), running(model, config, warm=warm) as (http, engine):
+        async with asyncio.timeout(HANG_SECONDS), running(model, config, warm=warm) as (http, engine):
             await client(http, engine)
 
     asyncio.run(work())

@@ -23,6 +23,7 @@ from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder
 from replank_serve.engine.engine import BatchRecord, Engine
 from replank_serve.engine.limits import EngineLimits
+from waiting import HANG_SECONDS
 
 WORDS = {"[PAD]": 0, "a": 1, "b": 2, "bomb": 3, "poison": 4, "nan": 5}
 
@@ -46,7 +47,7 @@ class FakePredictor:
 
     def __call__(self, batch: Batch) -> Logits:
         self.running.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(HANG_SECONDS)
         self.batches.append(batch.shape)
         if WORDS["bomb"] in batch.input_ids:
             raise RuntimeError("boom")
@@ -95,11 +96,11 @@ async def warm_engine(predictor: FakePredictor, model: Model | None = None, **se
     predictor.batches.clear()
     yield engine
     predictor.gate.set()
-    await engine.close(5)
+    await engine.close(HANG_SECONDS)
 
 
 async def until_waiting(engine: Engine, items: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while engine.waiting != items or engine._tokenizing.items:
             await asyncio.sleep(0.001)
 
@@ -112,13 +113,13 @@ def state_of(engine: Engine) -> str:
 async def hold_one(engine: Engine, predictor: FakePredictor) -> asyncio.Task[Any]:
     """A request that occupies the model until the gate opens."""
     predictor.hold()
-    task = asyncio.create_task(engine.infer(["a"], timeout=10))
-    assert await asyncio.to_thread(predictor.running.wait, 5)
+    task = asyncio.create_task(engine.infer(["a"], timeout=HANG_SECONDS))
+    assert await asyncio.to_thread(predictor.running.wait, HANG_SECONDS)
     return task
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 20))
+    asyncio.run(asyncio.wait_for(work, HANG_SECONDS))
 
 
 class Held:
@@ -129,5 +130,5 @@ class Held:
         self._predictor = model.predictor
 
     def __call__(self, batch: Batch) -> Logits:
-        assert self.gate.wait(10)
+        assert self.gate.wait(HANG_SECONDS)
         return self._predictor(batch)

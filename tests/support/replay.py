@@ -27,6 +27,7 @@ from pathlib import Path
 from string import Template
 
 from dockerfile import ROOT, instructions
+from waiting import HANG_SECONDS
 
 BASE = Path(tempfile.gettempdir()) / "replank-container-base"
 _PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
@@ -118,7 +119,7 @@ def running(stage: Stage, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 def first_process(process: subprocess.Popen[str]) -> int:
     """The entry point's process, by its number outside."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_SECONDS
     while not (found := children.read_text(encoding="ascii").split()) and time.monotonic() < deadline:
         if process.poll() is not None:
             raise SystemExit(f"the entry point ended: {process.stderr.read() if process.stderr else ''}")
@@ -133,7 +134,7 @@ def execute(stage: Stage, process: subprocess.Popen[str], *command: str) -> subp
     return subprocess.run([*spaces, *inside], env=stage.environment, capture_output=True, text=True, check=False)
 
 
-def wait_until_healthy(stage: Stage, process: subprocess.Popen[str], seconds: float = 60) -> float:
+def wait_until_healthy(stage: Stage, process: subprocess.Popen[str], seconds: float = HANG_SECONDS) -> float:
     """Ask the image's own health check until it passes, and say after how many seconds it did."""
     started = time.monotonic()
     while execute(stage, process, *stage.healthcheck).returncode:
@@ -147,7 +148,7 @@ def wait_until_healthy(stage: Stage, process: subprocess.Popen[str], seconds: fl
 def stop(stage: Stage, process: subprocess.Popen[str]) -> int:
     """Stop it as an engine does, and give the exit code."""
     os.kill(first_process(process), getattr(signal, stage.stop_signal))
-    return process.wait(30)
+    return process.wait(HANG_SECONDS)
 
 
 def size_mb(root: Path, *folders: str) -> float:

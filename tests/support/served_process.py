@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from waiting import HANG_SECONDS, until
 
 # A model whose answer to the word "superb" takes as many seconds as the second argument says, whose inference thread
 # ends when it reads "awful", and which fails on "weak"; with another tokenizer, if the fourth argument names one. The
@@ -46,6 +47,8 @@ if sys.argv[4]:
 
 def predictor(batch):
     if slow_id in batch.input_ids:
+        sys.stderr.write("SLOW\\n")
+        sys.stderr.flush()
         time.sleep(float(sys.argv[2]))
     if deadly_id in batch.input_ids:
         raise SystemExit("awful")
@@ -64,18 +67,26 @@ class Server:
     url: str
     log: list[str]
 
-    def post(self, inputs: object, timeout: float = 10) -> httpx.Response:
-        return httpx.post(f"{self.url}/predict", json={"inputs": inputs}, timeout=timeout)
+    def post(self, inputs: object) -> httpx.Response:
+        return httpx.post(f"{self.url}/predict", json={"inputs": inputs}, timeout=HANG_SECONDS)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(HANG_SECONDS)
 
     def open_files(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def ready(self) -> int:
-        return httpx.get(f"{self.url}/ready").status_code
+        """The status of the server's readiness; 0 if nobody can connect."""
+        try:
+            return httpx.get(f"{self.url}/ready", timeout=HANG_SECONDS).status_code
+        except httpx.TransportError:
+            return 0
+
+    def until_slow(self) -> None:
+        """Wait until the model is at the word "superb"."""
+        until(lambda: "SLOW\n" in self.log)
 
 
 @contextmanager
@@ -95,7 +106,7 @@ def served(artifact: Path, slow_seconds: float = 0.0, tokenizer: str = "", **set
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(HANG_SECONDS)
         match = re.search(r"serving onnx on (http://127\.0\.0\.1:\d+) \(docs: /docs\)", log[0])
         assert match, log
         yield Server(process, match[1], log)
@@ -106,10 +117,3 @@ def served(artifact: Path, slow_seconds: float = 0.0, tokenizer: str = "", **set
         if process.stderr:
             process.stderr.close()
         assert not [line for line in log if line.startswith("FORBIDDEN")]
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
