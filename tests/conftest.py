@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from commands import Done, Replank
 from replank.data.examples import DataConfig
 from replank.runtime.model import Model
 from tiny import tiny_settings, write_pairs, write_sentences, write_tokenizer
 
+# Examples may take their time: how long one takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 # Tiny models gain nothing from a second thread, and the tests run side by side.
 os.environ["OMP_NUM_THREADS"] = "1"
 # A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.

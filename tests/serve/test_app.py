@@ -19,6 +19,7 @@ from replank.system.errors import UsageError
 from replank.tasks.kinds import KINDS
 from replank_serve.app import ServeConfig
 from replank_serve.engine.engine import Engine
+from waiting import HANG_SECONDS
 
 
 def test_one_text_is_answered_with_its_labels_and_many_with_a_list(model: Model) -> None:
@@ -83,7 +84,7 @@ def test_info_tells_model_task_and_limits(model: Model) -> None:
         assert (info["task"]["route"], info["task"]["answers"]) == ("/predict", "2 labels (negative, positive)")
         assert info["limits"] == {
             "max_texts": 4, "max_body_bytes": 2000, "max_batch": 4, "max_batch_tokens": 2048,
-            "max_queue_tokens": 256, "timeout_seconds": 5
+            "max_queue_tokens": 256, "timeout_seconds": HANG_SECONDS
         }  # fmt: skip
         assert {"replank", "onnxruntime", "python"} <= set(info["versions"])
 

@@ -189,7 +189,7 @@ def test_a_swap_under_load_loses_nothing(model: Model, onnx_artifact: Path) -> N
 
 def test_a_model_that_was_replaced_is_forgotten(onnx_artifact: Path) -> None:
     async def scenario() -> None:
-        models = ModelRegistry({"first": load(onnx_artifact)}, new_engine, drain_seconds=1)
+        models = ModelRegistry({"first": load(onnx_artifact)}, new_engine, drain_seconds=HANG_SECONDS)
         gone = weakref.ref(models.get().model)
         models.start()
         await models.started()
@@ -220,7 +220,7 @@ def test_a_model_is_forgotten_even_if_its_thread_pool_is_slow_to(onnx_artifact: 
     async def scenario() -> None:
         pool = Remembering()
         asyncio.get_running_loop().set_default_executor(pool)
-        models = ModelRegistry({"first": load(onnx_artifact)}, new_engine, drain_seconds=1)
+        models = ModelRegistry({"first": load(onnx_artifact)}, new_engine, drain_seconds=HANG_SECONDS)
         gone = weakref.ref(models.get().model)
         models.start()
         await models.started()
@@ -242,7 +242,7 @@ def test_what_was_looked_up_before_a_swap_is_answered_by_the_old(model: Model) -
             made.append(new_engine(name, loaded))
             return made[-1]
 
-        models = ModelRegistry({"onnx": constant(model, 5)}, make, drain_seconds=1)
+        models = ModelRegistry({"onnx": constant(model, 5)}, make, drain_seconds=HANG_SECONDS)
         models.start()
         await models.started()
         with models.get().use() as served:
@@ -269,7 +269,7 @@ def test_the_first_dead_engine_is_told_even_if_it_was_loaded_later(
         return model.predictor(batch)
 
     async def work() -> None:
-        models = ModelRegistry({"sound": model}, new_engine, drain_seconds=1)
+        models = ModelRegistry({"sound": model}, new_engine, drain_seconds=HANG_SECONDS)
         models.start()
         await models.started()
         death = asyncio.create_task(models.died())
