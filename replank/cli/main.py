@@ -119,8 +119,9 @@ def cli(debug: bool) -> None:
     """
     level = logging.INFO if is_first_process() else logging.ERROR
     configure_logging(logging.DEBUG if debug else level, FlagFormatter())
-    _log.debug("%s", ", ".join(f"{name} {version}" for name, version in versions().items()))
-    _log.debug("%s", machine())
+    if debug:
+        _log.debug("%s", ", ".join(f"{name} {version}" for name, version in versions().items()))
+        _log.debug("%s", machine())
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
