@@ -97,3 +97,70 @@ def test_what_is_no_http_gets_the_error_body_too(server: Server) -> None:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         status, body = answer(connection)
     assert (status, body["error_type"], body["error"]) == (400, "malformed", "the request is not HTTP")
+
+
+CHUNKED = b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n" % len(BODY) + BODY + b"\r\n"
+LINE = b"x-trailer: " + b"a" * 1000 + b"\r\n"
+
+
+@pytest.mark.parametrize("path", [b"/predict", b"/", b"/nothing"])
+@pytest.mark.parametrize("part", [LINE, b"a" * 65536], ids=["many trailers", "one trailer"])
+def test_trailers_without_end_take_no_memory(server: Server, path: bytes, part: bytes) -> None:
+    """12 MB of them were kept for as long as the connection was open: verdict 431, or the end of the connection."""
+    before = resident_bytes(server)
+    with connect(server) as connection:
+        connection.sendall(b"POST " + path + b" HTTP/1.1\r\nhost: server\r\n" + CHUNKED + b"0\r\nx: ")
+        sent = 0
+        with pytest.raises(OSError):
+            while sent < 100_000_000:
+                connection.sendall(part)
+                sent += len(part)
+    assert resident_bytes(server) - before < 8_000_000
+    assert server.post("a").status_code == 200
+
+
+def test_a_chunk_header_without_end_is_refused(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(HEAD + CHUNKED + b"1;")
+        time.sleep(0.1)
+        connection.sendall(b"a" * 70_000)
+        status, body = answer(connection)
+    assert (status, body["error_type"]) == (431, "too_large")
+    assert "trailers, or the header of a chunk," in body["error"]
+
+
+def test_trailers_after_the_answer_end_the_connection(onnx_artifact: Path) -> None:
+    with served(onnx_artifact, api_keys=["correct-horse-battery"]) as keyed, connect(keyed) as connection:
+        before = resident_bytes(keyed)
+        connection.sendall(HEAD + CHUNKED)
+        assert b" 401 " in connection.recv(65536)
+        connection.sendall(b"0\r\n")
+        with pytest.raises(OSError):
+            for _ in range(100_000):
+                connection.sendall(LINE)
+        assert resident_bytes(keyed) - before < 8_000_000
+
+
+def test_a_trailer_is_no_header(server: Server) -> None:
+    """Its last read brings the whole request, so that the trailers are there before the application looks."""
+    with connect(server) as connection:
+        head = HEAD + b"connection: close\r\n"
+        trailers = b"0\r\nx-request-id: forged\r\n\r\n"
+        connection.sendall(head + CHUNKED + trailers)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"forged" not in received
+
+
+def test_a_body_of_tiny_chunks_is_no_attack(server: Server) -> None:
+    """Their headers are six times as long as the body, and longer than a head may be."""
+    body = json.dumps({"inputs": "a" + " " * 20_000}).encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    with connect(server) as connection:
+        connection.sendall(HEAD + b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
+        for start in range(0, len(chunks), 1000):
+            connection.sendall(chunks[start : start + 1000])
+        connection.sendall(b"0\r\n\r\n")
+        assert b"HTTP/1.1 200 " in connection.recv(65536)

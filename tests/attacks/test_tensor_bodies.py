@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from app_client import assert_error, with_app
+from app_client import CONFIG, assert_error, with_app
 from replank.runtime.model import Model
 from replank_serve.engine.engine import Engine
 
@@ -67,3 +68,29 @@ def test_lengths_that_lie_are_refused(
         assert (await http.post(url, **posted([binary()], GOOD))).status_code == 200
 
     with_app(model, client)
+
+
+@pytest.mark.parametrize(
+    "texts", ["[" + '"",' * 660_000 + '""]', "[[" + '"",' * 660_000 + '""]]', "[" + '[""],' * 330_000 + '[""]]']
+)
+@pytest.mark.parametrize("more", ["", ', "outputs": [' + '{"name": ""},' * 10 + '{"name": "label"}]'])
+def test_texts_are_counted_before_they_are_looked_at(
+    model: Model, texts: str, more: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """660,000 empty texts were validated one by one before they were counted: verdict 413, and none was looked at."""
+    looked_at = 0
+
+    def count(value: object) -> object:
+        nonlocal looked_at
+        looked_at += 1
+        return value
+
+    monkeypatch.setattr("replank_serve.routes.openinference.read_body_as", count)
+    body = '{"inputs": [{"name": "text", "shape": [660001], "datatype": "BYTES", "data": ' + texts + "}]" + more + "}"
+
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        response = await http.post("/v2/models/onnx/infer", content=body, headers={"content-type": "application/json"})
+        assert_error(response, 413, "too_large", r"\d{6} texts or pairs in one request; at most 4")
+
+    with_app(model, client, replace(CONFIG, max_body_bytes=3_000_000))
+    assert looked_at == 0

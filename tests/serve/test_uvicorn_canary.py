@@ -30,7 +30,10 @@ PARAMETERS: dict[Callable[..., Any], tuple[str, ...]] = {
     HttpToolsProtocol.connection_lost: ("self", "exc"),
     HttpToolsProtocol.data_received: ("self", "data"),
     HttpToolsProtocol.on_message_begin: ("self",),
+    HttpToolsProtocol.on_header: ("self", "name", "value"),
     HttpToolsProtocol.on_headers_complete: ("self",),
+    HttpToolsProtocol.on_body: ("self", "body"),
+    HttpToolsProtocol.on_message_complete: ("self",),
     HttpToolsProtocol.send_400_response: ("self", "msg"),
 }
 SERVER = {
@@ -41,7 +44,12 @@ SERVER = {
     "lifespan.state": dict,
     "servers": list,
 }
-PROTOCOL = {"loop.call_later": object, "transport.write": object, "transport.close": object}
+PROTOCOL = {
+    "loop.call_later": object,
+    "transport.write": object,
+    "transport.close": object,
+    "cycle.response_started": bool,
+}
 
 
 def test_methods_take_what_the_adapter_gives() -> None:

@@ -1,4 +1,4 @@
-"""The adapter to uvicorn: limits on request heads, and a graceful shutdown with hooks.
+"""The adapter to uvicorn: limits on what is no body, and a graceful shutdown with hooks.
 
 This file alone uses the private or undocumented parts of uvicorn; ``tests/serve/test_uvicorn_canary.py`` lists them and
 fails on a release that changed one.
@@ -20,7 +20,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from replank_serve.http.errors import error_body
 
-# Limit on a head that arrives in several reads; one read is at most what the kernel buffers, a quarter of a megabyte.
+# Limit on a head, or on trailers or a chunk's header, that arrive in several reads; one read is at most what the kernel
+# buffers, a quarter of a megabyte.
 MAX_HEAD_BYTES = 65_536
 
 
@@ -120,7 +121,10 @@ class HttpServer(uvicorn.Server):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, with limits on the size and the duration of request heads, which uvicorn does not limit."""
+    """One connection, with limits that uvicorn does not have: on the size of all that is no body, and on a head's time.
+
+    Trailers, the headers behind a chunked body, are dropped: uvicorn would keep them all, among the request's headers.
+    """
 
     # For a connection's first head from its start, for a later one from its first byte.
     head_seconds: float
@@ -128,7 +132,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._in_head = True
-        self._head_bytes = 0
+        # Bytes since the last part of a body, or the last end of a head or a request.
+        self._other_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -142,12 +147,16 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes, and count those of a head."""
-        if self._in_head:
-            self._head_bytes += len(data)
+        """Parse bytes, and count those that are no body."""
+        self._other_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(431, f"the request's line and headers are larger than {MAX_HEAD_BYTES} bytes")
+        if self._other_bytes <= MAX_HEAD_BYTES or self.transport.is_closing():
+            return
+        if not self._in_head and self.cycle.response_started:
+            self.transport.close()
+            return
+        part = "line and headers" if self._in_head else "trailers, or the header of a chunk,"
+        self._refuse(431, f"the request's {part} are larger than {MAX_HEAD_BYTES} bytes")
 
     def on_message_begin(self) -> None:
         """Start the timeout of a later head, at its first byte."""
@@ -155,21 +164,36 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._timer:
             self._expect_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header of the head."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """End of the head; the application limits the body."""
         self._end_head()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count anew from here."""
+        self._other_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Count anew from here."""
+        self._other_bytes = 0
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not HTTP."""
         self._refuse(400, "the request is not HTTP")
 
     def _expect_head(self) -> None:
-        self._in_head, self._head_bytes = True, 0
+        self._in_head = True
         self._timer = self.loop.call_later(self.head_seconds, self._refuse, 408, "the request's head did not arrive")
 
     def _end_head(self) -> None:
-        self._in_head = False
+        self._in_head, self._other_bytes = False, 0
         if self._timer:
             self._timer.cancel()
             self._timer = None
