@@ -57,7 +57,7 @@ def main(model: Path, data: Path | None, minutes: float, out: Path) -> None:
     """Run, judge, and write the result."""
     with tempfile.TemporaryDirectory() as scratch:
         texts = read_texts(data, Path(scratch))[:500]
-    with served(model, "--allow-load") as server:
+    with served(model, "--allow-load", "--model-root", str(model.resolve().parent)) as server:
         result = asyncio.run(_soak(server, model.resolve(), texts, 60 * minutes))
         result["exit_status"] = server.process.wait(30)
     result["faults"] = _faults(result)

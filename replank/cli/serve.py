@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from replank_serve.models.loaded_model import checked_name, name_for
 @config_options(ServeConfig)
 @option("--api-key-file", type=FILE, help="Keys that requests must bring one of, one a line; also REPLANK_API_KEY.")
 @option("--allow-load", is_flag=True, help="Let this machine, and holders of a key, load and unload models.")
+@option("--admin-key-file", type=FILE, help="Keys of those who may load models, one a line; also REPLANK_ADMIN_KEY.")
 @option("--ray", is_flag=True, help="As replicas on Ray Serve: RAY_ADDRESS's cluster, or one of this machine.")
 @option("--replicas", type=click.IntRange(1), help="Ray: how many at least. [default: 1]")
 @option("--max-replicas", type=click.IntRange(1), help="Ray: how many under load. [default: --replicas]")
@@ -34,6 +34,7 @@ def serve(
     threads: int | None,
     api_key_file: Path | None,
     allow_load: bool,
+    admin_key_file: Path | None,
     ray: bool,
     replicas: int | None,
     max_replicas: int | None,
@@ -45,9 +46,12 @@ def serve(
     """
     from replank import api
 
-    keys = read_keys(api_key_file, os.environ.get("REPLANK_API_KEY"))
-    loader = partial(api.load_served, device=device, threads=threads) if allow_load else None
-    config = replace(config_of(ServeConfig, settings), api_keys=keys, loader=loader)
+    access = {
+        "api_keys": read_keys(api_key_file, os.environ.get("REPLANK_API_KEY")),
+        "admin_keys": read_keys(admin_key_file, os.environ.get("REPLANK_ADMIN_KEY"), setting="admin_key_file"),
+        "loader": partial(api.load_served, device=device, threads=threads) if allow_load else None,
+    }
+    config = config_of(ServeConfig, settings | access)
     folders = _named(models)
     if ray:
         from replank_serve.ray_app import RayConfig, run_on_ray

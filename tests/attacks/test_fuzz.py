@@ -73,11 +73,12 @@ def test_answers_are_as_the_description_says(onnx_artifact: Path, tmp_path: Path
 def test_models_have_the_names_that_the_command_line_gives(
     onnx_artifact: Path, pair_onnx_artifact: Path, tmp_path: Path
 ) -> None:
-    arguments = (onnx_artifact, f"pairs={pair_onnx_artifact}", "--allow-load", "--cors-origin", "*", "--max-texts", 2)
+    arguments = (onnx_artifact, f"pairs={pair_onnx_artifact}", "--cors-origin", "*", "--max-texts", 2)
+    loading = ("--allow-load", "--model-root", onnx_artifact.parent)
     keys = tmp_path / "keys"
     keys.write_text("correct-horse-battery\n", encoding="utf-8")
     key = {"authorization": "Bearer correct-horse-battery"}
-    with serving(tmp_path, *arguments, "--api-key-file", keys) as url:
+    with serving(tmp_path, *arguments, *loading, "--api-key-file", keys) as url:
         assert httpx.get(f"{url}/models", timeout=HANG_SECONDS).status_code == 401
         with httpx.Client(base_url=url, headers=key, timeout=HANG_SECONDS) as http:
             info = http.get("/info?model=pairs").json()

@@ -92,7 +92,7 @@ def test_a_key_loads_models_from_anywhere(model: Model) -> None:
         without = await http.post("http://localhost/models/new", json={"folder": "/"})
         assert_error(without, 401, "unauthorized", "keys")
 
-    with_app(model, client, replace(KEYED, loader=lambda _: model))
+    with_app(model, client, replace(KEYED, loader=lambda _: model, model_root=Path("/")))
 
 
 def test_keys_come_from_a_file_and_a_variable(tmp_path: Path) -> None:

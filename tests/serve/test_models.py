@@ -35,7 +35,7 @@ def load(folder: Path) -> Model:
     return load_model(open_source(folder), threads=1)
 
 
-LOADING = replace(CONFIG, loader=load)
+LOADING = replace(CONFIG, loader=load, model_root=Path("/"))
 
 
 def constant(model: Model, positive: float) -> Model:
@@ -108,11 +108,11 @@ def test_what_cannot_be_loaded_changes_nothing(model: Model, onnx_artifact: Path
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         for folder, message in (
-            ("/nowhere", "folder: '/nowhere' is no folder"),
-            ("a/hub-name", "is no folder of the server's machine"),
+            ("/nowhere", "folder: '/nowhere' is no folder below the server's model root"),
+            ("a/hub-name", "is no folder"),
             ("\0", "is no folder"),
             ("a" * 1500, "folder: "),
-            (str(tmp_path / "broken"), "broken"),
+            (str(tmp_path / "broken"), "holds no model that can be loaded .the server's log says why"),
         ):
             response = await post(http, {"folder": folder}, f"{LOCAL}/models/onnx")
             assert_error(response, 422, "validation", message)
@@ -125,7 +125,7 @@ def test_what_cannot_be_loaded_changes_nothing(model: Model, onnx_artifact: Path
         assert (await http.get("/ready")).status_code == 200
         assert (await post(http, {"inputs": "good film"})).json() == expected(model, ["good film"])[0]
 
-    with_app({"onnx": model}, client, replace(CONFIG, loader=failing))
+    with_app({"onnx": model}, client, replace(LOADING, loader=failing))
 
 
 def test_only_this_machine_loads_and_only_where_allowed(model: Model, onnx_artifact: Path) -> None:
@@ -139,7 +139,7 @@ def test_only_this_machine_loads_and_only_where_allowed(model: Model, onnx_artif
             (LOCAL, {"forwarded": "for=10.0.0.1"}),
         ):
             response = await http.post(f"{url}/models/new", json=body, headers=headers)
-            assert_error(response, 403, "forbidden", "from this machine only, or with an API key")
+            assert_error(response, 403, "forbidden", "from this machine only, or with a key")
             response = await http.delete(f"{url}/models/onnx", headers=headers)
             assert_error(response, 403, "forbidden", "from this machine only")
         form = await http.post(f"{LOCAL}/models/new", content=b"{}", headers={"content-type": "text/plain"})
@@ -158,7 +158,7 @@ def test_a_swap_under_load_loses_nothing(model: Model, onnx_artifact: Path) -> N
     labels: list[str] = []
     sure = [constant(model, 5), constant(model, -5)]
     turns = iter([1, 0] * 10)
-    config = replace(CONFIG, loader=lambda _: sure[next(turns)], max_queue_tokens=10_000, drain_seconds=HANG_SECONDS)
+    config = replace(LOADING, loader=lambda _: sure[next(turns)], max_queue_tokens=10_000, drain_seconds=HANG_SECONDS)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         stopped = False
@@ -307,14 +307,16 @@ def test_a_model_without_a_name_has_its_folders(source: str, name: str) -> None:
     assert name_for(source) == name
 
 
-def test_the_folder_itself_may_not_be_json_text(model: Model) -> None:
+def test_why_a_folder_is_no_model_is_for_the_log_only(model: Model, caplog: pytest.LogCaptureFixture) -> None:
     def refusing(_: Path) -> Model:
-        raise ModelError("no encoder", hint="make one")
+        raise ModelError("it holds secrets.txt", hint="make one")
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         response = await http.post(f"{LOCAL}/models/new", content=b'{"folder": "/tmp"', headers=JSON)
         assert_error(response, 400, "malformed", "not JSON")
         response = await http.post(f"{LOCAL}/models/new", content=b'{"folder": "/tmp"}', headers=JSON)
-        assert_error(response, 422, "validation", r"^no encoder \(make one\)$")
+        assert_error(response, 422, "validation", r"^folder: '/tmp' holds no model that can be loaded")
+        assert "secrets" not in response.text
 
-    with_app(model, client, replace(CONFIG, loader=refusing))
+    with_app(model, client, replace(LOADING, loader=refusing))
+    assert "a client's model in /tmp cannot be loaded: it holds secrets.txt" in caplog.text

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replank.runtime.model import Model
-from replank.system.errors import FieldError
+from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
 from replank_serve.engine.limits import EngineLimits
 
@@ -31,8 +31,12 @@ class ServeConfig(EngineLimits):
     :param json_logs: log JSON objects, one per line.
     :param api_keys: valid API keys, of which each request must carry one; without any, none is needed.
     :param cors_origins: origins of web pages that may call the server, such as ``https://example.org``.
+    :param admin_keys: of which a request to load or unload a model must carry one; without any, it must carry an API
+        key or, where there is none, come from this machine.
     :param loader: loads a folder that a client names; ``None`` lets no client load or unload models.
+    :param model_root: clients load models from folders below it only; ``None`` is the working folder.
     :raises FieldError: a value out of range.
+    :raises UsageError: settings of loading without a loader, or such that any web page could load models.
     """
 
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 listens on all.")
@@ -46,7 +50,11 @@ class ServeConfig(EngineLimits):
     cors_origins: tuple[str, ...] = setting(
         (), "Origin of a web page that may call the server; repeatable; * is all.", flag="cors-origin"
     )
+    model_root: Path | None = setting(
+        None, "Folder below which models are loaded at runtime. [default: the working folder]"
+    )
     api_keys: tuple[str, ...] = field(default=(), repr=False)
+    admin_keys: tuple[str, ...] = field(default=(), repr=False)
     loader: Loader | None = None
 
     def __post_init__(self) -> None:
@@ -63,3 +71,18 @@ class ServeConfig(EngineLimits):
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise FieldError("cors_origins", origin, "an origin such as https://example.org, without a path")
+        self._check_loading()
+
+    def _check_loading(self) -> None:
+        for name, value in (("model_root", self.model_root), ("admin_key_file", self.admin_keys)):
+            if value and not self.loader:
+                raise UsageError(f"`{name}` has no meaning without `allow_load`", hint="add `allow_load=True`")
+        if self.model_root and not self.model_root.is_dir():
+            raise FieldError("model_root", self.model_root, "a folder")
+        if set(self.admin_keys) & set(self.api_keys):
+            raise UsageError("an admin key is an API key too, whose holders could load models", hint="make another one")
+        if self.loader and "*" in self.cors_origins and not (self.api_keys or self.admin_keys):
+            raise UsageError(
+                "`allow_load` with `cors_origins=*` and without keys would let any web page load and unload models",
+                hint="set `admin_key_file` or `api_key_file`, or name the origins",
+            )

@@ -120,7 +120,7 @@ class LoadRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    folder: Text = Field(description="An artifact folder on the server's machine.")
+    folder: Text = Field(description="A model folder below the server's model root: its path in it, or its own.")
 
 
 class ScoreBody(BaseModel):
