@@ -317,11 +317,15 @@ def serve(
     :raises ReplankError: the address is taken, or a model fails in its warm-up.
     """
     from replank_serve.http.config import ServeConfig
+    from replank_serve.http.logs import log_to_stderr
     from replank_serve.server import run_server
 
+    config = config or ServeConfig()
+    # Loading warns too.
+    log_to_stderr(log_requests=config.log_requests, json_logs=config.json_logs)
     named = models if isinstance(models, Mapping) else {_name(models): models}
     # No name for the models here: it would keep one in memory that is replaced later.
-    run_server({name: load_served(model, device, threads) for name, model in named.items()}, config or ServeConfig())
+    run_server({name: load_served(model, device, threads) for name, model in named.items()}, config)
 
 
 def load_served(model: ModelLike, device: Device | Auto, threads: int | None) -> Model:

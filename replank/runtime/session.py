@@ -39,7 +39,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    # Only what ends the process: errors are raised too, and as lines of text they would break a log of JSON objects.
+    options.log_severity_level = 4
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     providers = provider.attach(options, threads)
     try:

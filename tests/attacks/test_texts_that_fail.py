@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tokenizers import Tokenizer
 
-from served_process import Server, served
+from served_process import Server, served, until
 
 CLIENTS = 8
 REQUESTS = 30
@@ -28,7 +28,7 @@ def beyond(onnx_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     assert tokenizer.get_vocab_size() == rows + 2
     file = tmp_path_factory.mktemp("beyond") / "tokenizer.json"
     tokenizer.save(str(file))
-    with served(onnx_artifact, tokenizer=str(file), max_queue_tokens=10_000) as server:
+    with served(onnx_artifact, tokenizer=str(file), max_queue_tokens=10_000, json_logs=True) as server:
         yield server
 
 
@@ -64,3 +64,7 @@ def test_the_text_is_named_in_a_request_of_several(beyond: Server) -> None:
     response = beyond.post(["good film", "lockdown", "dull"])
     assert (response.status_code, response.json()["error_type"]) == (500, "internal")
     assert response.json()["error"] == "the model failed on this request, at inputs[1]; the server's log says why"
+    # ONNX Runtime writes to stderr itself, unless it is told not to; what it would say is in the exception.
+    request_id = response.json()["request_id"]
+    until(lambda: any(request_id in line and "out of range" in line for line in beyond.log))
+    assert all(json.loads(line)["level"] for line in beyond.log)

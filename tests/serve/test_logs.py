@@ -15,14 +15,24 @@ from replank_serve.engine.request_id import REQUEST_ID
 from replank_serve.http.logs import JsonFormatter
 
 SCRIPT = """
-import logging, sys
+import logging, sys, warnings
 from replank_serve.http.logs import log_to_stderr
 
+early = logging.getLogger("loud.early")
+early.addHandler(logging.StreamHandler())
+early.propagate = False
 log_to_stderr(log_requests=sys.argv[1] == "requests", json_logs=sys.argv[2] == "json")
 logging.getLogger("replank_serve.server").info("serving")
 logging.getLogger("replank.models").warning("a model's\\nwarning")
 logging.getLogger("uvicorn.error").info("chatter")
 logging.getLogger("somebody.else").warning("trouble")
+for name in ("uvicorn", "loud.early"):
+    logging.getLogger(name).error("%s", name)
+late = logging.getLogger("loud.late")
+late.addHandler(logging.StreamHandler())
+late.propagate = False
+late.warning("late")
+warnings.warn("old\\nways")
 for level in (logging.INFO, logging.WARNING):
     logging.getLogger("replank_serve.request").log(level, "POST /predict")
 """
@@ -104,7 +114,9 @@ def test_values_that_json_does_not_know_are_written_as_text() -> None:
 def test_every_line_of_the_process_is_json(requests: str, expected: int) -> None:
     lines = [json.loads(line) for line in said(requests, "json")]
     loggers = [line["logger"] for line in lines]
-    assert loggers == ["replank_serve.server", "replank.models", "somebody.else"] + ["replank_serve.request"] * expected
+    libraries = ["somebody.else", "uvicorn", "loud.early", "loud.late", "py.warnings"]
+    assert loggers == ["replank_serve.server", "replank.models", *libraries] + ["replank_serve.request"] * expected
+    assert "UserWarning: old\nways" in lines[6]["message"]
     assert lines[1]["message"] == "a model's\nwarning"
 
 

@@ -40,7 +40,7 @@ sys.addaudithook(watch)
 model = load_model(open_source(sys.argv[1]), threads=1)
 slow_id, deadly_id, broken_id = model.text_encoder.tokenize(["superb awful weak"])[0].ids[1:4]
 
-if sys.argv[4]:
+if any(sys.argv[4:]):
     tokenizer = Tokenizer.from_file(sys.argv[4])
     encoder = TextEncoder(tokenizer, pad_id=0, max_length=model.text_encoder.max_length, token_type_ids=True)
     model = replace(model, text_encoder=encoder)

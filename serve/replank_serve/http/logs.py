@@ -25,6 +25,36 @@ def log_to_stderr(*, log_requests: bool, json_logs: bool) -> None:
     level = min(logging.INFO, logging.getLogger("replank").getEffectiveLevel())
     configure_logging(level, JsonFormatter() if json_logs else logging.Formatter(_TEXT))
     logging.getLogger("replank_serve.request").setLevel(logging.INFO if log_requests else logging.WARNING)
+    if json_logs:
+        _take_over()
+
+
+def _take_over() -> None:
+    """Bring the warnings and records of all libraries to the root's handler, also of those that are imported later.
+
+    Some libraries give their loggers a handler, which would write lines of text.
+    """
+    logging.captureWarnings(True)
+    logging.setLoggerClass(_PropagatingLogger)
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.handlers.clear()
+            logger.__class__ = _PropagatingLogger
+
+
+class _PropagatingLogger(logging.Logger):
+    """A logger that takes no handler of its own."""
+
+    @property
+    def propagate(self) -> bool:
+        return True
+
+    @propagate.setter
+    def propagate(self, value: bool) -> None:
+        pass
+
+    def addHandler(self, hdlr: logging.Handler) -> None:
+        """Nothing."""
 
 
 class JsonFormatter(json.JsonFormatter):
