@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -224,10 +224,9 @@ class Benchmark:
     @property
     def disturbance(self) -> str | None:
         """A sentence on a busy machine; ``None`` on an idle one."""
-        load, cores = self.other_load or 0.0, self.machine.cores
-        if load > _BUSY * cores:
-            return busy(f"other processes used {load:.1f} of {cores} cores")
-        return busy("latencies varied by more than half") if is_uneven(self.cells) else None
+        # Real texts are left out, as their lengths differ.
+        latencies = [(cell.p50_ms, cell.p90_ms) for cell in self.cells if cell.length is not None]
+        return disturbance(self.other_load, self.machine.cores, latencies)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, with what follows from the others for readers that do not compute it."""
@@ -254,6 +253,21 @@ class Benchmark:
         return result
 
 
+def disturbance(other_load: float | None, cores: int, latencies: Iterable[tuple[float, float]]) -> str | None:
+    """A sentence on a machine that was busy during a measurement; ``None`` on an idle one.
+
+    :param other_load: cores that other processes used on average; ``None`` if the kernel does not report it.
+    :param cores: those of the machine.
+    :param latencies: the median and the 90th percentile of each model at each shape.
+    """
+    load = other_load or 0.0
+    if load > _BUSY * cores:
+        return busy(f"other processes used {load:.1f} of {cores} cores")
+    if any(p90 > _UNEVEN * p50 for p50, p90 in latencies):
+        return busy("latencies varied by more than half")
+    return None
+
+
 def busy(why: str | None = None) -> str:
     """The sentence below every table of latencies that were measured on a busy machine.
 
@@ -264,8 +278,3 @@ def busy(why: str | None = None) -> str:
         f"The machine was busy during the measurement{reason}: latencies are longer than on an idle machine; "
         "ratios hold within their intervals."
     )
-
-
-def is_uneven(cells: tuple[Cell, ...]) -> bool:
-    """Whether latencies vary as on a busy machine; real texts are left out, as their lengths differ."""
-    return any(cell.p90_ms > _UNEVEN * cell.p50_ms for cell in cells if cell.length is not None)

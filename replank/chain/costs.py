@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any, TypeVar
 
+import numpy as np
+
+from replank.benchmarking.load import OtherLoad
+from replank.benchmarking.result import disturbance
 from replank.chain.budget import Budget, Cost
 from replank.chain.result_cache import ResultCache
-from replank.models.source import open_source
+from replank.models.source import Source, open_source
 from replank.runtime.load import load_model
 from replank.runtime.timing import random_batch, time_calls
-from replank.system.environment import processor
+from replank.system.environment import processor, versions
 from replank.system.progress import progress
 
 _ROUNDS, _SECONDS = 9, 0.1
+_log = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+# The median and the 90th percentile of each model, in milliseconds.
+Latencies = Sequence[tuple[float, float]]
 
 
 def measure_costs(folders: Sequence[Path], budget: Budget, cache: ResultCache) -> dict[str, Cost]:
     """Costs by the folders' names, measured in turn, without retention."""
-
-    def measured() -> dict[str, dict[str, float | None]]:
-        return {name: asdict(cost) for name, cost in _measure(folders, budget).items()}
-
+    sources = [open_source(folder) for folder in folders]
     names = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
-    found = cache.get(f"costs of {names} at {budget.shape} on {this_machine()}", measured)
+    facts = {"models": [source.digest for source in sources]}
+    found = measured(f"costs of {names} at {budget.shape}", facts, partial(_measure, sources, budget), cache)
     return {name: Cost(**values) for name, values in found.items()}
 
 
-def this_machine() -> str:
-    """The machine for which costs are cached."""
-    return str(processor())
+def measured(
+    name: str, facts: Mapping[str, Any], measure: Callable[[], tuple[Value, Latencies]], cache: ResultCache
+) -> Value:
+    """A measurement on this machine, which is taken again by the next run if the machine was busy.
+
+    :param facts: JSON values that it follows from, beside the machine and the versions.
+    :param measure: returns JSON values, and the latencies that tell whether the machine was busy.
+    """
+
+    def compute() -> dict[str, Any]:
+        load = OtherLoad([])
+        values, latencies = measure()
+        found = disturbance(load.cores(), processor().cores, latencies)
+        if found:
+            _log.warning("%s The next run of the same command measures again.", found)
+        return {"values": values, "disturbance": found}
+
+    here = {"machine": asdict(processor()), "versions": versions()}
+    entry = cache.get(name, here | dict(facts), compute, is_final=lambda entry: entry["disturbance"] is None)
+    values: Value = entry["values"]
+    return values
 
 
-def _measure(folders: Sequence[Path], budget: Budget) -> dict[str, Cost]:
-    models = [load_model(open_source(folder)) for folder in folders]
+def _measure(sources: Sequence[Source], budget: Budget) -> tuple[dict[str, dict[str, float | None]], Latencies]:
+    models = [load_model(source) for source in sources]
     batches = [random_batch(model, budget.batch_size, budget.length, seed=0) for model in models]
     samples: list[list[float]] = [[] for _ in models]
     with progress("measure", _ROUNDS) as advance:
@@ -45,7 +72,8 @@ def _measure(folders: Sequence[Path], budget: Budget) -> dict[str, Cost]:
                 run = partial(model.predictor, batch)
                 taken += time_calls(run, warmup=1, min_iterations=3, min_seconds=_SECONDS)
             advance()
-    return {
-        folder.name: Cost(p50_ms=median(taken), model_bytes=model.source.weights.bytes)
-        for folder, model, taken in zip(folders, models, samples, strict=True)
+    costs = {
+        source.folder.name: asdict(Cost(p50_ms=median(taken), model_bytes=source.weights.bytes))
+        for source, taken in zip(sources, samples, strict=True)
     }
+    return costs, [(median(taken), float(np.percentile(taken, 90))) for taken in samples]

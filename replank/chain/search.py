@@ -13,16 +13,16 @@ from replank.chain.search_result import SearchResult
 from replank.chain.search_run import SearchRun
 from replank.data.examples import DataConfig, Dataset
 from replank.models.artifact import Artifact
-from replank.models.manifest import MANIFEST
+from replank.models.manifest import MANIFEST, Manifest
 from replank.models.source import Source, require_kind
 from replank.runtime.torch_model import require_head
 from replank.system.errors import ModelError, QualityGateError, UsageError
-from replank.system.files import replace_folder
-from replank.system.json_files import write_json
+from replank.system.files import exclusive, replace_folder
+from replank.system.json_files import read_json, write_json
 from replank.system.processes import process_count
 
 RESULT, WINNER = "search.json", "winner"
-_CACHE = "journal.json"
+_CACHE, _PREDECESSOR = "journal.json", "predecessor"
 
 
 def search(predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, data_config: DataConfig) -> SearchResult:
@@ -35,12 +35,21 @@ def search(predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, dat
     :param predecessor: a fine-tuned torch model.
     :param out: the folder of the depths, ``journal.json``, ``search.json`` and the artifact ``winner``.
     :raises QualityGateError: no candidate meets the budget; the message has the closest ones.
-    :raises UsageError: ``out`` holds the search of another predecessor or with other settings.
+    :raises UsageError: ``out`` holds the search of another predecessor or with other settings, or files of its names
+        that no search wrote; or another process writes it.
     """
     data = _require_sense(predecessor, data_config)
+    with exclusive(out, inside=True):
+        _require_own(out, predecessor)
+        return _search(predecessor, out, plan, budget, data_config, data)
+
+
+def _search(
+    predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, data_config: DataConfig, data: Dataset
+) -> SearchResult:
     cache = ResultCache(out / _CACHE)
     digest = predecessor.digest
-    if cache.get("predecessor", lambda: digest) != digest:
+    if cache.get(_PREDECESSOR, {}, lambda: digest) != digest:
         raise UsageError(f"{out} holds the search of another predecessor", hint="choose another `out`")
     found = SearchRun(predecessor, out, plan, budget, data_config, data, cache)
     try:
@@ -55,7 +64,7 @@ def search(predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, dat
             f"no candidate meets the budget of {budget}; closest: {misses or 'none was finished'}",
             hint=f"{out / RESULT} says why each is out; raise the budget, or start from a smaller encoder",
         )
-    _publish(found.folder(found.winner), out / WINNER)
+    _publish(found.folder(found.winner), out / WINNER, predecessor)
     return result
 
 
@@ -76,8 +85,53 @@ def _require_sense(predecessor: Source, data_config: DataConfig) -> Dataset:
     return data
 
 
-def _publish(folder: Path, target: Path) -> None:
+def _require_own(out: Path, predecessor: Source) -> None:
+    """Refuse, before any work, a folder whose files a search would replace though none wrote them.
+
+    :raises UsageError: the message names the file or folder.
+    """
+    journal = read_json(out / _CACHE, optional=True) if (out / _CACHE).is_file() else {}
+    for name in (_CACHE, RESULT):
+        if (out / name).exists() and _PREDECESSOR not in journal:
+            raise UsageError(f"{out / name} is not of a search", hint="choose another `out`, or move it away")
+    _require_own_winner(out / WINNER, predecessor)
+
+
+def _require_own_winner(target: Path, predecessor: Source) -> None:
+    """Refuse to replace anything but an artifact that was made of the predecessor, and nothing beside it.
+
+    :raises UsageError: it is something else.
+    :raises ArtifactError: it is damaged.
+    """
+    if not target.is_symlink() and (not target.exists() or (target.is_dir() and not any(target.iterdir()))):
+        return
+    reason = None
+    if target.is_symlink() or not (target / MANIFEST).is_file():
+        reason = "is no artifact that a search put there"
+    else:
+        manifest = Artifact.open(target).manifest
+        if foreign := {path.name for path in target.iterdir()} - {MANIFEST, *manifest.files}:
+            reason = f"holds {min(foreign)} beside the artifact"
+        elif predecessor.digest not in _ancestors(manifest):
+            reason = f"was not made of {predecessor.short_name}"
+    if reason:
+        raise UsageError(
+            f"{target} {reason}, and would be replaced by the winner", hint="choose another `out`, or move it away"
+        )
+
+
+def _ancestors(manifest: Manifest | None) -> list[str]:
+    """The digests of the models that an artifact was made of, the nearest first."""
+    found = []
+    while manifest and manifest.parent:
+        found.append(manifest.parent.digest)
+        manifest = manifest.parent.manifest
+    return found
+
+
+def _publish(folder: Path, target: Path, predecessor: Source) -> None:
     """Copy an artifact to the winner's folder; an earlier winner is replaced once the copy is complete."""
+    _require_own_winner(target, predecessor)
     if (target / MANIFEST).exists() and Artifact.open(target).manifest.digest == Artifact.open(folder).manifest.digest:
         return
     with replace_folder(target) as copy:

