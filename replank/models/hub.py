@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from replank.models.manifest import MANIFEST, MODEL_FILES
-from replank.models.weights import external_names
-from replank.system.errors import HubError
-from replank.system.json_files import read_json
+from replank.models.hub_files import SMALL_FILES, files_beside_graph, files_of_artifact, is_whole, weights_of
+from replank.system.errors import HubError, ModelError
 
+# A branch, a tag or a commit may follow: ``owner/name@revision``.
+HUB_NAME = re.compile(r"(?P<repository>\w[\w.-]*(?:/\w[\w.-]*)?)(?:@(?P<revision>(?!.*\.\.)\w[\w./-]*))?", re.ASCII)
 _TIMEOUT_SECONDS = 5.0
-_FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
+_NOT_FOUND_HINT = "is the name right? A private or gated model needs a token: hf auth login"
+_log = logging.getLogger(__name__)
 OFFLINE_HINT = (
     "offline: give a local model folder and `data=FOLDER` (or `train=FILE` and `dev=FILE`), or try `replank quickstart`"
 )
@@ -28,7 +31,7 @@ def require_hub(purpose: str, hint: str = OFFLINE_HINT) -> None:
     :param purpose: what it is wanted for, for the message: ``"to fetch …"``.
     :raises HubError: the hub's or the proxy's host cannot be reached within seconds.
     """
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
+    if is_offline():
         return  # the library then looks into its cache and fails at once
     address = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     proxy = getproxies().get(address.scheme)
@@ -47,50 +50,91 @@ def require_hub(purpose: str, hint: str = OFFLINE_HINT) -> None:
 def fetch_model(name: str) -> Path:
     """The local folder of a hub model: all files of an artifact; of others, configuration, tokenizer and weights.
 
-    No pickles and no code are fetched, and an ONNX graph only where there are no safetensors.
+    The hub is asked each time which commit is the newest; what is in the cache of that commit is not fetched again.
+    Where it does not answer, the newest commit in the cache is taken, with a warning. It is not asked for a whole
+    commit that is in the cache, nor when ``HF_HUB_OFFLINE`` is set. No pickles and no code are fetched, and an ONNX
+    graph only where there are no safetensors.
 
-    :param name: such as ``bert-base-uncased`` or ``owner/name``.
-    :raises HubError: the hub cannot be reached or has no such model.
+    :param name: such as ``bert-base-uncased`` or ``owner/name``; with ``@`` and a branch, a tag or a commit behind it.
+    :raises HubError: the hub cannot be reached and the cache has no such model, or the hub has none.
+    :raises ModelError: it holds no weights that can be used.
     """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    repository, revision = _parts(name)
+    cached = _cached(repository, revision)
+    if cached and (is_offline() or cached.name == revision):
+        _log.info("%s: commit %s, from the cache", name, cached.name)
+        return cached
+    if is_offline():
+        raise HubError(f"offline, and the cache does not have the whole model {name}", hint=OFFLINE_HINT)
+    try:
+        require_hub(f"to fetch the model {name}, which is no local folder")
+        newest = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_SECONDS)
+    except RevisionNotFoundError:
+        raise HubError(f"{repository} has no revision {revision}", hint="a branch, a tag or a whole commit") from None
+    except (RepositoryNotFoundError, GatedRepoError):
+        raise HubError(f"the hub has no model {repository} that you may see", hint=_NOT_FOUND_HINT) from None
+    except Exception as error:  # a dozen types of three libraries; all mean that the hub did not answer
+        refusal = error if isinstance(error, HubError) else HubError(f"cannot fetch the model {name}: {_line(error)}")
+        if cached is None:
+            raise refusal from None
+        where = f"using commit {cached.name} from the cache, which may not be the newest"
+        _log.warning("%s; %s", refusal.message, where)
+        return cached
+    patterns = [*SMALL_FILES, *weights_of(name, [file.rfilename for file in newest.siblings or ()])]
+    folder = _download(name, repository, revision, patterns)
+    if folder.name != newest.sha:
+        # Without a word, the library takes an older commit from the cache where a connection breaks.
+        raise HubError(f"the model {name} did not come whole", hint="run the same again")
+    return folder
+
+
+def is_offline() -> bool:
+    """Whether the hub is not to be asked, by huggingface_hub's own variable."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
+
+
+def _parts(name: str) -> tuple[str, str | None]:
+    """The repository, and the revision if one is named."""
+    match = HUB_NAME.fullmatch(name)
+    if match is None:
+        raise HubError(f"{name} is no name of a hub model", hint="expected OWNER/NAME or OWNER/NAME@REVISION")
+    return match["repository"], match["revision"]
+
+
+def _cached(repository: str, revision: str | None) -> Path | None:
+    """The folder of the newest commit in the cache, if everything that is needed is in it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        cached = Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
-    except (HfHubHTTPError, OSError, ValueError):
-        cached = None
-    # The cache may hold the tokenizer alone, fetched by another program.
-    if cached and _is_whole(cached):
-        return cached
-    require_hub(f"to fetch the model {name}, which is no local folder")
+        folder = Path(
+            snapshot_download(repository, revision=revision, allow_patterns=SMALL_FILES, local_files_only=True)
+        )
+        # It may hold the tokenizer alone, fetched by another program.
+        return folder if is_whole(folder) else None
+    except (HfHubHTTPError, ModelError, OSError, ValueError):
+        return None
+
+
+def _download(name: str, repository: str, revision: str | None, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
     try:
-        folder = Path(snapshot_download(name, allow_patterns=_FILES))
-        if not _is_whole(folder):
-            # Of the same commit, whatever is pushed meanwhile.
-            rest = _files_of_artifact(folder) or [MODEL_FILES["onnx"]]
-            snapshot_download(name, revision=folder.name, allow_patterns=rest)
-            if beside := _files_beside_graph(folder):
-                snapshot_download(name, revision=folder.name, allow_patterns=beside)
+        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        # Of the same commit, whatever is pushed meanwhile.
+        for rest in (files_of_artifact, files_beside_graph):
+            if missing := [file for file in rest(folder) if not (folder / file).exists()]:
+                snapshot_download(repository, revision=folder.name, allow_patterns=missing)
+        whole = is_whole(folder)
     except Exception as error:  # a dozen types of three libraries; all mean that the model did not come
-        raise HubError(f"cannot fetch the model {name}: {error}", hint=OFFLINE_HINT) from error
+        raise HubError(f"cannot fetch the model {name}: {_line(error)}", hint=OFFLINE_HINT) from error
+    if not whole:
+        raise HubError(f"the hub does not have all files of {name} that it names", hint="tell its owner")
     return folder
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether what was fetched is all that is needed."""
-    if files := _files_of_artifact(folder):
-        return all((folder / name).exists() for name in files)
-    has_weights = any((folder / name).exists() for name in MODEL_FILES.values())
-    beside = _files_beside_graph(folder)
-    return (folder / "config.json").exists() and has_weights and all((folder / name).exists() for name in beside)
-
-
-def _files_beside_graph(folder: Path) -> list[str]:
-    """The files with weights of a graph, where there is one."""
-    graph = folder / MODEL_FILES["onnx"]
-    return external_names(graph) if graph.exists() else []
-
-
-def _files_of_artifact(folder: Path) -> list[str]:
-    """The files that an artifact's manifest names; none if it is no artifact. Opening it checks them."""
-    return list(read_json(folder / MANIFEST, optional=True).get("files", ()))
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -23,12 +23,16 @@ class Hub:
     :ivar repositories: of each name, of each branch, the bytes of each file.
     :ivar private: the names of the private ones.
     :ivar cards: the model cards that were sent to be checked.
+    :ivar asked: the paths of all questions, in order.
+    :ivar is_down: whether it answers every question with an error of its own.
     """
 
     def __init__(self) -> None:
         self.repositories: dict[str, dict[str, dict[str, bytes]]] = {}
         self.private: set[str] = set()
         self.cards: list[str] = []
+        self.asked: list[str] = []
+        self.is_down = False
         self.uploads: dict[str, bytes] = {}
         self.url = ""
 
@@ -65,6 +69,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
+        self.hub.asked.append(path)
+        if self.hub.is_down:
+            self._json(503, {"error": "Service Unavailable"})
+            return
         try:
             if path.startswith("/api/models/"):
                 self._describe(path.removeprefix("/api/models/"))
@@ -150,8 +158,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _describe(self, path: str) -> None:
         owner, name, *rest = path.split("/")
         name = f"{owner}/{name}"
-        revision = rest[1] if rest else "main"
-        files = self.hub.files(name, revision)
+        revision = "/".join(rest[1:]) if rest else "main"
+        try:
+            files = self.hub.files(name, revision)
+        except KeyError:
+            if name not in self.hub.repositories:
+                raise
+            self._json(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
+            return
         if rest[:1] == ["tree"]:
             self._json(200, [_entry(file, content) for file, content in files.items()])
             return
