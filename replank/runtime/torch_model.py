@@ -10,6 +10,7 @@ from replank.system.errors import ModelError
 from replank.system.extras import require
 from replank.system.quiet import quiet_transformers
 from replank.tasks.kinds import Kind
+from replank.text.tokenizer_check import check_tokenizer
 
 
 def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool = False, **arguments: Any) -> Any:
@@ -22,12 +23,14 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
     :param new_head: allow a missing or misfit pooler and head.
     :param arguments: passed on to ``from_pretrained``.
     :returns: a ``PreTrainedModel``.
-    :raises ModelError: the weights cannot be loaded or are not those of the configuration.
+    :raises ModelError: the weights cannot be loaded or are not those of the configuration, or its texts would get other
+        ids than transformers gives.
     """
     require("torch", "transformers")
     import torch
     import transformers
 
+    check_tokenizer(source.folder)
     kind = kind or source.task.kind
     auto_class = getattr(transformers, kind.auto_class)
     try:

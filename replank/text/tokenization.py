@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class TextEncoder:
         around = self._tokenizer.encode("").ids
         return sorted({*around, self._pad_id, *(index for index, token in added.items() if token.special)})
 
-    @property
+    @cached_property
     def vocabulary_size(self) -> int:
         """One more than the largest token id, of added tokens too; the ids may have holes."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1

@@ -17,13 +17,18 @@ from replank.system.json_files import read_json
 from replank.text.tokenization import TextEncoder
 from replank.text.tokenizer_files import save_tokenizer
 from replank.text.tokenizer_reading import load_tokenizer
-from tiny import VOCABULARY
+from tiny import SPECIAL, VOCABULARY
 from tokenizer_folders import MODEL_TYPES, ids_by_replank, ids_by_transformers, reference, write_vocabulary
 
 CUT_ON_THE_LEFT = {"direction": "Left", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
 PADDED = {"strategy": {"Fixed": 50}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0}
 PADDED |= {"pad_token": "[PAD]"}
 TOKEN = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False}
+# A special token within a word is none.
+WHOLE_WORDS = {
+    str(index): TOKEN | {"content": text, "single_word": True, "normalized": False, "special": True}
+    for index, text in enumerate(SPECIAL)
+}
 
 
 def lowercase(folder: Path, on: bool) -> None:
@@ -77,6 +82,7 @@ def test_tokens_that_stand_beside_tokenizer_json_are_added(folder: Path) -> None
         ("tokenizer_config.json", {"additional_special_tokens": ["<x>", "<y>"]}),
         ("tokenizer_config.json", {"extra_special_tokens": {"image_token": "<x>"}}),
         ("tokenizer_config.json", {"added_tokens_decoder": {str(ADDED): {"content": "covid", **TOKEN}}}),
+        ("tokenizer_config.json", {"added_tokens_decoder": WHOLE_WORDS}),
         ("tokenizer_config.json", {"sep_token": "[MASK]"}),
         ("tokenizer_config.json", {"pad_token": "<x>"}),
         ("tokenizer_config.json", {"truncation_side": "left"}),
@@ -134,6 +140,31 @@ def saved_by_transformers(tmp_path_factory: pytest.TempPathFactory) -> Path:
         reference(source).save_pretrained(folder / model_type)
         shutil.copyfile(source / "config.json", folder / model_type / "config.json")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("model_type", "setting", "value"),
+    [
+        ("mpnet", "do_lower_case", False),
+        ("distilbert", "strip_accents", False),
+        ("roberta", "add_prefix_space", True),
+        ("deberta", "add_prefix_space", True),
+        ("deberta-v2", "do_lower_case", True),
+        ("deberta-v2", "split_by_punct", True),
+        ("deberta-v2", "add_prefix_space", False),
+        ("xlm-roberta", "add_prefix_space", False),
+        ("camembert", "add_prefix_space", False),
+    ],
+)
+def test_settings_of_an_architecture(
+    saved_by_transformers: Path, tmp_path: Path, model_type: str, setting: str, value: bool
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(saved_by_transformers / model_type, folder)
+    before = ids_by_replank(folder)
+    change(folder / "tokenizer_config.json", **{setting: value})
+    assert_ids_are_those_of_transformers(folder)
+    assert ids_by_replank(folder) != before
 
 
 TOKENS = st.sampled_from(["[CLS]", "[MASK]", "<s>", "<x>", "the", "covid"])

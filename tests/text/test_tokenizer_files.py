@@ -21,7 +21,8 @@ from replank.system.json_files import read_json
 from replank.text import transformers_tokenizer
 from replank.text.padding import INPUT_NAMES
 from replank.text.tokenization import TextEncoder
-from replank.text.tokenizer_files import require_same_ids, save_tokenizer
+from replank.text.tokenizer_check import check_tokenizer, require_same_ids
+from replank.text.tokenizer_files import save_tokenizer
 from tokenizer_folders import reference, write_vocabulary
 
 
@@ -68,6 +69,7 @@ def test_an_artifact_has_the_ids_that_its_model_was_made_with(folder: Path, tmp_
 
 def test_other_ids_than_those_of_transformers_are_refused(folder: Path) -> None:
     encoder = TextEncoder.from_folder(folder, 48)
+    check_tokenizer(folder)
     require_same_ids(encoder, reference(folder), "it")
     change(folder / "tokenizer_config.json", do_lower_case=False)
     with pytest.raises(ModelError, match=r"of it gives other ids than that of transformers: 'The film is good\.'"):
