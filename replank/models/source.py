@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from replank.models.artifact import Artifact
 from replank.models.encoders import Encoder, encoder_of
 from replank.models.facts import Quality
 from replank.models.folder_task import folder_task
-from replank.models.hub import fetch_model
+from replank.models.hub import HUB_NAME, fetch_model
 from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent
 from replank.models.onnx_checks import require_sound_file
 from replank.models.sentence_transformers import lowercases
@@ -29,7 +28,6 @@ _UNREAD_WEIGHTS = {
     "tf_model*.h5": "TensorFlow's",
     "flax_model*.msgpack": "Flax's",
 }
-_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class Source:
 def open_source(name: str | Path) -> Source:
     """Find a model and understand it whole, or refuse it.
 
-    :param name: a folder, or the name of a model on the hub.
+    :param name: a folder, or the name of a model on the hub, ``owner/name`` or ``owner/name@revision``.
     :raises ModelError: a folder that is no model, a model that is no encoder, or files that do not fit each other: the
         message names the setting and both numbers.
     :raises ArtifactError: a damaged artifact.
@@ -138,7 +136,7 @@ def open_source(name: str | Path) -> Source:
     """
     folder = Path(name)
     if not folder.is_dir():
-        if folder.exists() or not _HUB_NAME.fullmatch(str(name)):
+        if folder.exists() or not HUB_NAME.fullmatch(str(name)):
             raise ModelError(f"there is no folder {name}", hint="expected a model folder or the name of a hub model")
         folder = fetch_model(str(name))
     artifact = Artifact.open(folder) if (folder / MANIFEST).exists() else None

@@ -12,7 +12,8 @@ import httpx
 import pytest
 from tokenizers import Tokenizer
 
-from served_process import Server, served, until
+from served_process import Server, served
+from waiting import until
 
 CLIENTS = 8
 REQUESTS = 30

@@ -18,8 +18,10 @@ from waiting import HANG_SECONDS, until
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_requests_end_and_exits_0(onnx_artifact: Path, number: int) -> None:
-    drain = {"drain_seconds": HANG_SECONDS}
-    with served(onnx_artifact, slow_seconds=0.8, **drain) as server, ThreadPoolExecutor(2) as pool:
+    with (
+        served(onnx_artifact, slow_seconds=0.8, drain_seconds=HANG_SECONDS) as server,
+        ThreadPoolExecutor(2) as pool,
+    ):
         assert server.post("good film").status_code == 200
         slow = pool.submit(server.post, "the film is superb")
         server.until_slow()
