@@ -1,4 +1,4 @@
-"""Task metrics, computed by scikit-learn, scipy and seqeval."""
+"""Task metrics, computed by scikit-learn and scipy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.system.extras import require
+from replank.tasks.entities import entity_scheme
 from replank.tasks.glue import GLUE
 from replank.tasks.task import Task
 
@@ -109,12 +110,15 @@ def _spearman(task: Task, truth: Decisions, predicted: Decisions) -> float:
 
 
 def _entity_f1(task: Task, truth: Decisions, predicted: Decisions) -> float:
-    """F1 of whole entities, as the CoNLL-2003 shared task's script counts them; labels such as B-PER, I-PER and O."""
-    require("seqeval")
-    from seqeval.metrics import f1_score
-
-    named = [[[task.labels[index] for index in row] for row in rows] for rows in (truth, predicted)]
-    return float(f1_score(*named, zero_division=0))
+    """F1 of whole entities, each of the right words and type, as the script of CoNLL-2003 counts them."""
+    scheme = entity_scheme(task.labels)
+    if scheme is None:
+        raise DataError(f"the labels {', '.join(task.labels)} make no entities, which the metric entity_f1 counts")
+    wanted, found = (
+        {(number, *span) for number, row in enumerate(rows) for span in scheme.spans([task.labels[i] for i in row])}
+        for rows in (truth, predicted)
+    )
+    return 2 * len(wanted & found) / max(1, len(wanted) + len(found))
 
 
 METRICS: Mapping[str, Metric] = {

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.system.errors import DataError
+from replank.system.errors import DataError, FieldError
 from replank.tasks.answers import Score
+from replank.tasks.entities import entity_scheme
 from replank.tasks.kinds.classification import named_labels, softmax_scores
 from replank.tasks.kinds.kind import IGNORED, Cell, Kind, Route, look_up
 from replank.text.words import words_of
@@ -41,8 +42,10 @@ class TokenClassification(Kind):
         return named_labels(labels) | {"problem_type": None}
 
     def describe(self, labels: Sequence[str]) -> str:
-        """The first labels."""
-        return f"{len(labels)} labels ({', '.join(labels[:5])}) for each word"
+        """The first labels, and how they make entities."""
+        scheme = entity_scheme(tuple(labels))
+        entities = f"entities by {scheme.name}" if scheme else "no entities"
+        return f"{len(labels)} labels ({', '.join(labels[:5])}) for each word, {entities}"
 
     def label_names(self, cell: Cell) -> list[str]:
         """The labels of a cell's words."""
@@ -76,11 +79,15 @@ class TokenClassification(Kind):
                 target[start] = index
         return tokens, target
 
+    def columns(self, labels: Sequence[str], *, every: bool) -> list[str]:
+        """The words of a text with their labels, and its entities; there is no score of every label."""
+        if every:
+            raise FieldError("scores", every, "false for a model that labels words: each has its likeliest label alone")
+        return ["words", "entities"]
+
     def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """Entity F1 where labels are B-…, I-… and O; accuracy."""
-        if all(label == "O" or label[1:2] == "-" for label in labels):
-            return ("entity_f1", "accuracy")
-        return ("accuracy", "macro_f1")
+        """Entity F1 where labels make entities; accuracy."""
+        return ("accuracy", "macro_f1") if entity_scheme(tuple(labels)) is None else ("entity_f1", "accuracy")
 
     def possible_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Those of classes too."""
