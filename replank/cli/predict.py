@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,11 +94,17 @@ def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> 
 
 
 def _show_words(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
-    """A line for each word with its label and probability, and an empty one after each text; or a text as JSON."""
+    """A line for each word with its label and probability, and an empty one after each text; or a text as JSON.
+
+    JSON tells places in the text too, and the entities.
+    """
     for (text,), tagged in zip(batch, model.tag([text for (text,) in batch]), strict=True):
         if as_json:
-            words = [{"word": word.text, "label": word.label, "score": word.score} for word in tagged.words]
-            yield json.dumps({"text": text, "words": words})
+            words = [
+                {"word": word.text, "start": word.start, "end": word.end, "label": word.label, "score": word.score}
+                for word in tagged.words
+            ]
+            yield json.dumps({"text": text, "words": words, "entities": [asdict(found) for found in tagged.entities]})
             continue
         for word in tagged.words:
             yield _line(word.text, word.label or "", "" if word.score is None else f"{word.score:.4f}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from replank.data.examples import Examples
 from replank.tasks.task import Task
-from replank.text.tokenization import TextEncoder
+from replank.text.tokenization import TextEncoder, Words
 from replank.text.tokens import Tokens
 
 
@@ -33,7 +33,8 @@ class LabelledExamples:
 
     def __init__(self, task: Task, text_encoder: TextEncoder, examples: Examples, *, seed: int = 0) -> None:
         self._task, self._text_encoder, self._labels, self._seed = task, text_encoder, examples.labels, seed
-        self._tokens = text_encoder.tokenize(examples.first, examples.second, words=task.kind.is_per_word)
+        words: Words | None = "given" if task.kind.is_per_word else None
+        self._tokens = text_encoder.tokenize(examples.first, examples.second, words=words)
 
     @property
     def lengths(self) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from replank.tasks.task import Task
 from replank.tasks.vectors import Pooling
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
-from replank.text.words import join_words
+from replank.text.words import join_words, spans_of
 
 _log = logging.getLogger(__name__)
 
@@ -97,19 +97,27 @@ class Model:
         rows = self.task.kind.scores(self.task.labels, self.logits(first, second))
         return [Prediction(row[0].label, row[0].score, {entry.label: entry.score for entry in row}) for row in rows]
 
-    def tag(self, texts: Sequence[str]) -> list[TaggedText]:
-        """The words of each text, as white space separates them, with their labels, and the entities that they make.
+    def tag(
+        self, texts: Sequence[str | Sequence[str]], *, progress: Callable[[int], None] | None = None
+    ) -> list[TaggedText]:
+        """The words of each text with their labels, and the entities that they make, in the text's own characters.
 
+        Words are told apart as corpora do, not by white space alone: ``(london).`` is four of them, ``U.S.`` is one,
+        and where a script has no spaces each token is one.
+
+        :param texts: raw texts, or lists of the words of each, as training data has them: their places are those in
+            the words joined by single spaces.
+        :param progress: called after each batch with the number of texts in it.
         :raises ModelError: models of this kind label no words.
         """
         self._require_route("/ner")
-        first, _ = self._columns(texts)
-        tokens = self.text_encoder.tokenize([join_words(text.split()) for text in first], words=True)
+        _require_list(texts)
+        read = [self._read_words(text) for text in texts]
         found: dict[int, TaggedText] = {}
-        for rows, output in self._run(tokens, None):
+        for rows, output in self._run([tokens for _, tokens in read], progress):
             for row, logits in zip(rows, output, strict=True):
-                found[row] = tag_text(self.task, first[row], tokens[row], logits)
-        return [found[row] for row in range(len(first))]
+                found[row] = tag_text(self.task, *read[row], logits)
+        return [found[row] for row in range(len(read))]
 
     def embed(
         self,
@@ -152,9 +160,7 @@ class Model:
 
     def _columns(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> tuple[list[str], list[str] | None]:
         """The first texts and, of pairs, the second ones."""
-        # A str is a sequence of str too, and would be answered letter by letter.
-        if isinstance(texts, str):
-            raise UsageError("`texts` is one text; expected a list of texts")
+        _require_list(texts)
         single = [text for text in texts if isinstance(text, str)]
         pairs = [(text[0], text[1]) for text in texts if not isinstance(text, str) and len(text) == 2]
         if len(pairs) == len(texts) and pairs and self.task.may_be_pair:
@@ -164,6 +170,13 @@ class Model:
         if len(single) != len(texts):
             raise UsageError("`texts` holds pairs; the model takes single texts")
         return single, None
+
+    def _read_words(self, text: str | Sequence[str]) -> tuple[str, Tokens]:
+        """A raw text, or one of given words, and its tokens with the places of its words."""
+        if isinstance(text, str):
+            return text, self.text_encoder.tokenize([text], words="found")[0]
+        joined = join_words(text)
+        return joined, replace(self.text_encoder.tokenize([joined], words="given")[0], spans=spans_of(joined))
 
     def _run(
         self, tokens: Sequence[Tokens], progress: Callable[[int], None] | None, batch_size: int | None = None
@@ -175,6 +188,12 @@ class Model:
             yield rows, self.predictor(self.text_encoder.pad([tokens[row] for row in rows]))
             if progress:
                 progress(len(rows))
+
+
+def _require_list(texts: Sequence[object]) -> None:
+    # A str is a sequence of str too, and would be answered letter by letter.
+    if isinstance(texts, str):
+        raise UsageError("`texts` is one text; expected a list of texts")
 
 
 def require_whole_texts(source: Source, stage: str) -> None:
@@ -189,6 +208,15 @@ def require_whole_texts(source: Source, stage: str) -> None:
             if source.task.kind.has_labels
             else "fine-tune it on a task first: replank finetune",
         )
+
+
+def require_rows(source: Source, stage: str) -> None:
+    """Refuse a model that labels neither texts nor their words.
+
+    :raises ModelError: it gives vectors of tokens, or guesses masked ones.
+    """
+    if not source.task.kind.is_per_word:
+        require_whole_texts(source, stage)
 
 
 def require_served(source: Source) -> None:

@@ -47,11 +47,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a text, as white space separates them.
+    """A word of a text; punctuation and symbols are words of their own, unless they stand inside one, as in ``e-mail``.
+
+    Where a script has no spaces between words, as Chinese, it is a token.
 
     :param start: its first character in the text.
     :param end: the character after its last.
-    :param label: its likeliest label; ``None`` beyond the length that the model reads.
+    :param label: its likeliest label, at its first token; ``None`` beyond the length that the model reads, and for
+        characters that the tokenizer drops.
     :param score: the label's probability.
     """
 
@@ -64,8 +67,9 @@ class Word:
 
 @dataclass(frozen=True)
 class Entity:
-    """Words that the labels B-… and I-… put together.
+    """Words that their labels put together.
 
+    :param label: its type, such as ``PER`` of ``B-PER``; ``_`` where labels have none.
     :param score: that of its least certain word.
     """
 
@@ -80,7 +84,8 @@ class Entity:
 class TaggedText:
     """One text with its words labelled.
 
-    :param entities: empty where labels are not B-…, I-… and O.
+    :param entities: by BIO, BIOES, BILOU or BMES(W) labels, or runs of a label where there is an O besides; none where
+        labels make no entities, as parts of speech.
     """
 
     words: list[Word]

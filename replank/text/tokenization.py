@@ -6,16 +6,20 @@ import logging
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from replank.system.errors import ModelError
 from replank.text.padding import INPUT_NAMES, Batch, pad
 from replank.text.tokenizer_reading import load_tokenizer
 from replank.text.tokens import Tokens
 from replank.text.unicode import without_lone_surrogates
-from replank.text.words import first_tokens
+from replank.text.word_breaks import find_words
+from replank.text.words import first_tokens, found_words, join_words
+
+# Words of an example, joined by :func:`join_words`; or words to be found in a raw text.
+Words = Literal["given", "found"]
 
 _log = logging.getLogger(__name__)
 
@@ -70,29 +74,39 @@ class TextEncoder:
         )
 
     def tokenize(
-        self, first: Sequence[str], second: Sequence[str] | None = None, *, words: bool = False
+        self, first: Sequence[str], second: Sequence[str] | None = None, *, words: Words | None = None
     ) -> list[Tokens]:
         """Tokenize texts or pairs, in order.
 
         Lone surrogates, which no tokenizer takes, become U+FFFD. The first truncation of a process is logged.
 
-        :param words: find the words of single texts too; see :func:`join_words`.
+        :param words: locate the words of single texts too: those of :func:`join_words`, or of a raw text, which is
+            then read with single spaces between its words.
         """
         texts: list[Any] = [without_lone_surrogates(text) for text in first]
+        if words == "found":
+            return self._tokenize_raw(texts)
         if second is not None:
             texts = list(zip(texts, map(without_lone_surrogates, second), strict=True))
+        encodings = self._encode(texts, offsets=words is not None)
+        if words is None:
+            return [_tokens(encoding) for encoding in encodings]
+        pairs = zip(texts, encodings, strict=True)
+        return [_tokens(found, first_tokens(text, found.offsets)) for text, found in pairs]
+
+    def _tokenize_raw(self, texts: Sequence[str]) -> list[Tokens]:
+        spans = [find_words(text) for text in texts]
+        joined = [join_words([text[start:end] for start, end in row]) for text, row in zip(texts, spans, strict=True)]
+        rows = zip(joined, spans, self._encode(joined, offsets=True), strict=True)
+        return [_with_found_words(text, row, encoding) for text, row, encoding in rows]
+
+    def _encode(self, texts: Sequence[Any], *, offsets: bool) -> list[Encoding]:
         # The fast variant leaves out the offsets of tokens in the text.
-        encode = self._tokenizer.encode_batch if words else self._tokenizer.encode_batch_fast
+        encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
         encodings = encode(texts)
         if any(encoding.overflowing for encoding in encodings):
             _warn_of_truncation(self.max_length)
-        if words:
-            pairs = zip(texts, encodings, strict=True)
-            return [
-                Tokens(found.ids, found.type_ids, first_tokens(text, found.offsets), bool(found.overflowing))
-                for text, found in pairs
-            ]
-        return [Tokens(found.ids, found.type_ids, is_truncated=bool(found.overflowing)) for found in encodings]
+        return encodings
 
     def pad(self, examples: Sequence[Tokens]) -> Batch:
         """One batch, padded on the right to its longest example."""
@@ -135,6 +149,19 @@ class TextEncoder:
     def token(self, index: int) -> str:
         """The token of an id, as the vocabulary spells it; empty where it has none."""
         return str(self._tokenizer.id_to_token(index) or "")
+
+
+def _with_found_words(text: str, spans: Sequence[tuple[int, int]], encoding: Encoding) -> Tokens:
+    length = len(encoding.ids)
+    offsets = [offset for part in (encoding, *encoding.overflowing) for offset in part.offsets]
+    starts, places = found_words(text, spans, offsets)
+    return _tokens(encoding, tuple(at if at < length else -1 for at in starts), places)
+
+
+def _tokens(
+    encoding: Encoding, starts: tuple[int, ...] = (), spans: tuple[tuple[int, int], ...] = ()
+) -> Tokens:
+    return Tokens(encoding.ids, encoding.type_ids, starts, spans, is_truncated=bool(encoding.overflowing))
 
 
 @cache

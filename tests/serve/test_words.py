@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 from app_client import CONFIG, assert_error, post, with_app
@@ -17,8 +16,6 @@ from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
-from replank.runtime.tagging import tag_text
-from replank.text.tokens import Tokens
 from replank_compress.finetune import finetune
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig, export
@@ -50,55 +47,30 @@ def tagger(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def test_words_are_answered_as_predict_does_and_lie_where_it_says(tagger: Model) -> None:
-    texts = ["the  film is superb\u00a0great", "\U0001f600 dull plot", "", "good " * 60]
+    texts = ["the  film is superb\u00a0great", "\U0001f600 (dull) plot,\tgood.", "", "good " * 60]
+    words_of = [texts[0].split(), ["\U0001f600", "(", "dull", ")", "plot", ",", "good", "."], [], ["good"] * 60]
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         response = await post(http, {"inputs": texts}, "/ner")
-        for text, answer, expected in zip(texts, response.json(), tagger.tag(texts), strict=True):
+        answers = response.json()
+        for text, cut, answer, expected in zip(texts, words_of, answers, tagger.tag(texts), strict=True):
             words = expected.words
-            assert [word["text"] for word in answer["words"]] == [word.text for word in words] == text.split()
-            assert [text[word["start"] : word["end"]] for word in answer["words"]] == text.split()
+            assert [word["text"] for word in answer["words"]] == [word.text for word in words] == cut
+            assert [text[word["start"] : word["end"]] for word in answer["words"]] == cut
             assert [word["label"] for word in answer["words"]] == [word.label for word in words]
             scores = [word.score and pytest.approx(word.score, abs=1e-5) for word in words]
             assert [word["score"] for word in answer["words"]] == scores
         # Beyond the length that the model reads.
-        assert response.json()[3]["words"][-1]["label"] is None
-        assert response.json()[2] == {"words": [], "entities": []}
+        assert answers[3]["words"][-1]["label"] is None
+        assert answers[2] == {"words": [], "entities": []}
+        blame, praise = answers[1]["entities"]
+        assert (blame["label"], blame["text"], blame["start"], blame["end"]) == ("BLAME", "dull", 3, 7)
+        assert (praise["label"], praise["text"], praise["start"], praise["end"]) == ("PRAISE", "good", 15, 19)
         one = await post(http, {"inputs": texts[0]}, "/ner")
-        assert one.json() == response.json()[0]
+        assert one.json() == answers[0]
         assert one.headers["x-compute-tokens"] == "7"
 
     with_app(tagger, client)
-
-
-@pytest.mark.parametrize(
-    ("labels", "entities"),
-    [
-        ("O B-PER I-PER O B-PER", [("PER", "b c"), ("PER", "e")]),
-        ("B-PER B-PER I-LOC I-LOC I-PER", [("PER", "a"), ("PER", "b"), ("LOC", "c d"), ("PER", "e")]),
-        ("I-PER O I-PER B-LOC I-LOC", [("PER", "a"), ("PER", "c"), ("LOC", "d e")]),
-    ],
-)
-def test_labels_make_entities(tagger: Model, labels: str, entities: list[tuple[str, str]]) -> None:
-    names = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
-    task = replace(tagger.task, labels=names)
-    logits = np.array([[5.0 * (name == label) for name in names] for label in labels.split()], dtype=np.float32)
-    logits[2, names.index(labels.split()[2])] = 4
-    found = tag_text(task, "a b c d e", Tokens([1] * 5, [0] * 5, (0, 1, 2, 3, 4)), logits)
-    assert [(entity.label, entity.text) for entity in found.entities] == entities
-    assert all("a b c d e"[entity.start : entity.end] == entity.text for entity in found.entities)
-    # An entity is as sure as its least sure word.
-    with_third = next((entity for entity in found.entities if "c" in entity.text), None)
-    if with_third:
-        assert with_third.score == found.words[2].score
-        assert with_third.score < (found.words[1].score or 0)
-
-
-def test_labels_that_are_no_entities_are_answered_by_word(tagger: Model) -> None:
-    task = replace(tagger.task, labels=("NOUN", "VERB"))
-    found = tag_text(task, "dogs bark", Tokens([1, 2], [0, 0], (0, 1)), np.array([[2, 0], [0, 2]], dtype=np.float32))
-    assert [word.label for word in found.words] == ["NOUN", "VERB"]
-    assert found.entities == []
 
 
 def test_a_model_is_asked_what_it_answers(model: Model, tagger: Model) -> None:

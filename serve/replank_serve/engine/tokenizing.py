@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from replank.runtime.model import Model
 from replank.system.environment import available_cores
 from replank.system.errors import NotReadyError, UsageError
+from replank.text.tokenization import Words
 from replank.text.tokens import Tokens
 
 _MAX_THREADS = 4
@@ -23,7 +24,7 @@ class Tokenizing:
 
     def __init__(self, model: Model) -> None:
         self._encoder = model.text_encoder
-        self._words = model.task.kind.is_per_word
+        self._words: Words | None = "found" if model.task.kind.is_per_word else None
         self._threads = ThreadPoolExecutor(min(available_cores(), _MAX_THREADS), "replank-tokenizer")
         self._items = 0
         self._tokens = 0
@@ -40,12 +41,16 @@ class Tokenizing:
         return self._tokens
 
     def max_tokens(self, first: Sequence[str], second: Sequence[str] | None) -> int:
-        """An upper bound on the tokens of some texts or pairs: in practice no token is shorter than a character."""
+        """An upper bound on the tokens of some texts or pairs: in practice no token is shorter than a character.
+
+        Words are found in a text by the character, each of which may get a space before it, which may be a token too.
+        """
         lengths = map(len, first) if second is None else (len(a) + len(b) for a, b in zip(first, second, strict=True))
-        return sum(min(self._encoder.max_length, length + _SPECIAL_TOKENS) for length in lengths)
+        most = 2 if self._words else 1
+        return sum(min(self._encoder.max_length, most * length + _SPECIAL_TOKENS) for length in lengths)
 
     async def tokenize(self, first: Sequence[str], second: Sequence[str] | None) -> list[Tokens]:
-        """The tokens of each text or pair, in order; for token classification, with the starts of words.
+        """The tokens of each text or pair, in order; for token classification, with their words.
 
         :raises UsageError: a text has no token at all, which needs a tokenizer without special tokens.
         :raises NotReadyError: closed before a thread was free.

@@ -12,7 +12,6 @@ from replank.runtime.predictors import Logits
 from replank.runtime.tagging import tag_text
 from replank.tasks.answers import TaggedText
 from replank.tasks.task import Task
-from replank.text.words import join_words
 from replank_serve.engine.inference import Inference
 from replank_serve.http.body import Deadline
 from replank_serve.models.loaded_model import LoadedModel
@@ -92,12 +91,9 @@ def read_inputs(form: type[TextsRequest], values: dict[str, Any], task: Task, ma
 
 
 def as_read(inputs: Inputs, task: Task, prompt_name: str | None) -> Inputs:
-    """The inputs as the model reads them: after a prompt; for token classification, words joined by single spaces.
+    """The inputs as the model reads them: after a prompt, if there is one.
 
     :raises UsageError: the model has no such prompt.
     """
-    if prompt := task.vector_settings.prompt(prompt_name):
-        return Inputs([prompt + text for text in inputs.first], None, inputs.many)
-    if not task.kind.is_per_word:
-        return inputs
-    return Inputs([join_words(text.split()) for text in inputs.first], None, inputs.many)
+    prompt = task.vector_settings.prompt(prompt_name)
+    return Inputs([prompt + text for text in inputs.first], inputs.second, inputs.many) if prompt else inputs

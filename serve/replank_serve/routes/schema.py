@@ -150,19 +150,21 @@ class TokenBody(BaseModel):
 
 
 class WordBody(BaseModel):
-    """A word, as split at white space."""
+    """A word: punctuation and symbols are words of their own, unless they stand inside one, as in `e-mail`."""
 
     text: str
     start: int = Field(description="The index of its first character.")
     end: int = Field(description="The index after its last character.")
-    label: str | None = Field(description="Null for words beyond the model's maximal length.")
+    label: str | None = Field(
+        description="Null for words beyond the model's maximal length, and for characters that its tokenizer drops."
+    )
     score: float | None
 
 
 class EntityBody(BaseModel):
-    """An entity: words joined by B-… and I-… labels."""
+    """An entity: words that their labels put together."""
 
-    label: str
+    label: str = Field(description="Its type, such as PER of B-PER; `_` where labels have none.")
     text: str
     start: int
     end: int
@@ -173,7 +175,9 @@ class TaggedBody(BaseModel):
     """A text with labelled words."""
 
     words: list[WordBody]
-    entities: list[EntityBody] = Field(description="Empty unless the labels are B-…, I-… and O.")
+    entities: list[EntityBody] = Field(
+        description="By BIO, BIOES, BILOU or BMES labels, or runs of a label where there is an O; else none."
+    )
 
 
 class ErrorBody(BaseModel):
