@@ -16,7 +16,7 @@ from replank.models.artifact import Artifact
 from replank.models.facts import Quality
 from replank.models.source import Source, open_source
 from replank.runtime.load import load_model
-from replank.runtime.model import Model, require_served, require_whole_texts
+from replank.runtime.model import Model, require_rows, require_served
 from replank.runtime.provider_choice import Auto
 from replank.runtime.providers import Device
 from replank.system.errors import UsageError
@@ -292,13 +292,15 @@ def predict_file(
     >>> replank.predict_file("int8", "texts.jsonl", "answers.csv").rows
     1
 
+    Of a model that labels words, a row holds lists of words and of entities: as JSON in .csv and .parquet.
+
     :param runner: the place that it runs in; this process, on the CPU, by default.
     :raises DataError: the file cannot be read as texts; nothing was answered.
     """
     from replank.batch.run import predict_file as answer_file
 
     source = _source(model)
-    require_whole_texts(source, "predict_file")
+    require_rows(source, "predict_file")
     return answer_file(source, Path(file).resolve(), Path(out), config, runner, force=force)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,9 @@ class BatchConfig:
     id_column: str | None = setting(
         None, "Column to repeat beside the answers. [default: the number of the row, from 1]", flag="id"
     )
-    scores: bool = setting(False, "Write the probability of every label, not only of the likeliest.")
+    scores: bool = setting(
+        False, "Write the probability of every label, not only of the likeliest; for models that label whole texts."
+    )
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,24 @@ class BatchJob:
     ) -> list[Answer]:
         columns = list(zip(*rows, strict=True))
         first, *second = columns[:-1] if self.config.id_column else columns
-        logits = model.logits(first, second[0] if second else None, progress=progress)
         ids: Sequence[str | int] = (
             columns[-1] if self.config.id_column else range(window.first + 1, window.first + window.rows + 1)
         )
-        kind = model.task.kind
+        kind, labels = model.task.kind, model.task.labels
+        if kind.is_per_word:
+            tagged = zip(ids, model.tag([*map(_text_or_words, first)], progress=progress), strict=True)
+            return [(name, [*map(asdict, one.words)], [*map(asdict, one.entities)]) for name, one in tagged]
+        logits = model.logits(first, second[0] if second else None, progress=progress)
         return [
-            (name, *kind.row(model.task.labels, scores, every=self.config.scores))
-            for name, scores in zip(ids, kind.scores(model.task.labels, logits), strict=True)
+            (name, *kind.row(labels, scores, every=self.config.scores))
+            for name, scores in zip(ids, kind.scores(labels, logits), strict=True)
         ]
+
+
+def _text_or_words(cell: str) -> str | list[str]:
+    """A raw text; or the words of a list, which a table keeps as JSON, as in files to learn from."""
+    try:
+        words = json.loads(cell) if cell.startswith("[") else None
+    except ValueError:  # a text that begins with a bracket
+        return cell
+    return words if isinstance(words, list) and words and all(isinstance(word, str) for word in words) else cell

@@ -15,7 +15,8 @@ from replank.system.files import replace_file, replacing_file
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
-Answer = tuple[str | int | float, ...]
+# The words and the entities of a text are lists: .csv and .parquet hold them as JSON.
+Answer = tuple[str | int | float | list[dict[str, Any]], ...]
 
 
 def require_suffix(out: Path) -> None:
@@ -56,10 +57,14 @@ def merge(parts: Sequence[Path], names: Sequence[str], out: Path) -> None:
 def _text(suffix: str, names: Sequence[str], rows: Sequence[Answer]) -> bytes:
     text = io.StringIO()
     if suffix == ".csv":
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        csv.writer(text, lineterminator="\n").writerows(map(_flat, rows))
     else:
         text.writelines(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
     return text.getvalue().encode()
+
+
+def _flat(row: Answer) -> list[str | int | float]:
+    return [json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value for value in row]
 
 
 def _header(suffix: str, names: Sequence[str]) -> bytes:
@@ -71,7 +76,7 @@ def _parquet(names: Sequence[str], rows: Sequence[Answer]) -> bytes:
     from pyarrow import parquet
 
     content = io.BytesIO()
-    columns = zip(*rows, strict=True)
+    columns = zip(*map(_flat, rows), strict=True)
     parquet.write_table(pyarrow.table(dict(zip(names, map(list, columns), strict=True))), content)
     return content.getvalue()
 

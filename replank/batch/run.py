@@ -73,7 +73,7 @@ def predict_file(
 
     Parts are kept in ``OUT.work`` until the last is written: the same call goes on after the last of them.
 
-    :param source: a model that answers whole texts.
+    :param source: a model that labels texts or their words.
     :param out: .csv, .jsonl or .parquet.
     :param config: the defaults of :class:`BatchConfig` where ``None``.
     :param runner: :class:`Here` where ``None``, or :class:`replank.batch.ray.OnRay`.
@@ -81,12 +81,12 @@ def predict_file(
     :raises UsageError: ``out`` exists, another process writes it, the parts of another run or other files lie where its
         parts would, or a suffix is unknown.
     :raises DataError: the file cannot be read as texts; nothing was answered.
-    :raises ModelError: the model answers tokens, not texts.
+    :raises ModelError: the model labels neither texts nor words.
     """
-    from replank.runtime.model import require_whole_texts
+    from replank.runtime.model import require_rows
 
     config = config or BatchConfig()
-    require_whole_texts(source, "batch")
+    require_rows(source, "batch")
     _require_place(file, out)
     with exclusive(out):
         if out.exists() and not force:

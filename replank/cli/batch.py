@@ -41,6 +41,8 @@ def batch(
 
     Texts of like length run together. Killed at any moment, the same command goes on where it was: finished parts lie
     in OUT.work until OUT is whole. With --ray, all machines must see MODEL, FILE and OUT under the same names.
+
+    Of a model that labels words, a row holds lists of words and of entities: as JSON in .csv and .parquet.
     """
     from replank import api
 
