@@ -158,9 +158,7 @@ def _with_found_words(text: str, spans: Sequence[tuple[int, int]], encoding: Enc
     return _tokens(encoding, tuple(at if at < length else -1 for at in starts), places)
 
 
-def _tokens(
-    encoding: Encoding, starts: tuple[int, ...] = (), spans: tuple[tuple[int, int], ...] = ()
-) -> Tokens:
+def _tokens(encoding: Encoding, starts: tuple[int, ...] = (), spans: tuple[tuple[int, int], ...] = ()) -> Tokens:
     return Tokens(encoding.ids, encoding.type_ids, starts, spans, is_truncated=bool(encoding.overflowing))
 
 

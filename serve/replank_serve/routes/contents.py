@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from replank.runtime.pooling import pool
 from replank.runtime.predictors import Logits
 from replank.system.errors import UsageError
 from replank.tasks.answers import Score, TaggedText
+from replank.tasks.entities import Part, entity_scheme
 from replank.tasks.task import Task
 from replank.tasks.vectors import Vectors
 
@@ -53,23 +54,30 @@ def text_vectors(rows: Sequence[Logits], asked: Vectors, *, dimensions: int | No
     return np.asarray(cut / np.where(lengths > 0, lengths, 1) if asked.normalize else cut, dtype=np.float32)
 
 
-def entity_groups(text: str, tagged: TaggedText, ignored: Sequence[str]) -> list[dict[str, Any]]:
-    """The entities of a text, as transformers' pipeline gives them with the aggregation strategy ``first``.
+def entity_groups(
+    labels: tuple[str, ...], text: str, tagged: TaggedText, ignored: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The entities of a text, in the shape of transformers' pipeline with the aggregation strategy ``first``.
 
-    Neighbours with one label are joined, unless the label begins with ``B-``.
+    Neighbours with one label outside of entities are joined too, and those of labels that make none.
 
-    :param ignored: labels to leave out, without ``B-`` or ``I-``.
+    :param labels: of the task.
+    :param ignored: types of entities, and labels outside, to leave out.
     """
+    scheme = entity_scheme(labels)
+    parts: Mapping[str, Part] = scheme.parts if scheme else {}
     groups: list[tuple[str, int, int, list[float]]] = []
+    before = ""
     for word in tagged.words:
         if word.label is None or word.score is None:
             continue
-        name = word.label[2:] if word.label[:2] in ("B-", "I-") else word.label
-        if groups and groups[-1][0] == name and not word.label.startswith("B-"):
+        place, name = parts.get(word.label, ("I", word.label))
+        if groups and groups[-1][0] == name and before in ("B", "I") and place in ("I", "E"):
             _, start, _, scores = groups[-1]
             groups[-1] = (name, start, word.end, [*scores, word.score])
         else:
             groups.append((name, word.start, word.end, [word.score]))
+        before = place
     return [
         {
             "entity_group": name,

@@ -81,7 +81,8 @@ def _labels(answered: Answered) -> Response:
 
 def _entities(answered: Answered) -> Response:
     pairs = zip(answered.inputs.first, answered.tagged(), strict=True)
-    return answered.response([entity_groups(text, tagged, answered.body.ignore_labels) for text, tagged in pairs])
+    labels, ignored = answered.loaded.model.task.labels, answered.body.ignore_labels
+    return answered.response([entity_groups(labels, text, tagged, ignored) for text, tagged in pairs])
 
 
 def _vectors(answered: Answered) -> Response:
