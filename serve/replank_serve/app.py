@@ -90,7 +90,7 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
 def _add_middleware(app: FastAPI, config: ServeConfig, metrics: Metrics) -> None:
     """Add the middleware, innermost first."""
     if config.api_keys:
-        app.add_middleware(ApiKeyMiddleware, keys=config.api_keys + config.admin_keys)
+        app.add_middleware(ApiKeyMiddleware, keys=(*config.api_keys, *config.admin_keys))
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,
