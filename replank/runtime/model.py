@@ -102,8 +102,8 @@ class Model:
     ) -> list[TaggedText]:
         """The words of each text with their labels, and the entities that they make, in the text's own characters.
 
-        Words are told apart as corpora do, not by white space alone: ``(london).`` is four of them, ``U.S.`` is one,
-        and where a script has no spaces each token is one.
+        Words are told apart as corpora do, not by white space alone: ``(london).`` is four of them and ``U.S.`` is one;
+        see :class:`Word`. Those of raw text are read with single spaces between them, as the model has learnt words.
 
         :param texts: raw texts, or lists of the words of each, as training data has them: their places are those in
             the words joined by single spaces.

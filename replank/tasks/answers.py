@@ -49,7 +49,7 @@ class Prediction:
 class Word:
     """A word of a text; punctuation and symbols are words of their own, unless they stand inside one, as in ``e-mail``.
 
-    Where a script has no spaces between words, as Chinese, it is a token.
+    Of Chinese it is a character; where another script has no spaces between words, as Thai, a token.
 
     :param start: its first character in the text.
     :param end: the character after its last.

@@ -70,8 +70,8 @@ def _add_ner(app: FastAPI, service: InferenceService) -> None:
         "/ner",
         summary="Label the words of texts",
         description="For models of token classification: each word with its likeliest label, and the entities that "
-        "the labels make of them. Punctuation is a word of its own unless it stands inside one, as in `e-mail`; where "
-        f"a script has no spaces between words, each token is one. {_TIMES}",
+        "the labels make of them. Punctuation is a word of its own unless it stands inside one, as in `e-mail`; so is "
+        f"a Chinese character, and a token of other scripts without spaces between words. {_TIMES}",
         openapi_extra=described_body(InferenceRequest, _one_and_many(one, [one, other], "One text", {})),
         response_description="words and entities",
         response_model=TaggedBody | list[TaggedBody],
