@@ -92,7 +92,7 @@ class TextEncoder:
         if words is None:
             return [_tokens(encoding) for encoding in encodings]
         pairs = zip(texts, encodings, strict=True)
-        return [_tokens(found, first_tokens(text, found.offsets)) for text, found in pairs]
+        return [_tokens(found, _seen(found, first_tokens(text, _all_offsets(found)))) for text, found in pairs]
 
     def _tokenize_raw(self, texts: Sequence[str]) -> list[Tokens]:
         spans = [find_words(text) for text in texts]
@@ -152,10 +152,25 @@ class TextEncoder:
 
 
 def _with_found_words(text: str, spans: Sequence[tuple[int, int]], encoding: Encoding) -> Tokens:
-    length = len(encoding.ids)
-    offsets = [offset for part in (encoding, *encoding.overflowing) for offset in part.offsets]
-    starts, places = found_words(text, spans, offsets)
-    return _tokens(encoding, tuple(at if at < length else -1 for at in starts), places)
+    starts, places = found_words(text, spans, _all_offsets(encoding))
+    return _tokens(encoding, _seen(encoding, starts), places)
+
+
+def _all_offsets(encoding: Encoding) -> list[tuple[int, int]]:
+    """The offsets of tokens, with those of the truncated ones, which tell words apart too."""
+    return [offset for part in _parts(encoding) for offset in part.offsets]
+
+
+def _seen(encoding: Encoding, positions: Sequence[int]) -> tuple[int, ...]:
+    """Positions among all tokens as positions in the input; -1 of those that were truncated."""
+    length, parts = len(encoding.ids), _parts(encoding)
+    before = sum(len(part.ids) for part in parts[: parts.index(encoding)])
+    return tuple(at - before if 0 <= at - before < length else -1 for at in positions)
+
+
+def _parts(encoding: Encoding) -> list[Encoding]:
+    """The input and what was truncated, in the order of the text: truncation may be on the left."""
+    return sorted((encoding, *encoding.overflowing), key=lambda part: max(part.offsets, default=(0, 0)))
 
 
 def _tokens(encoding: Encoding, starts: tuple[int, ...] = (), spans: tuple[tuple[int, int], ...] = ()) -> Tokens:

@@ -13,7 +13,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, Metaspace
 from tokenizers.processors import TemplateProcessing
 
-from replank.text.tokenization import TextEncoder
+from replank.text.tokenization import TextEncoder, Words
 from replank.text.word_breaks import find_words
 from replank.text.words import first_tokens, join_words, spans_of
 
@@ -61,13 +61,13 @@ def test_words_end_where_corpora_end_them(text: str) -> None:
 PIECES = "( ) ' . , ! - london john u s S don t 😀"
 
 
-def word_piece(max_length: int = 512) -> TextEncoder:
+def word_piece(max_length: int = 512, truncation_side: str = "right") -> TextEncoder:
     """BERT's sort: punctuation and ideographs apart, accents dropped."""
-    pieces = [*PIECES.split(), "[UNK]", "[CLS]", "[SEP]", "writes", "cafes", "ฉน", "##อย", "##ใน", "##กรงเทพ"]
+    pieces = [*PIECES.split(), "[UNK]", "[CLS]", "[SEP]", "writes", "cafes", "##s", "ฉน", "##อย", "##ใน", "##กรงเทพ"]
     tokenizer = Tokenizer(WordPiece({piece: index for index, piece in enumerate(pieces)}))
     tokenizer.normalizer = BertNormalizer()
     tokenizer.pre_tokenizer = BertPreTokenizer()
-    return text_encoder(tokenizer, "[CLS]", "[SEP]", max_length)
+    return text_encoder(tokenizer, "[CLS]", "[SEP]", max_length, truncation_side)
 
 
 def sentence_piece() -> TextEncoder:
@@ -87,10 +87,14 @@ def bytes_only() -> TextEncoder:
     return text_encoder(tokenizer, "<s>", "</s>")
 
 
-def text_encoder(tokenizer: Tokenizer, begin: str, end: str, max_length: int = 512) -> TextEncoder:
+def text_encoder(
+    tokenizer: Tokenizer, begin: str, end: str, max_length: int = 512, truncation_side: str = "right"
+) -> TextEncoder:
     ids = [(token, tokenizer.token_to_id(token)) for token in (begin, end)]
     tokenizer.post_processor = TemplateProcessing(single=f"{begin} $A {end}", special_tokens=ids)
-    return TextEncoder(tokenizer, pad_id=0, max_length=max_length, token_type_ids=False)
+    return TextEncoder(
+        tokenizer, pad_id=0, max_length=max_length, token_type_ids=False, truncation_side=truncation_side
+    )
 
 
 ENCODERS = {"WordPiece": word_piece(), "SentencePiece": sentence_piece(), "bytes": bytes_only()}
@@ -147,6 +151,24 @@ def test_truncated_words_are_told_apart_too() -> None:
     assert len(tokens) == 5
     assert tokens.spans == ((0, 1), (1, 7), (7, 8), (9, 15), (15, 16), (17, 21), (21, 22))
     assert tokens.starts == (1, 2, 3, -1, -1, -1, -1)
+
+
+@pytest.mark.parametrize("mode", ["found", "given"])
+def test_words_are_truncated_on_either_side(mode: Words) -> None:
+    """A word whose first token was cut off has no label, though its second be there."""
+    text = "london johns ( johns u"
+    (right,) = word_piece(5).tokenize([text], words=mode)
+    (left,) = word_piece(7, "left").tokenize([text], words=mode)
+    assert right.starts == (1, 2, -1, -1, -1)
+    assert left.starts == (-1, -1, 2, 3, 5)
+
+
+def test_truncated_tokens_tell_words_apart_on_either_side() -> None:
+    text = "ฉันอยู่ในกรุงเทพ john"
+    for side, starts in (("left", (-1, -1, 1, 2, 3)), ("right", (1, 2, 3, -1, -1))):
+        (tokens,) = word_piece(5, side).tokenize([text], words="found")
+        assert [text[start:end] for start, end in tokens.spans] == ["ฉัน", "อยู่", "ใน", "กรุงเทพ", "john"]
+        assert tokens.starts == starts
 
 
 ODD = "ab.,'-& \n\u0301\u200d\ud800我カ😀🇫é_/:@1\"ק\u200b\x00"
