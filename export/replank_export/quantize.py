@@ -33,6 +33,7 @@ from replank_export.int8 import SCHEMES
 from replank_export.int8.accuracy import keep_until_good
 from replank_export.int8.config import Int8Config
 from replank_export.int8.prepared_graph import TABLES, float_weights
+from replank_export.verify.batching import batch_difference
 
 _QUANTIZED = {"QAttention", "MatMulInteger", "DynamicQuantizeLinear", "QuantizeLinear", "QLinearMatMul", "MatMulNBits"}
 # The shape at which INT8 must be faster than its source.
@@ -101,6 +102,7 @@ def quantize(
                         reduce_range=config.reduce_range,
                         sizes=Int8Sizes(_bytes_of_parts(source.model_file), _bytes_of_parts(target)),
                         speed=speed,
+                        batch_difference=batch_difference(candidate),
                     ),
                     stopwatch,
                 ),

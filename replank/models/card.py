@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replank.models.facts import Quality, TrainingFacts
+from replank.models.facts import Int8Facts, Quality, TrainingFacts
 from replank.models.manifest import Manifest
 from replank.models.provenance import variant_name
 
@@ -30,6 +30,7 @@ def model_card(manifest: Manifest) -> str:
         *(f"{number}. {step}" for number, step in enumerate(lineage(manifest), 1)),
         "## Quality",
         _quality(manifest.quality),
+        *([_batches(facts)] if isinstance(facts := manifest.made_by.facts, Int8Facts) else []),
         *(["![Training](training.svg)"] if isinstance(manifest.made_by.facts, TrainingFacts) else []),
         "## How to load it",
         _usage(manifest),
@@ -132,6 +133,12 @@ def _quality(quality: Quality | None) -> str:
         metrics += "".join(f"\n| {name}, mismatched | {value:.4f} |" for name, value in other.metrics.items())
     table = f"On the {quality.split} split, {quality.rows} rows:\n\n| metric | value |\n|---|---|\n{metrics}"
     return "\n\n".join([table, *(f"{caution[0].upper()}{caution[1:]}." for caution in quality.cautions)])
+
+
+def _batches(facts: Int8Facts) -> str:
+    if facts.is_batch_invariant:
+        return "An answer does not depend on the texts that share its batch."
+    return "An answer depends a little on the texts that share its batch: they share the scales of activations."
 
 
 def _usage(manifest: Manifest) -> str:

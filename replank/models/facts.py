@@ -212,6 +212,7 @@ class Int8Facts:
     :param target: the instructions that it was made for.
     :param reduce_range: whether weights have 7 bits, which do not overflow where sums have 16.
     :param speed: ``None`` if the machine that it was made on is not the target.
+    :param batch_difference: the largest difference of a logit of a text in a batch from that of the text alone.
     """
 
     data: dict[str, str] | None
@@ -223,6 +224,14 @@ class Int8Facts:
     reduce_range: bool
     sizes: Int8Sizes | None = added("0.2.0")
     speed: Int8Speed | None = added("0.2.0")
+    batch_difference: float | None = added("0.4.0")
+
+    @property
+    def is_batch_invariant(self) -> bool:
+        """Whether an answer is the same whatever shares its batch; dynamic scales before 0.4.0 were a batch's."""
+        if self.batch_difference is None:
+            return self.scheme != "dynamic"
+        return self.batch_difference <= 1e-4
 
     @property
     def chosen_on(self) -> str | None:

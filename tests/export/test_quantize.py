@@ -29,8 +29,8 @@ from small_models import save_model
 def test_quantization_keeps_no_weight_in_float_and_says_what_it_costs(onnx_artifact: Path, int8_artifact: Path) -> None:
     manifest = Artifact.open(int8_artifact).manifest
     operators = [node.op_type for node in onnx.load(str(int8_artifact / "model.onnx")).graph.node]
-    # Queries, keys and values at once, what joins the heads, and the two of the feed-forward part: four a layer.
-    assert operators.count("MatMulInteger") == 2 * 4 + 2
+    # Queries, keys, values, what joins the heads, and the two of the feed-forward part; the pooler and the classifier.
+    assert operators.count("MatMulIntegerToFloat") == 2 * 6 + 2
     assert operators.count("MultiHeadAttention") == 2
     assert not {"MatMul", "Gemm", "Attention"} & set(operators)
     assert manifest.precision == "int8"
@@ -84,7 +84,7 @@ def test_what_costs_quality_goes_back_to_floating_point(onnx_artifact: Path, dat
     assert kept & sensitive
     assert len(kept) <= 2
     operators = [node.op_type for node in onnx.load(str(artifact.model_file)).graph.node]
-    assert operators.count("MatMulInteger") + len(kept) == 2 * 4 + 2
+    assert operators.count("MatMulIntegerToFloat") + len(kept) == 2 * 6 + 2
     dev = data.load(artifact.manifest.task).split("dev")
     before, after = (load_model(item).logits(dev.first) for item in (spoilt, open_source(artifact.path)))
     assert (after.argmax(axis=1) == dev.labels).sum() >= (before.argmax(axis=1) == dev.labels).sum()
@@ -96,7 +96,7 @@ def test_int8_that_cannot_hold_is_refused(onnx_artifact: Path, data: DataConfig,
     with (
         DynamicInt8().prepare(onnx_artifact / "model.onnx") as graph,
         pytest.raises(
-            QualityGateError, match=r"INT8 costs 100.00 points with 8 of \d+ linear layers in floating point"
+            QualityGateError, match=r"INT8 costs 100.00 points with 16 of 17 linear layers in floating point"
         ),
     ):
         keep_until_good(graph, tmp_path / "model.onnx", 0.005, reference, dev, lambda: 1.0)
@@ -109,7 +109,9 @@ def test_static_scales_come_from_texts_of_the_task(
     config = StaticInt8(calibration=calibration, calibration_rows=32, max_drop=0.1, allow_slower=True)
     artifact = quantize(open_source(onnx_artifact), tmp_path / "int8", config, data)
     operators = [node.op_type for node in onnx.load(str(artifact.model_file)).graph.node]
-    assert operators.count("QuantizeLinear") == operators.count("MatMul") + operators.count("Gemm") == 2 * 4 + 2
+    assert operators.count("MatMul") + operators.count("Gemm") == 2 * 6 + 2
+    # Queries, keys and values have the same input.
+    assert operators.count("QuantizeLinear") == 2 * 4 + 2
     assert "DynamicQuantizeLinear" not in operators
     assert not {"EmbedLayerNormalization", "QEmbedLayerNormalization"} & set(operators)
     made_by = artifact.manifest.made_by
@@ -180,7 +182,7 @@ def test_another_target_is_written_down_and_its_weights_have_seven_bits(onnx_art
         assert artifact.manifest.made_by.facts_of(Int8Facts).target == target
         assert artifact.manifest.made_by.facts_of(Int8Facts).reduce_range == (target == "avx2")
         graph = onnx.load(str(artifact.model_file)).graph
-        weights = {node.input[1] for node in graph.node if node.op_type == "MatMulInteger"}
+        weights = {node.input[1] for node in graph.node if node.op_type == "MatMulIntegerToFloat"}
         largest[target] = max(
             np.abs(onnx.numpy_helper.to_array(tensor).astype(int)).max()
             for tensor in graph.initializer

@@ -18,7 +18,6 @@ from replank.system.errors import ModelError
 from replank.system.quiet import quiet_logging
 from replank_export.graph_files import is_large, save_graph
 from replank_export.int8.decompose import decompose_for_int8
-from replank_export.int8.token_scales import scale_tokens
 
 # Operators that multiply by a weight matrix, and operators that look up its rows.
 LINEAR_OPERATORS = ("MatMul", "Gemm", "Attention")
@@ -93,10 +92,6 @@ def prepared_file(source: Path) -> Iterator[Path]:
                 raise ModelError(
                     f"the shapes in {source} cannot be inferred: {error}", hint="make the graph with replank export"
                 ) from error
-        # Last: it needs no types, and type inference does not support ReduceMax with axes as an input.
-        model = onnx.load(str(path))
-        scale_tokens(model)
-        save_graph(model, path)
         yield path
 
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
+import onnx
+
 from replank.system.errors import FieldError
 from replank.system.settings import setting
 from replank.text.padding import Batch
+from replank_export.graph_files import save_graph
 from replank_export.int8.calibrate import Calibration, TextReader
 from replank_export.int8.config import Int8Config
 from replank_export.int8.prepared_graph import TABLES, PreparedGraph
+from replank_export.int8.token_scales import scale_tokens
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,9 @@ class StaticInt8(Int8Config):
 
     def graph(self, path: Path, texts: Sequence[Batch]) -> PreparedGraph:
         """See :class:`StaticGraph`."""
+        model = onnx.load(str(path))
+        scale_tokens(model)
+        save_graph(model, path)
         reader = TextReader(path, texts, self.calibration, path.with_name("ranges.json"))
         return StaticGraph(path, reader, per_channel=self.per_channel, reduce_range=self.reduce_range)
 

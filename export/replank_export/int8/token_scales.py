@@ -1,8 +1,8 @@
-"""One scale per token after GELU, where one scale for a whole batch loses the most accuracy.
+"""One scale per token after GELU, where a fixed scale for all tokens loses the most accuracy.
 
 A few tokens have activations far larger than all others', so that a common scale rounds the others away: the linear
-layer after GELU then causes most of INT8's error, and the answers depend on which texts share a batch. Each token is
-divided by its largest activation before that layer, and the result multiplied by it: ``(x / r) W r = x W``.
+layer after GELU then causes most of INT8's error. Each token is divided by its largest activation before that layer,
+and the result multiplied by it: ``(x / r) W r = x W``.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 
-_ACTIVATIONS = ("Gelu", "FastGelu", "Relu")
-# Tokens below it are almost zero and stay unscaled: the minimum of GELU is -0.17.
-_SMALLEST = 0.17
+ACTIVATIONS = ("Gelu", "FastGelu", "Relu")
+LOWEST = -0.17
+"""The minimum of GELU, and of all of them."""
 
 
 def scale_tokens(model: onnx.ModelProto) -> None:
     """Rewrite an fp32 graph in place; its results change only by rounding."""
     weights = {tensor.name for tensor in model.graph.initializer}
-    activated = {node.output[0] for node in model.graph.node if node.op_type in _ACTIVATIONS}
+    activated = {node.output[0] for node in model.graph.node if node.op_type in ACTIVATIONS}
     axis, smallest = "token_scales_axis", "token_scales_smallest"
     model.graph.initializer.append(numpy_helper.from_array(np.array([-1], dtype=np.int64), axis))
-    model.graph.initializer.append(numpy_helper.from_array(np.array(_SMALLEST, dtype=np.float32), smallest))
+    # Tokens whose largest activation is smaller are almost zero and stay unscaled.
+    model.graph.initializer.append(numpy_helper.from_array(np.array(-LOWEST, dtype=np.float32), smallest))
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         if node.op_type == "MatMul" and node.input[0] in activated and node.input[1] in weights:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 
+from replank.models.facts import Int8Facts
+from replank.models.source import Source
 from replank.system.environment import versions
 from replank.system.errors import NotReadyError
 from replank_serve.models.loaded_model import LoadedModel
@@ -81,6 +83,7 @@ def _info(service: InferenceService, loaded: LoadedModel) -> Info:
         device=model.device,
         provider=model.provider,
         arithmetic=model.arithmetic,
+        batch_invariant=_is_batch_invariant(source),
         max_length=model.text_encoder.max_length,
         task=TaskInfo(
             name=task.name,
@@ -95,3 +98,11 @@ def _info(service: InferenceService, loaded: LoadedModel) -> Info:
         limits=Limits(**{name: getattr(service.config, name) for name in Limits.model_fields}),
         versions=versions(),
     )
+
+
+def _is_batch_invariant(source: Source) -> bool | None:
+    """Only INT8 may not be; that of other tools does not say."""
+    if source.precision != "int8":
+        return True
+    facts = source.manifest.made_by.facts if source.manifest else None
+    return facts.is_batch_invariant if isinstance(facts, Int8Facts) else None

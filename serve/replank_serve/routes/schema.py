@@ -236,6 +236,9 @@ class Info(ModelBody):
     device: Device
     provider: str | None = Field(description="ONNX Runtime's name of the execution provider; null for a torch model.")
     arithmetic: str = Field(description="The data type of the computation; `precision` is that of the weights.")
+    batch_invariant: bool | None = Field(
+        description="Whether an answer is the same whatever texts share its batch; null where it is not known."
+    )
     max_length: int = Field(description="Tokens; longer texts are truncated.")
     task: TaskInfo
     quality: dict[str, float] | None = Field(description="The model's measured metrics, as fractions.")
