@@ -44,7 +44,7 @@ def run(path: Path, rows: Array) -> Array:
     return np.asarray(found, dtype=np.float32)
 
 
-def relative_error(found: Array, expected: Array) -> Array:
+def relative_error(found: Array, expected: NDArray[Any]) -> Array:
     return np.asarray(np.abs(found - expected).max(axis=-1) / np.abs(expected).max(axis=-1))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from replank.models.encoders import position_limit
 from replank.runtime.model import Model
 from replank.text.tokens import Tokens
 from replank_export.verify.compare import answers
@@ -20,7 +19,7 @@ def batch_difference(model: Model, seed: int = 0) -> float:
     """
     generator = np.random.default_rng(seed)
     config = model.source.config
-    longest = min(_LONGEST, position_limit(config, model.source.name))
+    longest = min(_LONGEST, model.source.position_limit)
     # Ids above the padding's, which RoBERTa derives positions from.
     first, last = int(config.get("pad_token_id") or 0) + 1, int(config["vocab_size"])
     texts = [generator.integers(first, last, generator.integers(1, longest + 1)) for _ in range(_TEXTS)]
