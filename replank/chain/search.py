@@ -13,7 +13,7 @@ from replank.chain.search_result import SearchResult
 from replank.chain.search_run import SearchRun
 from replank.data.examples import DataConfig, Dataset
 from replank.models.artifact import Artifact
-from replank.models.manifest import MANIFEST, Manifest
+from replank.models.manifest import MANIFEST, Manifest, read_manifest
 from replank.models.source import Source, require_kind
 from replank.runtime.torch_model import require_head
 from replank.system.errors import ModelError, QualityGateError, UsageError
@@ -51,6 +51,7 @@ def _search(
     digest = predecessor.digest
     if cache.get(_PREDECESSOR, {}, lambda: digest) != digest:
         raise UsageError(f"{out} holds the search of another predecessor", hint="choose another `out`")
+    _require_own_winner(out / WINNER, predecessor)
     found = SearchRun(predecessor, out, plan, budget, data_config, data, cache)
     try:
         found.estimate()
@@ -94,7 +95,8 @@ def _require_own(out: Path, predecessor: Source) -> None:
     for name in (_CACHE, RESULT):
         if (out / name).exists() and _PREDECESSOR not in journal:
             raise UsageError(f"{out / name} is not of a search", hint="choose another `out`, or move it away")
-    _require_own_winner(out / WINNER, predecessor)
+    if not journal:  # else whose search it was comes first
+        _require_own_winner(out / WINNER, predecessor)
 
 
 def _require_own_winner(target: Path, predecessor: Source) -> None:
@@ -109,7 +111,7 @@ def _require_own_winner(target: Path, predecessor: Source) -> None:
     if target.is_symlink() or not (target / MANIFEST).is_file():
         reason = "is no artifact that a search put there"
     else:
-        manifest = Artifact.open(target).manifest
+        manifest = read_manifest(target)
         if foreign := {path.name for path in target.iterdir()} - {MANIFEST, *manifest.files}:
             reason = f"holds {min(foreign)} beside the artifact"
         elif predecessor.digest not in _ancestors(manifest):

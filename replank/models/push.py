@@ -35,8 +35,9 @@ def push(manifest: Manifest, folder: Path, name: str, *, private: bool = False, 
     except HubError:
         raise
     except Exception as error:  # a dozen types of three libraries; all mean that nothing was committed
-        # Without its cause, whose text and headers are not ours to show.
-        raise _refusal(error, name, token) from None
+        refusal = _refusal(error, name, token)
+    # Out here it has no context, whose text and headers are nobody's to show, not even with --debug.
+    raise refusal
 
 
 def require_name(name: str) -> None:

@@ -22,7 +22,7 @@ from replank_compress.methods.schedule import ConstantSchedule, LinearSchedule
 from replank_compress.methods.theseus import Replacing, TheseusConfig
 from replank_compress.successor import compress
 from small_models import make_model, make_replacement
-from tiny import curve_of
+from tiny import curve_of, write_tokenizer
 
 SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32", "layers": 2}
 
@@ -150,6 +150,7 @@ def test_a_successor_can_start_from_the_pretrained_encoder(
 def test_layers_of_another_size_do_not_fit(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
     other = tmp_path / "other"
     make_model(hidden_size=64).save_pretrained(other)
+    write_tokenizer(other)
     config = TheseusConfig(**SHORT, init_from=other)
     with pytest.raises(ModelError, match="`init_from` does not fit the predecessor: another architecture"):
         compress(open_source(predecessor), tmp_path / "out", config, data)
