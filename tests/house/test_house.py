@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -86,3 +87,15 @@ def test_the_wheel_holds_the_four_packages_and_optimums_command_and_nothing_else
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert set(names) == expected | {command}
+
+
+def test_the_list_of_abuse_cases_is_complete_and_numbered() -> None:
+    folder = ROOT / "tests" / "attacks"
+    text = (folder / "CASES.md").read_text(encoding="utf-8")
+    listed = re.findall(r"`(test_\w+)`", text)
+    tests = [
+        name for file in folder.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    ]
+    assert sorted(listed) == sorted(tests)
+    numbers = [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.M)]
+    assert numbers == list(range(1, len(numbers) + 1))
