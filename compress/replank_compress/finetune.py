@@ -11,6 +11,7 @@ from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, require_kind
 from replank.runtime.torch_model import load_torch_model
+from replank.system.files import exclusive
 from replank_compress.saving import Run, work_folder, write_artifact
 from replank_compress.training.config import FinetuneConfig
 from replank_compress.training.method import Method
@@ -32,13 +33,16 @@ def finetune(
     set_seed(config.seed)
     model = load_torch_model(source, data.task.kind, new_head=True, **data.task.kind.head_settings(data.task.labels))
     run = Run("finetune", source, data, config, stopwatch)
-    trained = train(
-        Method(model),
-        data,
-        source.text_encoder(data.task),
-        config,
-        work=work_folder(out),
-        fingerprint=run.fingerprint,
-        title="finetune",
-    )
-    return write_artifact(model, run, trained, out, force=force)
+    work = work_folder(out)
+    with exclusive(work):
+        require_free(out, force=force)  # once more: another run may have ended by now
+        trained = train(
+            Method(model),
+            data,
+            source.text_encoder(data.task),
+            config,
+            work=work,
+            fingerprint=run.fingerprint,
+            title="finetune",
+        )
+        return write_artifact(model, run, trained, out, force=force)

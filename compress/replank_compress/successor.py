@@ -18,6 +18,7 @@ from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import require_same_task
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import ModelError, UsageError
+from replank.system.files import exclusive
 from replank_compress.layers import layer_stack
 from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.saving import Run, require_equal_logits, work_folder, write_artifact
@@ -50,12 +51,13 @@ def compress(
     method = config.method(Start(data.task.kind, predecessor, origin, layers, sizes))
     run = Run("compress", source, data, config, stopwatch, encoder)
     text_encoder = source.text_encoder(data.task)
-    trained = train(
-        method, data, text_encoder, config, work=work_folder(out), fingerprint=run.fingerprint, title="compress"
-    )
-    successor = method.extract()
-    require_equal_logits(method.model.eval(), successor, text_encoder, data)
-    return write_artifact(successor, run, trained, out, force=force)
+    work = work_folder(out)
+    with exclusive(work):
+        require_free(out, force=force)  # once more: another run may have ended by now
+        trained = train(method, data, text_encoder, config, work=work, fingerprint=run.fingerprint, title="compress")
+        successor = method.extract()
+        require_equal_logits(method.model.eval(), successor, text_encoder, data)
+        return write_artifact(successor, run, trained, out, force=force)
 
 
 def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Module]:

@@ -30,6 +30,10 @@ class ResultCache:
             except (ValueError, TypeError):
                 raise ArtifactError(f"{path} is damaged", hint="delete it; finished stages are kept") from None
 
+    def find(self, name: str) -> Any:
+        """The written value that follows from no facts; ``None`` if there is none."""
+        return self._written.get(name)
+
     def get(
         self,
         name: str,

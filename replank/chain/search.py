@@ -18,7 +18,7 @@ from replank.models.source import Source, require_kind
 from replank.runtime.torch_model import require_head
 from replank.system.errors import ModelError, QualityGateError, UsageError
 from replank.system.files import exclusive, replace_folder
-from replank.system.json_files import read_json, write_json
+from replank.system.json_files import write_json
 from replank.system.processes import process_count
 
 RESULT, WINNER = "search.json", "winner"
@@ -40,18 +40,21 @@ def search(predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, dat
     """
     data = _require_sense(predecessor, data_config)
     with exclusive(out, inside=True):
-        _require_own(out, predecessor)
-        return _search(predecessor, out, plan, budget, data_config, data)
+        cache = ResultCache(out / _CACHE)
+        _require_own(out, predecessor, cache)
+        return _search(predecessor, out, plan, budget, data_config, data, cache)
 
 
 def _search(
-    predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, data_config: DataConfig, data: Dataset
+    predecessor: Source,
+    out: Path,
+    plan: SearchPlan,
+    budget: Budget,
+    data_config: DataConfig,
+    data: Dataset,
+    cache: ResultCache,
 ) -> SearchResult:
-    cache = ResultCache(out / _CACHE)
-    digest = predecessor.digest
-    if cache.get(_PREDECESSOR, {}, lambda: digest) != digest:
-        raise UsageError(f"{out} holds the search of another predecessor", hint="choose another `out`")
-    _require_own_winner(out / WINNER, predecessor)
+    cache.get(_PREDECESSOR, {}, lambda: predecessor.digest)
     found = SearchRun(predecessor, out, plan, budget, data_config, data, cache)
     try:
         found.estimate()
@@ -86,17 +89,18 @@ def _require_sense(predecessor: Source, data_config: DataConfig) -> Dataset:
     return data
 
 
-def _require_own(out: Path, predecessor: Source) -> None:
-    """Refuse, before any work, a folder whose files a search would replace though none wrote them.
+def _require_own(out: Path, predecessor: Source, cache: ResultCache) -> None:
+    """Refuse, before any work, the search of another predecessor, and files that no search wrote.
 
     :raises UsageError: the message names the file or folder.
     """
-    journal = read_json(out / _CACHE, optional=True) if (out / _CACHE).is_file() else {}
+    digest = cache.find(_PREDECESSOR)
     for name in (_CACHE, RESULT):
-        if (out / name).exists() and _PREDECESSOR not in journal:
+        if digest is None and (out / name).exists():
             raise UsageError(f"{out / name} is not of a search", hint="choose another `out`, or move it away")
-    if not journal:  # else whose search it was comes first
-        _require_own_winner(out / WINNER, predecessor)
+    if digest not in (None, predecessor.digest):
+        raise UsageError(f"{out} holds the search of another predecessor", hint="choose another `out`")
+    _require_own_winner(out / WINNER, predecessor)
 
 
 def _require_own_winner(target: Path, predecessor: Source) -> None:

@@ -17,7 +17,7 @@ from replank.models.card import model_card
 from replank.models.manifest import MANIFEST, MODEL_FILES, FileFacts, Manifest, Parent, manifest_text, read_manifest
 from replank.models.weights import Weights
 from replank.system.errors import ArtifactError, UsageError
-from replank.system.files import replace_folder, sweep_leftovers
+from replank.system.files import exclusive, replace_folder, sweep_leftovers
 
 # Of files that transformers, tokenizers or ONNX Runtime look for beside a model.
 _READ_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".h5", ".onnx", ".data", ".py"}
@@ -89,16 +89,18 @@ def new_artifact(out: Path, *, force: bool) -> Iterator[Path]:
     When the block raises, the folder is deleted and ``out`` is as it was.
 
     :param force: replace an artifact that is there, which is kept until the new one is whole.
-    :raises UsageError: see :func:`require_free`.
+    :raises UsageError: see :func:`require_free`; or another process writes it.
     :raises ArtifactError: the block did not seal the folder.
     :raises ReplankError: no folder can be made there.
     """
-    sweep_leftovers(out)  # which may put an artifact back, so that ``out`` is not free
-    require_free(out, force=force)
-    with replace_folder(out) as folder:
-        yield folder
-        if not (folder / MANIFEST).exists():
-            raise ArtifactError(f"the artifact {out} was not sealed")
+    _require_writable(out)
+    with exclusive(out):
+        sweep_leftovers(out)  # which may put an artifact back, so that ``out`` is not free
+        require_free(out, force=force)
+        with replace_folder(out) as folder:
+            yield folder
+            if not (folder / MANIFEST).exists():
+                raise ArtifactError(f"the artifact {out} was not sealed")
 
 
 def require_free(out: Path, *, force: bool, source: Path | None = None) -> None:

@@ -14,6 +14,7 @@ from replank.chain.budget import Budget, Cost
 from replank.chain.costs import measure_costs
 from replank.chain.result_cache import ResultCache
 from replank.system.environment import versions
+from replank.system.errors import ArtifactError
 
 BUDGET = Budget(max_latency_ms=1, length=16)
 
@@ -84,3 +85,9 @@ def test_what_tells_a_busy_machine_is_measured(onnx_artifact: Path, tmp_path: Pa
     assert p90 >= p50 == cost.p50_ms
     (entry,) = json.loads((tmp_path / "journal.json").read_text(encoding="utf-8")).values()
     assert entry["values"][onnx_artifact.name]["p50_ms"] == p50
+
+
+def test_a_damaged_journal_is_said(tmp_path: Path) -> None:
+    (tmp_path / "journal.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"journal\.json is damaged"):
+        ResultCache(tmp_path / "journal.json")

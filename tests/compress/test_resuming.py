@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.system.environment import versions
-from replank.system.errors import TrainingError
+from replank.system.errors import TrainingError, UsageError
+from replank.system.files import exclusive
 from replank_compress import saving
 from replank_compress.finetune import finetune
 from replank_compress.methods.schedule import LinearSchedule
@@ -179,3 +180,12 @@ def test_a_file_in_the_place_of_the_checkpoints_is_said(tmp_path: Path) -> None:
     (tmp_path / "out.work").write_text("mine", encoding="utf-8")
     with pytest.raises(TrainingError, match="is needed for checkpoints and is a file"):
         claim(tmp_path / "out.work", {"processes": 1})
+
+
+def test_a_second_training_into_the_same_folder_is_refused(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
+    with (
+        exclusive(tmp_path / "out.work"),
+        pytest.raises(UsageError, match=r"another process writes .*out\.work: "),
+    ):
+        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(**SHORT), data)
+    assert names(tmp_path) == []

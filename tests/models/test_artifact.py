@@ -17,6 +17,7 @@ from manifests import TASK, make_manifest, names, write
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.manifest import MANIFEST
 from replank.system.errors import ArtifactError, ReplankError, UsageError
+from replank.system.files import exclusive
 
 # Writing
 
@@ -202,7 +203,8 @@ def test_a_run_that_dies_at_once_leaves_only_what_the_next_one_sweeps(tmp_path: 
         "    (folder / 'model.safetensors').write_text('half'); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
-    (leftover,) = names(tmp_path)
+    leftover, lock = names(tmp_path)
+    assert lock == ".out.replank-lock"
     assert leftover.startswith(".out.")
     assert leftover.endswith(".partial")
     write(tmp_path / "out")
@@ -243,3 +245,9 @@ def test_a_read_only_disk_is_said_early(replank: Replank, int8_artifact: Path, t
         done = replank("export", int8_artifact.with_name("successor"), disk / "out")
         assert (done.code, done.out) == (2, "")
         assert done.err == f"error: cannot make {disk}/out: {disk} is not writable\n"
+
+
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "out"), pytest.raises(UsageError, match=r"another process writes .*out: process"):
+        new_artifact(tmp_path / "out", force=False).__enter__()
+    assert names(tmp_path) == []
