@@ -43,8 +43,10 @@ def folder_task(
         return _task(name, kind, (), limit)
     labels = _labels(config, name)
     if head_of(config) is None and sizes.answers is None:
+        _require_named_head(config, name, sizes)
         return _task(name, KINDS["classification"], labels, limit)  # a bare encoder, a classifier to be
     kind = _kind(folder, config, name, labels)
+    _require_rank(kind, name, sizes)
     if kind.outputs(labels):
         _require_outputs(config, name, kind.outputs(labels), sizes)
     columns = PAIR_COLUMNS if kind.takes_pairs and takes_pairs(folder, config) else ()
@@ -91,7 +93,7 @@ def _labels(config: Mapping[str, Any], name: str) -> tuple[str, ...]:
         return tuple(map(str, range(count)))
     if not isinstance(names, Mapping) or not all(str(key).isdecimal() for key in names):
         raise ModelError(f"{name}: config.json says id2label {_shown(names)}; expected a name for each output's index")
-    by_index = {int(key): str(label) for key, label in names.items()}
+    by_index = {int(key): str(label) for key, label in names.items() if label is not None}
     if sorted(by_index) != list(range(len(names))) or not names:
         indices = _shown(", ".join(map(str, sorted(by_index))) or "no output")
         raise ModelError(f"{name}: id2label of config.json names {indices}; expected each output from 0 on")
@@ -112,6 +114,9 @@ def _labels(config: Mapping[str, Any], name: str) -> tuple[str, ...]:
 def _kind(folder: Path, config: Mapping[str, Any], name: str, labels: tuple[str, ...]) -> Kind:
     """The kind of the head; a graph with logits whose configuration names none is taken for a classifier."""
     head = head_of(config) or KINDS["classification"].head
+    named = next((str(one) for one in config.get("architectures") or [] if "For" in str(one)), None)
+    if named and head_of(config) is None:
+        raise ModelError(f"{name} is a {named}, whose answers replank does not give")
     problem = config.get("problem_type")
     activation = activation_of(folder, config)
     known = _KNOWN_ACTIVATIONS[min(len(labels), 2)]
@@ -134,6 +139,26 @@ def _kind(folder: Path, config: Mapping[str, Any], name: str, labels: tuple[str,
             hint="models that give one label, or one number, for a text are handled",
         )
     return found
+
+
+def _require_named_head(config: Mapping[str, Any], name: str, sizes: Sizes) -> None:
+    """Refuse weights with a head that the configuration does not name: it would be trained anew, or passed over."""
+    if sizes.outputs is not None and not isinstance(config.get("architectures"), list):
+        raise ModelError(
+            f"{name}: config.json has no list of architectures, and the weights have a head of {sizes.outputs} outputs",
+            hint='name its class in config.json, such as "architectures": ["BertForSequenceClassification"]',
+        )
+
+
+def _require_rank(kind: Kind, name: str, sizes: Sizes) -> None:
+    """Refuse a graph that answers tokens where texts are to be answered, or the reverse."""
+    shape = (sizes.answers or {}).get(kind.output)
+    if shape and len(shape) != (3 if kind.is_per_token else 2):
+        expected = "(batch, length, outputs)" if kind.is_per_token else "(batch, outputs)"
+        raise ModelError(
+            f"the graph of {name} gives {kind.output} with {len(shape)} dimensions; {kind} needs {expected}",
+            hint="config.json and model.onnx are not of the same model",
+        )
 
 
 def _require_outputs(config: Mapping[str, Any], name: str, described: int, sizes: Sizes) -> None:

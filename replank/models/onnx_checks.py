@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replank.models.onnx_file import opset_of
+from replank.models.weights import require_content
 from replank.system.errors import ModelError
 from replank.tasks.kinds import Kind
 from replank.text.padding import INPUT_NAMES
@@ -27,6 +28,7 @@ def require_sound_file(path: Path) -> None:
     :param path: of the graph, which is passed over and not read, however large.
     :raises ModelError: with what is wrong.
     """
+    require_content(path)
     size = path.stat().st_size
     try:
         opset = opset_of(path)

@@ -13,7 +13,6 @@ from replank.system.json_files import read_json
 _LENGTH_BYTES = 8
 # The limit of safetensors itself.
 _LONGEST_HEADER = 100_000_000
-_LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -32,19 +31,14 @@ class StoredTensor:
 def stored_tensors(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a file by name.
 
-    :raises ModelError: the file is cut off, a pointer of Git LFS, or no safetensors file.
+    :raises ModelError: the file is cut off, or no safetensors file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(_LENGTH_BYTES)
         length = int.from_bytes(head, "little")
-        if head + file.read(len(_LFS_POINTER) - len(head)) == _LFS_POINTER:
-            raise ModelError(
-                f"{path} is a pointer of Git LFS, not the file that it points to", hint="fetch it: git lfs pull"
-            )
         if length > _LONGEST_HEADER:
             raise ModelError(f"{path} is damaged: it has no safetensors header", hint="copy the model again")
-        file.seek(_LENGTH_BYTES)
         content = file.read(length)
     if len(head) < _LENGTH_BYTES or len(content) < length:
         raise ModelError(f"{path} is cut off after {size} bytes", hint="copy it again")

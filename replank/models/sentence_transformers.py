@@ -65,7 +65,7 @@ def embedding_folder(folder: Path) -> EmbeddingFolder | None:
     if not (folder / _MODULES).is_file() or _is_cross_encoder(folder):
         return None
     entries = read_json_objects(folder / _MODULES)
-    modules = [(str(entry.get("type", "")).rsplit(".", 1)[-1], str(entry.get("path", ""))) for entry in entries]
+    modules = [(_module_name(folder, entry), PurePath(entry.get("path") or "").as_posix()) for entry in entries]
     modules = [(name, path) for name, path in modules if name not in _IDLE_MODULES]
     names = [name for name, _ in modules]
     if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
@@ -75,7 +75,7 @@ def embedding_folder(folder: Path) -> EmbeddingFolder | None:
             hint=_HINT,
         )
     (_, model_path), (_, pooling_path) = modules[:2]
-    if model_path:
+    if model_path != ".":
         raise ModelError(
             f"{folder} keeps its encoder in {model_path}, as older sentence-transformers models do",
             hint="load it with a current sentence-transformers once and save it",
@@ -96,8 +96,17 @@ def lowercases(folder: Path) -> bool:
 
 
 def takes_pairs(folder: Path, config: Mapping[str, Any]) -> bool:
-    """Whether a folder is a ``CrossEncoder``, which answers pairs of texts."""
-    return _is_cross_encoder(folder) or _activation(folder, config) is not None
+    """Whether a folder is a ``CrossEncoder``, which answers pairs of texts.
+
+    :raises ModelError: it puts a prompt before each text.
+    """
+    if not _is_cross_encoder(folder) and _activation(folder, config) is None:
+        return False
+    if default := _prompts(folder)["default_prompt"]:
+        raise ModelError(
+            f"{folder / _SETTINGS}: default_prompt_name is {default!r}; prompts of cross-encoders are not supported"
+        )
+    return True
 
 
 def activation_of(folder: Path, config: Mapping[str, Any]) -> str | None:
@@ -118,7 +127,30 @@ def _activation(folder: Path, config: Mapping[str, Any]) -> str | None:
 
 
 def _is_cross_encoder(folder: Path) -> bool:
-    return read_json(folder / _SETTINGS, optional=True).get("model_type") == "CrossEncoder"
+    """Whether the settings say so.
+
+    :raises ModelError: they name another type of model, such as ``SparseEncoder``.
+    """
+    model_type = read_json(folder / _SETTINGS, optional=True).get("model_type") or "SentenceTransformer"
+    if model_type not in ("SentenceTransformer", "CrossEncoder"):
+        raise ModelError(
+            f"{folder / _SETTINGS}: model_type is {model_type!r}; expected SentenceTransformer or CrossEncoder"
+        )
+    return bool(model_type == "CrossEncoder")
+
+
+def _module_name(folder: Path, entry: Mapping[str, Any]) -> str:
+    """The name of a module's class.
+
+    :raises ModelError: it is none of sentence-transformers' own.
+    """
+    path = str(entry.get("type", ""))
+    if not path.startswith("sentence_transformers."):
+        raise ModelError(
+            f"{folder / _MODULES} names the class {path!r}, which is code of the model's own, and is not run",
+            hint=_HINT,
+        )
+    return path.rsplit(".", 1)[-1]
 
 
 def _max_length(folder: Path) -> int | None:

@@ -13,7 +13,7 @@ from replank.models.folder_task import folder_task
 from replank.models.hub import HUB_NAME, fetch_model
 from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent
 from replank.models.onnx_checks import require_sound_file
-from replank.models.sentence_transformers import lowercases
+from replank.models.sentence_transformers import embedding_folder, lowercases
 from replank.models.sizes import Sizes, sizes_of
 from replank.models.weights import Weights, kind_of_weights
 from replank.system.errors import ModelError
@@ -203,7 +203,13 @@ def _require_tables(name: str, config: dict[str, Any], sizes: Sizes) -> None:
 
 
 def _require_tokenizer(name: str, text_encoder: TextEncoder, config: dict[str, Any], sizes: Sizes) -> None:
-    """Refuse a tokenizer that makes ids which the embeddings have no row for."""
+    """Refuse a tokenizer that makes ids which the embeddings have no row for, or leaves no room for a text."""
+    around = len(text_encoder.tokenize([""])[0])
+    if text_encoder.length_limit is not None and text_encoder.length_limit <= around:
+        raise ModelError(
+            f"{name}: model_max_length of tokenizer_config.json is {text_encoder.length_limit}; "
+            f"expected more than the {around} special tokens of a text"
+        )
     rows = sizes.vocabulary or config.get("vocab_size")
     if isinstance(rows, int) and text_encoder.vocabulary_size > rows:
         raise ModelError(
@@ -211,7 +217,7 @@ def _require_tokenizer(name: str, text_encoder: TextEncoder, config: dict[str, A
             f"the embeddings have {rows} rows",
             hint="after tokens are added, model.resize_token_embeddings(len(tokenizer)) makes room; then save both",
         )
-    segments = sizes.segments or config.get("type_vocab_size") or 1
+    segments = (config.get("type_vocab_size") or 1) if sizes.segments is None else sizes.segments
     if text_encoder.segment_types > segments:
         raise ModelError(
             f"{name}: the tokenizer gives the texts of a pair {text_encoder.segment_types} segment types, "
@@ -229,6 +235,7 @@ def _kind_of(folder: Path) -> ArtifactKind:
             hint="merge the two and save the result: peft's merge_and_unload(), then save_pretrained(FOLDER)",
         )
     if not (folder / "config.json").exists():
+        embedding_folder(folder)  # which knows more of a folder of sentence-transformers
         raise ModelError(
             f"{folder} is no model folder: it has no config.json; it holds {here}",
             hint="expected config.json, tokenizer.json and model.safetensors (or model.onnx)",

@@ -12,6 +12,7 @@ from replank.models.safetensors_file import StoredTensor, shard_names, stored_te
 from replank.system.errors import ModelError
 
 _CHUNK_BYTES = 2**20
+_LFS_POINTER = b"version https://git-lfs"
 # What transformers writes instead of one file where a model is large.
 _SHARDS = "model.safetensors.index.json"
 
@@ -38,6 +39,7 @@ class Weights:
                     f"{folder} has no {file.name}, which holds weights of {model.name}",
                     hint=f"copy {file.name} too, from where {model.name} was",
                 )
+            require_content(file)
         return cls(files)
 
     @property
@@ -87,6 +89,18 @@ def external_names(graph: Path) -> list[str]:
     except (EOFError, ValueError):
         raise ModelError(f"{graph} is damaged: it is cut off or no ONNX graph", hint="copy it again") from None
     for name in names:
-        if not name or name == ".." or PurePath(name).name != name:
+        if name in ("", ".", "..") or str(PurePath(name)) != PurePath(name).name:
             raise ModelError(f"{graph} keeps weights in {name!r}; expected a file beside it", hint="export it again")
-    return names
+    return [PurePath(name).name for name in names]
+
+
+def require_content(file: Path) -> None:
+    """Refuse a pointer of Git LFS in the place of a large file.
+
+    :raises ModelError: it is one.
+    """
+    with file.open("rb") as content:
+        if content.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise ModelError(
+                f"{file} is a pointer of Git LFS, not the file that it points to", hint="fetch it: git lfs pull"
+            )

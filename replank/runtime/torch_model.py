@@ -87,8 +87,16 @@ def _require_all_weights(source: Source, model: Any, report: Any, *, new_head: b
             others = f" and {len(keys) - 1} others" if len(keys) > 1 else ""
             raise ModelError(
                 f"the weights of {source.name} {problem} {min(keys)}{others}",
-                hint="config.json and model.safetensors are not of the same model",
+                hint=_prefix_hint(report) or "config.json and model.safetensors are not of the same model",
             )
+
+
+def _prefix_hint(report: Any) -> str | None:
+    """What helps where a training framework has put its own name before all weights' names."""
+    for prefix in ("module.", "model.", "_orig_mod."):
+        if report["unexpected_keys"] and all(key.startswith(prefix) for key in report["unexpected_keys"]):
+            return f"the names of the weights begin with {prefix!r}: save the model inside, with save_pretrained"
+    return None
 
 
 def require_head(source: Source, kind: Kind | None = None) -> None:
@@ -98,7 +106,8 @@ def require_head(source: Source, kind: Kind | None = None) -> None:
     """
     kind = kind or source.task.kind
     if source.kind == "torch" and kind.has_head and source.head != kind.head:
+        named = ", ".join(map(str, source.config.get("architectures") or [])) or "no architectures"
         raise ModelError(
-            f"{source.name} is an encoder without a {kind} head; its answers would be random",
-            hint="make a predecessor of it first: replank finetune",
+            f"{source.name} is an encoder without a {kind} head ({named}); its answers would be random",
+            hint="make a predecessor of it first: replank finetune (or export it with `features` for vectors)",
         )

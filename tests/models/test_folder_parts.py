@@ -100,6 +100,37 @@ def test_a_bare_encoder_needs_what_stands_beside_its_stack(tmp_path: Path) -> No
         load_torch_model(open_source(tmp_path / "plain"), KINDS["feature-extraction"])
 
 
+@pytest.mark.parametrize("prefix", ["module.", "model."])
+def test_weights_under_the_name_of_a_training_framework(plain: Path, prefix: str) -> None:
+    weights = safetensors.torch.load_file(plain / "model.safetensors")
+    renamed = {f"{prefix}{name}": tensor for name, tensor in weights.items()}
+    safetensors.torch.save_file(renamed, plain / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="lack bert") as refusal:
+        load_torch_model(open_source(plain))
+    assert f"the names of the weights begin with {prefix!r}" in str(refusal.value.hint)
+
+
+def test_a_head_that_the_configuration_does_not_name(plain: Path) -> None:
+    change(plain / "config.json", architectures=None)
+    with pytest.raises(ModelError, match="has no list of architectures, and the weights have a head of 2 outputs"):
+        open_source(plain)
+
+
+def test_a_table_of_segments_without_rows(tmp_path: Path) -> None:
+    config = transformers.BertConfig(**tiny_settings(num_hidden_layers=1, type_vocab_size=0))
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    with pytest.raises(ModelError, match="gives the texts of a pair 1 segment types, the model has 0"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_limit_without_room_for_a_text(plain: Path, limit: int) -> None:
+    change(plain / "tokenizer_config.json", model_max_length=limit)
+    with pytest.raises(ModelError, match=rf"model_max_length of tokenizer_config\.json is {limit}; expected more than"):
+        open_source(plain)
+
+
 # Weights in shards
 
 
@@ -261,6 +292,24 @@ def test_answers_that_nothing_reads(plain_graph: Path, config: dict[str, Any]) -
         node.output[:] = ["start_logits" if name == old else name for name in node.output]
     onnx.save(model, str(plain_graph / "model.onnx"))
     with pytest.raises(ModelError, match="gives start_logits; expected logits, sentence_embedding or last_"):
+        open_source(plain_graph)
+
+
+def test_a_graph_of_another_rank_than_the_configurations_head(plain_graph: Path) -> None:
+    change(plain_graph / "config.json", architectures=["BertForTokenClassification"])
+    with pytest.raises(ModelError, match=r"gives logits with 2 dimensions; token-classification needs \(batch, "):
+        open_source(plain_graph)
+
+
+def test_logits_of_a_head_that_is_not_known(plain_graph: Path) -> None:
+    change(plain_graph / "config.json", architectures=["BertForMultipleChoice"])
+    with pytest.raises(ModelError, match="is a BertForMultipleChoice, whose answers replank does not give"):
+        open_source(plain_graph)
+
+
+def test_a_graph_that_is_a_pointer_of_git_lfs(plain_graph: Path) -> None:
+    (plain_graph / "model.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(ModelError, match=r"model\.onnx is a pointer of Git LFS"):
         open_source(plain_graph)
 
 

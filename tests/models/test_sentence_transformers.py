@@ -146,6 +146,12 @@ Change = Callable[[Path], None]
         (lambda folder: set_prompts(folder, truncate_dim=8), "truncate_dim is 8, which is not supported"),
         (lambda folder: set_prompts(folder, default_prompt_name="q"), "default_prompt_name is 'q'; its prompts: none"),
         (lambda folder: set_prompts(folder, prompts=["q"]), "prompts is no object of texts"),
+        (
+            lambda folder: set_prompts(folder, model_type="SparseEncoder"),
+            "model_type is 'SparseEncoder'; expected Sen",
+        ),
+        (lambda folder: own_class(folder), "names the class 'custom_st.Transformer', which is code of the model's own"),
+        (lambda folder: in_subfolder(folder), "keeps its encoder in 0_Transformer, as older sentence-transformers"),
         (lambda folder: cased(folder), "do_lower_case is true and its tokenizer keeps capital letters"),
     ],
 )
@@ -170,6 +176,18 @@ def add_module(folder: Path, name: str) -> None:
     modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     entry = {"idx": 2, "name": "2", "path": f"2_{name}", "type": f"sentence_transformers.models.{name}"}
     write(folder / "modules.json", [*modules, entry])
+
+
+def own_class(folder: Path) -> None:
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    write(folder / "modules.json", [modules[0] | {"type": "custom_st.Transformer"}, *modules[1:]])
+
+
+def in_subfolder(folder: Path) -> None:
+    """As sentence-transformers saved models before release 2."""
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    write(folder / "modules.json", [modules[0] | {"path": "0_Transformer"}, *modules[1:]])
+    (folder / "config.json").unlink()
 
 
 def set_pooling(folder: Path, **settings: Any) -> None:
@@ -233,6 +251,14 @@ def test_a_cross_encoder_as_sentence_transformers_saves_it(tmp_path: Path) -> No
     assert (source.task.kind.name, source.task.is_pair) == ("probability", True)
     truth = CrossEncoder(str(plain), device="cpu").predict(PAIRS)
     np.testing.assert_allclose([found.score for found in load_model(source).predict(PAIRS)], truth, atol=1e-5)
+
+
+def test_a_prompt_of_a_cross_encoder_is_not_passed_over(tmp_path: Path) -> None:
+    plain = save_cross_encoder(tmp_path / "plain")
+    encoder = CrossEncoder(str(plain), device="cpu", prompts={"q": "the plot "}, default_prompt_name="q")
+    encoder.save_pretrained(str(tmp_path / "saved"))
+    with pytest.raises(ModelError, match="default_prompt_name is 'q'; prompts of cross-encoders are not supported"):
+        open_source(tmp_path / "saved")
 
 
 def test_an_activation_that_is_not_understood(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ class _Rewriting:
             label = f"{name}_{'transposed_' if is_transposed else ''}"
             self._weights[name, is_transposed] = (
                 self._constant(f"{label}int8", np.rint(values / scales).astype(np.int8)),
-                self._constant(f"{label}scales", scales),
+                self._constant(f"{label}scale", scales),
             )
         return self._weights[name, is_transposed]
 

@@ -29,7 +29,7 @@ _LIKE_INPUT = (
     "SkipLayerNormalization",
     "SkipSimplifiedLayerNormalization",
 )
-_LIKE_MATMUL = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat")
+_LIKE_MATMUL = ("DynamicQuantizeMatMul",)
 _LIKE_STANDARD = ("DequantizeLinear", "QuantizeLinear")
 # Operators that graphs compute shapes with.
 _SHAPE_ARITHMETIC = (
@@ -115,6 +115,10 @@ def _add_stand_in(graph: GraphProto, node: NodeProto, weights: dict[str, TensorS
             graph.node.append(helper.make_node("Identity", inputs[:1], [name]))
     elif node.op_type in _LIKE_MATMUL:
         graph.node.append(helper.make_node("MatMul", inputs[:2], [output]))
+    elif node.op_type == "MatMulIntegerToFloat":
+        # Of the type of the scales, not of the integers.
+        kind = weights[inputs[3]].type if inputs[3] in weights else TensorProto.FLOAT
+        _add(graph, helper.make_node("MatMul", inputs[:2], [output]), kind)
     elif node.op_type in _LIKE_STANDARD:
         graph.node.append(node)
         graph.node[-1].domain = ""
