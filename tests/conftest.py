@@ -143,13 +143,11 @@ def signal_handlers() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def levels_of_loggers() -> Iterator[None]:
-    """Likewise, which a command line sets."""
-    names = (None, "replank", "replank_compress", "replank_export", "replank_serve")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
+    """Likewise, which a command line or a server sets."""
     yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+    logging.root.setLevel(logging.WARNING)
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("replank")]:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture
