@@ -125,6 +125,33 @@ def int8_graph_block(name: str) -> str:
     return "\n".join([*lines, "", machine_line(read_result(name))])
 
 
+def int8_batching_block(name: str) -> str:
+    """What a batch does to INT8 answers, and what a scale per token costs."""
+    result = read_result(name)
+    ways = list(result["quality"])
+    contexts = list(result["influence"][ways[0]])
+    lines = ["| graph | " + " | ".join(contexts) + " | metrics |", "|---|--:|--:|---|"]
+    for way in ways:
+        moved = [result["influence"][way][context] for context in contexts]
+        cells = [f"{found['largest']:.3f} ({found['labels']} labels)" for found in moved]
+        metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in result["quality"][way].items())
+        lines.append(f"| {way} | {' | '.join(cells)} | {metrics} |")
+    speed = result["speed"]
+    shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in speed))
+    ratios = {
+        (cell["model"], cell["threads"], cell["batch_size"], cell["length"]): cell["ratio"]["median"] for cell in speed
+    }
+    lines += [
+        "",
+        "| time / time with one scale | " + " | ".join(f"{batch} x {length}" for batch, length in shapes) + " |",
+    ]
+    lines.append("|---" + "|--:" * len(shapes) + "|")
+    for model, threads in dict.fromkeys((cell["model"], cell["threads"]) for cell in speed):
+        shown = [f"{ratios[model, threads, *shape]:.2f}" for shape in shapes]
+        lines.append(f"| {model}; threads: {threads} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "", machine_line(result)])
+
+
 def cost_block(name: str) -> str:
     """What a step of replacing costs, beside one of distillation and beside fine-tuning the predecessor."""
     result = read_result(name)
@@ -238,6 +265,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
         "compression_choices": choices_block,
         "int8_graph": int8_graph_block,
+        "int8_batching": int8_batching_block,
     },
 }
 
