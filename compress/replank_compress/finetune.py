@@ -11,7 +11,7 @@ from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, require_kind
 from replank.runtime.torch_model import load_torch_model
-from replank.system.files import exclusive
+from replank.system.locks import exclusive
 from replank_compress.saving import Run, work_folder, write_artifact
 from replank_compress.training.config import FinetuneConfig
 from replank_compress.training.method import Method

@@ -18,7 +18,7 @@ from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import require_same_task
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import ModelError, UsageError
-from replank.system.files import exclusive
+from replank.system.locks import exclusive
 from replank_compress.layers import layer_stack
 from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.saving import Run, require_equal_logits, work_folder, write_artifact

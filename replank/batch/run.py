@@ -17,7 +17,7 @@ from replank.models.source import Source
 from replank.runtime.providers import Device
 from replank.system.environment import versions
 from replank.system.errors import DataError, FieldError, UsageError
-from replank.system.files import exclusive
+from replank.system.locks import exclusive
 from replank.system.progress import progress
 from replank.tasks.task import Task
 

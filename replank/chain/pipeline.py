@@ -16,8 +16,8 @@ from replank.models.manifest import MANIFEST
 from replank.models.source import Source, open_source, require_kind
 from replank.reporting.write import MARKDOWN, PAGE, write_report
 from replank.system.errors import UsageError
-from replank.system.files import exclusive
 from replank.system.json_files import read_json, write_json
+from replank.system.locks import exclusive
 from replank.system.processes import process_count
 
 _log = logging.getLogger(__name__)

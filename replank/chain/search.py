@@ -17,8 +17,9 @@ from replank.models.manifest import MANIFEST, Manifest, read_manifest
 from replank.models.source import Source, require_kind
 from replank.runtime.torch_model import require_head
 from replank.system.errors import ModelError, QualityGateError, UsageError
-from replank.system.files import exclusive, replace_folder
+from replank.system.files import replace_folder
 from replank.system.json_files import write_json
+from replank.system.locks import exclusive
 from replank.system.processes import process_count
 
 RESULT, WINNER = "search.json", "winner"

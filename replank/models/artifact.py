@@ -17,7 +17,8 @@ from replank.models.card import model_card
 from replank.models.manifest import MANIFEST, MODEL_FILES, FileFacts, Manifest, Parent, manifest_text, read_manifest
 from replank.models.weights import Weights
 from replank.system.errors import ArtifactError, UsageError
-from replank.system.files import exclusive, replace_folder, sweep_leftovers
+from replank.system.files import replace_folder, sweep_leftovers
+from replank.system.locks import exclusive
 
 # Of files that transformers, tokenizers or ONNX Runtime look for beside a model.
 _READ_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".h5", ".onnx", ".data", ".py"}

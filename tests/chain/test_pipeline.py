@@ -26,7 +26,7 @@ from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.system.environment import versions
 from replank.system.errors import DataError, FieldError, UsageError
-from replank.system.files import exclusive
+from replank.system.locks import exclusive
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_compress.training.config import FinetuneConfig

@@ -26,7 +26,7 @@ from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
 from replank.system.errors import QualityGateError, UsageError
-from replank.system.files import exclusive
+from replank.system.locks import exclusive
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_export.convert import ExportConfig, export

@@ -14,7 +14,7 @@ from replank.data.examples import DataConfig
 from replank.models.source import open_source
 from replank.system.environment import versions
 from replank.system.errors import TrainingError, UsageError
-from replank.system.files import exclusive
+from replank.system.locks import exclusive
 from replank_compress import saving
 from replank_compress.finetune import finetune
 from replank_compress.methods.schedule import LinearSchedule

@@ -17,7 +17,7 @@ from manifests import TASK, make_manifest, names, write
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.manifest import MANIFEST
 from replank.system.errors import ArtifactError, ReplankError, UsageError
-from replank.system.files import exclusive
+from replank.system.locks import exclusive
 
 # Writing
 
