@@ -35,7 +35,7 @@ import onnx
 from onnx import NodeProto, helper
 
 from bert_base_speed import make_bert_base
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import Int8Facts
 from replank.models.source import open_source

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from replank.chain.budget import Budget as Budget
     from replank.chain.plan import RunConfig as Run
     from replank.chain.search_plan import SearchConfig as Search
-    from replank.data.examples import DataConfig as Data
+    from replank.data.config import DataConfig as Data
     from replank.models.artifact import Artifact as Artifact
     from replank.runtime.model import Model as Model
     from replank.system.errors import ReplankError as ReplankError
@@ -79,7 +79,7 @@ _PLACES = {
     "Benchmark": ("replank.benchmarking.result", "Benchmark"),
     "BenchmarkConfig": ("replank.benchmarking.config", "BenchmarkConfig"),
     "Budget": ("replank.chain.budget", "Budget"),
-    "Data": ("replank.data.examples", "DataConfig"),
+    "Data": ("replank.data.config", "DataConfig"),
     "DynamicInt8": ("replank_export.int8", "DynamicInt8"),
     "Export": ("replank_export.convert", "ExportConfig"),
     "Finetune": ("replank_compress.training.config", "FinetuneConfig"),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import Quality
 from replank.models.source import Source, open_source

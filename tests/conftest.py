@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from commands import Done, Replank
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.runtime.model import Model
 from tiny import tiny_settings, write_pairs, write_sentences, write_tokenizer
 

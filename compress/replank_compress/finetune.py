@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, require_kind

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from transformers import set_seed
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, open_source, require_kind

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from replank.data.examples import DataConfig, Dataset
+from replank.data.config import DataConfig
+from replank.data.examples import Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.facts import ExportFacts, Quality
 from replank.models.manifest import Manifest

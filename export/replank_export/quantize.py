@@ -11,7 +11,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from replank.data.examples import DataConfig, Dataset
+from replank.data.config import DataConfig
+from replank.data.examples import Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.facts import Int8Facts, Int8Sizes, Int8Speed, PartBytes, Quality
 from replank.models.manifest import Manifest

@@ -10,8 +10,9 @@ from replank.benchmarking.summary import SUMMARY, Summary
 from replank.chain.comparison import compare
 from replank.chain.plan import Plan, RunConfig
 from replank.chain.stage_folders import StageFolders
+from replank.data.config import DataConfig
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
-from replank.data.examples import DataConfig, Dataset
+from replank.data.examples import Dataset
 from replank.models.manifest import MANIFEST
 from replank.models.source import Source, open_source, require_kind
 from replank.reporting.write import MARKDOWN, PAGE, write_report

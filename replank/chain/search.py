@@ -11,7 +11,8 @@ from replank.chain.search_choice import nearest
 from replank.chain.search_plan import SearchPlan
 from replank.chain.search_result import SearchResult
 from replank.chain.search_run import SearchRun
-from replank.data.examples import DataConfig, Dataset
+from replank.data.config import DataConfig
+from replank.data.examples import Dataset
 from replank.models.artifact import Artifact
 from replank.models.manifest import MANIFEST, Manifest, read_manifest
 from replank.models.source import Source, require_kind

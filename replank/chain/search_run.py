@@ -22,7 +22,8 @@ from replank.chain.search_plan import SearchPlan
 from replank.chain.search_probes import Probes
 from replank.chain.search_result import SearchResult
 from replank.chain.stage_folders import StageFolders
-from replank.data.examples import DataConfig, Dataset
+from replank.data.config import DataConfig
+from replank.data.examples import Dataset
 from replank.models.facts import TrainingFacts
 from replank.models.provenance import config_json
 from replank.models.source import Source

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from replank.data.examples import DataConfig, Dataset
+from replank.data.config import DataConfig
+from replank.data.examples import Dataset
 from replank.models.artifact import Artifact
 from replank.models.facts import StageFacts, TrainingFacts
 from replank.models.manifest import MANIFEST, Manifest

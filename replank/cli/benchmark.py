@@ -16,7 +16,7 @@ from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
 from replank.cli.options import FILE, console, data_options, json_option, option, print_json
 from replank.cli.rendering import in_flags
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.data.text_lines import read_texts
 from replank.system.errors import ReplankError, UsageError
 

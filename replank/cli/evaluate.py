@@ -8,7 +8,8 @@ import click
 
 from replank.cli.command import command
 from replank.cli.options import data_options, device_options, json_option, option, print_json, print_table
-from replank.data.examples import SPLITS, DataConfig
+from replank.data.config import DataConfig
+from replank.data.examples import SPLITS
 from replank.system.typed_json import json_values
 
 

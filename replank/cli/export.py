@@ -11,7 +11,7 @@ from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
 from replank.cli.options import FOLDER, data_options, out_options
 from replank.cli.stage_result import show
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank_export.convert import ExportConfig
 
 

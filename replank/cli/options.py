@@ -15,7 +15,7 @@ from rich.table import Table
 
 from replank.cli.command import Option
 from replank.cli.config_options import config_of, config_options
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.runtime.providers import PROVIDERS
 from replank.system.errors import UsageError
 from replank.system.settings import settings_of

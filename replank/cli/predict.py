@@ -22,7 +22,7 @@ from replank.cli.options import (
     print_json,
     required_data,
 )
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.data.text_lines import parse_text_line
 from replank.models.source import open_source
 from replank.system.errors import DataError, UsageError

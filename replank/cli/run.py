@@ -12,7 +12,7 @@ from replank.chain.plan import RunConfig
 from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
 from replank.cli.options import FOLDER, console, data_options, json_option, print_json
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 
 if TYPE_CHECKING:
     from replank.benchmarking.summary import Summary

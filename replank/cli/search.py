@@ -14,7 +14,7 @@ from replank.chain.search_result import SearchResult
 from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
 from replank.cli.options import FOLDER, console, data_options, json_option, option, print_json
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.system.units import milliseconds, per_second, size_in_bytes
 
 _HEADING = "Budget"

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from replank.cli.command import command
 from replank.cli.options import console, data_options, device_options, json_option, option, print_json, print_table
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.system.typed_json import json_values
 
 if TYPE_CHECKING:

@@ -1,46 +1,23 @@
-"""Labelled examples: from the hub's GLUE, from a folder of splits, or from single files."""
+"""Labelled examples: a task and its splits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.data.glue import load_glue
-from replank.data.label_names import label_names
-from replank.data.labels import (
-    Numbering,
-    label_cells,
-    only_labelled,
-    outputs_of_names,
-    parse_labels,
-    word_cells,
-)
-from replank.data.tables import SUFFIXES, Table, read_table
-from replank.system.errors import DataError, FieldError, UsageError
-from replank.system.settings import setting
-from replank.tasks.glue import GLUE, GlueTask, glue_task
-from replank.tasks.kinds import KIND_NAMES, KINDS, Kind, kind_named
-from replank.tasks.kinds.kind import Cell, shown_names
-from replank.tasks.metrics import METRICS
+from replank.system.errors import DataError
 from replank.tasks.task import Task
-from replank.text.spelling import without_invisible
-from replank.text.words import join_words
 
 SPLITS = ("train", "dev", "test", "dev_mismatched", "test_mismatched", "ax")
 # MNLI's splits as GLUE's own files name them, and the other word for dev.
-_OTHER_NAMES = {"dev_matched": "dev", "test_matched": "test", "validation": "dev", "valid": "dev"}
-_TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",), ("tokens",), ("words",))
-_log = logging.getLogger(__name__)
+OTHER_NAMES = {"dev_matched": "dev", "test_matched": "test", "validation": "dev", "valid": "dev"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +65,7 @@ class Dataset:
 
         :raises DataError: the data has no such split; the message says which it has.
         """
-        name = _OTHER_NAMES.get(name, name)
+        name = OTHER_NAMES.get(name, name)
         if name not in self.splits:
             raise DataError(
                 f"the data has no {name!r} split; it has {', '.join(self.splits)}",
@@ -112,260 +89,3 @@ class Dataset:
         """The split that quality is reported on: ``test`` if it has labels, for no choice is made on it."""
         test = self.splits.get("test")
         return "test" if test is not None and test.labels is not None else "dev"
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """The source of examples, and the task that they are of.
-
-    :param dataset: a GLUE name, from the hub unless files are given; or any name for the user's own data.
-    :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv, .jsonl or .parquet; of MNLI also
-        ``dev_mismatched``, ``test_mismatched`` and the diagnostics ``ax``. ``validation`` is read as ``dev``.
-    :param train: file of the training split; ``dev`` and ``test`` likewise.
-    :param text: the text column, or the first of a pair.
-    :param text_pair: the second text column of a pair.
-    :param label: the label column; ``None`` means ``label``; of words also ``tags`` and ``ner_tags``.
-    :param labels: the names of all classes, in the order of the model's outputs; a file may hold the names, or their
-        numbers from 0. ``None`` leaves them to the model, to the data set, to what the package datasets wrote into a
-        Parquet file, or to the training split.
-    :param drop_unlabelled: leave out rows without a label, which are refused otherwise.
-    :param metric: the headline: it chooses checkpoints, and INT8 must keep it.
-    :param task: the kind of task by any of its names (:data:`replank.tasks.kinds.KIND_NAMES`); ``None`` leaves it to
-        the model or the data set, else it is classification. The name of a data set is taken as ``dataset``.
-    :param max_length: tokens to truncate to; ``None`` leaves it to the task (128 unless GLUE says otherwise).
-    :raises UsageError: settings that exclude each other, or none.
-    """
-
-    dataset: str | None = setting(None, "A GLUE data set by name (from the hub, or from `data`), or a name for yours.")
-    data: str | os.PathLike[str] | None = setting(None, "Folder with train/dev/test as .tsv, .csv, .jsonl or .parquet.")
-    train: str | os.PathLike[str] | None = setting(None, "File of the training split (.tsv, .csv, .jsonl, .parquet).")
-    dev: str | os.PathLike[str] | None = setting(None, "File of the dev (validation) split.")
-    test: str | os.PathLike[str] | None = setting(None, "File of the held-out split.")
-    text: str | None = setting(None, "Column of the text, or of the first text of a pair.")
-    text_pair: str | None = setting(None, "Column of the second text of a pair.")
-    label: str | None = setting(None, "Column of the label. [default: label]")
-    labels: tuple[str, ...] | None = setting(
-        None,
-        "Names of all classes in the order of their numbers: a,b,c or @FILE with one a line. "
-        "[default: the model's, the data set's, those of the training split]",
-        has_commas=True,
-    )
-    drop_unlabelled: bool = setting(False, "Leave out rows without a label instead of refusing them.")
-    metric: str | None = setting(
-        None,
-        "Metric that chooses checkpoints, and that INT8 must keep. [default: the model's, the data set's, the task's]",
-        choices=tuple(METRICS),
-    )
-    task: str | None = setting(
-        None, "Kind of task, by transformers' name or ours. [default: the model's, the data set's, classification]"
-    )
-    max_length: int | None = setting(None, "Tokens to truncate to. [default: the model's, or 128]")
-
-    def __post_init__(self) -> None:
-        if self.task is not None and self.task not in KIND_NAMES and self.dataset is None:
-            _log.info("`task=%s` names a data set: say `dataset=%s`", self.task, self.task)
-            object.__setattr__(self, "dataset", self.task)
-            object.__setattr__(self, "task", None)
-        files = [self.train, self.dev, self.test]
-        if self.data is not None and any(files):
-            raise UsageError("`data`, a folder, and single files (`train`, `dev`, `test`) exclude each other")
-        if self.dataset is None and self.data is None and not any(files):
-            raise UsageError(
-                "no data given", hint="`dataset=NAME` (GLUE), `data=FOLDER`, or `train=FILE` and `dev=FILE`"
-            )
-        if self.dataset is not None and self.data is None and not any(files):
-            glue_task(self.dataset)
-        if self.text_pair is not None and self.text is None:
-            raise UsageError("`text_pair` needs `text` as well")
-        if self.max_length is not None and self.max_length < 4:
-            raise FieldError("max_length", self.max_length, "4 or more")
-        if self.task is not None:
-            kind_named(self.task)
-        if self.metric is not None and self.metric not in METRICS:
-            raise FieldError("metric", self.metric, f"one of {', '.join(METRICS)}")
-        if self.labels is not None:
-            object.__setattr__(self, "labels", tuple(self.labels))
-            _require_names(self.labels)
-
-    @property
-    def kind(self) -> Kind | None:
-        """The kind of task that is asked for, if one is."""
-        return None if self.task is None else kind_named(self.task)
-
-    def load(self, model: Task | None = None) -> Dataset:
-        """Read everything.
-
-        :param model: the task of an existing model: its labels hold, and its name, columns, kind, metrics and length do
-            where this configuration says nothing. Without one, labels are those of ``labels``, else the data set's,
-            else the training split's.
-        :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
-        :raises HubError: the data set must come from the hub, which cannot be reached.
-        """
-        if model and not model.kind.has_labels and self.kind != model.kind:
-            model = None  # a pretrained encoder: what it was pretrained on is not what these labels ask
-        if self.data is None and not (self.train or self.dev or self.test):
-            return _assemble(self, load_glue(str(self.dataset)), model)
-        return _assemble(self, {split: read_table(path) for split, path in self._files().items()}, model)
-
-    def _files(self) -> dict[str, Path]:
-        if self.data is None:
-            given = {"train": self.train, "dev": self.dev, "test": self.test}
-            return {split: Path(path) for split, path in given.items() if path is not None}
-        folder = Path(self.data)
-        if not folder.is_dir():
-            raise DataError(f"there is no folder {folder}")
-        found: dict[str, Path] = {}
-        for path in (folder / f"{name}{suffix}" for name in (*SPLITS, *_OTHER_NAMES) for suffix in SUFFIXES):
-            split = _OTHER_NAMES.get(path.stem, path.stem)
-            if path.is_file() and split in found:
-                raise DataError(f"{folder} holds both {found[split].name} and {path.name}; which is it?")
-            if path.is_file():
-                found[split] = path
-        if not found:
-            raise DataError(
-                f"{folder} holds no train, dev or test file",
-                hint=f"expected names such as train.tsv; the suffix is one of {', '.join(SUFFIXES)}",
-            )
-        return found
-
-
-def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) -> Dataset:
-    glue = GLUE.get(config.dataset or "")
-    if model and glue and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
-        model = None  # of another task than the one named: whoever compares the two will say so
-    kind = config.kind or (model.kind if model else glue.kind if glue else KINDS["classification"])
-    label_column = config.label or (model.label_column if model else _label_column(kind, next(iter(tables.values()))))
-    known = {*(config.labels or ()), *(model.labels if model else ()), *(glue.labels if glue else ())}
-    cells: dict[str, list[Cell] | None] = {}
-    for split, column in label_cells(tables, label_column, kind, known).items():
-        cells[split] = None
-        if column is not None:
-            tables[split], cells[split] = only_labelled(
-                tables[split], column, label_column, drop=config.drop_unlabelled, is_named=kind.has_label_names
-            )
-    labels = _labels(config, kind, tables, cells, label_column, glue, model)
-    task = _task(config, kind, tables, labels, label_column, glue, model)
-    if kind.has_labels and len({*task.columns, label_column}) <= len(task.columns):
-        raise UsageError(f"one column is used twice: {', '.join((*task.columns, label_column))}")
-    numbering = _numbering(config, task)
-    return Dataset(task, {split: _examples(task, table, cells[split], numbering) for split, table in tables.items()})
-
-
-def _require_names(labels: tuple[str, ...]) -> None:
-    """Refuse names that are not the names of several classes.
-
-    :raises FieldError: there is only one, one is empty, or two cannot be told apart.
-    """
-    if len(labels) < 2 or not all(map(without_invisible, labels)):
-        raise FieldError("labels", labels, "the names of two classes or more", hint="for example: `labels=no,yes`")
-    if len({without_invisible(name) for name in labels}) < len(labels):
-        raise FieldError("labels", labels, "names that differ")
-
-
-def _labels(
-    config: DataConfig,
-    kind: Kind,
-    tables: dict[str, Table],
-    cells: dict[str, list[Cell] | None],
-    label_column: str,
-    glue: GlueTask | None,
-    model: Task | None,
-) -> tuple[str, ...]:
-    """The model's classes; else those of the settings, of GLUE, or of the training split."""
-    if not kind.has_label_names:
-        if config.labels:
-            raise UsageError(f"`labels` names classes, and tasks of kind {kind} have none")
-        return ()
-    if model and model.kind == kind and model.labels:
-        return model.labels
-    if glue and glue.labels and not config.labels:
-        return glue.labels
-    return label_names(kind, cells.get("train"), tables.get("train"), label_column, config.labels)
-
-
-def _numbering(config: DataConfig, task: Task) -> Numbering | None:
-    """The names that a file's numbers may stand for: those that were given, or GLUE's.
-
-    :raises UsageError: those that were given are not the model's.
-    """
-    if not task.kind.has_label_names:
-        return None
-    if config.labels is not None:
-        numbering = Numbering("`labels`", config.labels)
-        if outputs_of_names(task.labels, numbering) is None:
-            raise FieldError("labels", config.labels, f"the model's labels: {shown_names(task.labels)}")
-        return numbering
-    return Numbering(task.name, GLUE[task.name].labels) if task.name in GLUE else None
-
-
-def _examples(task: Task, table: Table, cells: list[Cell] | None, numbering: Numbering | None) -> Examples:
-    if task.kind.is_per_word:
-        texts = [[join_words(words) for words in word_cells(table, task.columns[0])]]
-    else:
-        texts = [table.texts(column) for column in task.columns]
-    declared = table.class_names.get(task.label_column)
-    if numbering is None and declared:
-        numbering = Numbering(str(table.path), declared)
-    labels = None if cells is None else parse_labels(task, table, cells, texts[0], numbering)
-    return Examples(texts[0], texts[1] if task.is_pair else None, labels)
-
-
-def _task(
-    config: DataConfig,
-    kind: Kind,
-    tables: dict[str, Table],
-    labels: tuple[str, ...],
-    label_column: str,
-    glue: GlueTask | None,
-    model: Task | None,
-) -> Task:
-    """Settings first, then the model, then GLUE, then what the data itself tells."""
-    known_tasks = [known for known in (glue, model) if known]
-    known_length = model.max_length if model else glue.max_length if glue else 128
-    metrics = next((known.metrics for known in known_tasks if known.kind == kind), kind.default_metrics(labels))
-    return Task(
-        name=config.dataset or (model.name if model else "custom"),
-        kind=kind,
-        labels=labels,
-        columns=_text_columns(config, kind, next(iter(tables.values())), glue, model),
-        label_column=label_column,
-        metrics=_with_headline(config.metric, metrics, kind, labels),
-        max_length=config.max_length or known_length,
-    )
-
-
-def _with_headline(
-    metric: str | None, metrics: tuple[str, ...], kind: Kind, labels: tuple[str, ...]
-) -> tuple[str, ...]:
-    """The metrics with the one that was asked for in front.
-
-    :raises FieldError: it says nothing about such a task.
-    """
-    if metric is None:
-        return metrics
-    possible = dict.fromkeys((*metrics, *kind.possible_metrics(labels)))
-    if metric not in possible:
-        raise FieldError("metric", metric, f"one of {', '.join(possible)}, for {kind.describe(labels)}")
-    return (metric, *(name for name in metrics if name != metric))
-
-
-def _label_column(kind: Kind, table: Table) -> str:
-    return next((name for name in kind.label_columns if name in table.columns), kind.label_columns[-1])
-
-
-def _text_columns(
-    config: DataConfig, kind: Kind, table: Table, glue: GlueTask | None, model: Task | None
-) -> tuple[str, ...]:
-    if not kind.takes_pairs and config.text_pair is not None:
-        raise UsageError(f"tasks of kind {kind} take single texts, not pairs")
-    if config.text is not None:
-        return (config.text, config.text_pair) if config.text_pair is not None else (config.text,)
-    guesses = [model.columns] if model and model.columns else []
-    guesses += [glue.hub_columns] if glue else []
-    for guess in (*guesses, *_TEXT_GUESSES):
-        if all(column in table.columns for column in guess) and (kind.takes_pairs or len(guess) == 1):
-            return guess
-    raise DataError(
-        f"cannot tell the text column of {table.path}; its columns are {', '.join(map(repr, table.columns))}",
-        hint="name it with `text=COLUMN` (and `text_pair=COLUMN` for pairs)",
-    )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import replank
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.system.errors import ArtifactError, ModelError, QualityGateError, UsageError
 

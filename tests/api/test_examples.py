@@ -11,7 +11,7 @@ import pytest
 
 import replank
 from replank import api
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 
 # A server without end, an account of somebody's, or minutes.
 NOT_HERE = {"run", "search", "serve", "loadtest", "push_to_hub"}

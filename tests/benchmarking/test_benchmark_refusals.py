@@ -17,7 +17,7 @@ from replank.benchmarking.config import short_names
 from replank.benchmarking.messages import Turn
 from replank.benchmarking.process import WorkerProcess
 from replank.benchmarking.run import BenchmarkConfig, benchmark
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.system.errors import FieldError, ModelError, ReplankError
 from variants import variant
 

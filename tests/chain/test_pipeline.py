@@ -19,8 +19,8 @@ from replank.chain.pipeline import quickstart, run
 from replank.chain.plan import Plan, RunConfig
 from replank.chain.stage_folders import StageFolders
 from replank.cli.main import main
+from replank.data.config import DataConfig
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
-from replank.data.examples import DataConfig
 from replank.data.tables import read_table
 from replank.models.artifact import Artifact
 from replank.models.source import open_source

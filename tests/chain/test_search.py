@@ -20,7 +20,7 @@ from replank.chain.search_choice import FP32, int8_name
 from replank.chain.search_plan import SearchPlan
 from replank.chain.search_probes import Probes
 from replank.chain.search_run import SearchRun
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate

@@ -13,7 +13,7 @@ from commands import Replank, error_lines
 from replank.benchmarking.config import BenchmarkConfig
 from replank.cli.config_options import config_of, variant_of
 from replank.cli.main import COMMANDS, SECTIONS, command_named
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.system.settings import settings_of
 from replank.system.typed_json import json_values

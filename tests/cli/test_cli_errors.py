@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from commands import Done, Replank, error_lines
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 
 # Usage: exit code 2
 

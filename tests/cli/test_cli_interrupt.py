@@ -11,7 +11,7 @@ import pytest
 
 from commands import Replank, replank_process
 from replank.cli.predict import _STDIN_BATCH
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from waiting import until
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
 from replank.system.errors import UsageError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.source import open_source
 from replank.system.errors import FieldError
 from replank_compress.finetune import finetune

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
 from commands import Replank, error_lines
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.data.training_examples import EpochRow, LabelledExamples
 from replank.models.source import open_source
 from replank.runtime.load import load_model

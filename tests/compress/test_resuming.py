@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.source import open_source
 from replank.system.environment import versions
 from replank.system.errors import TrainingError, UsageError

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, modeling_utils
 
 from commands import replank_process, run_replank
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import TrainingFacts
 from replank.models.source import open_source

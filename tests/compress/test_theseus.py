@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import Origin, TrainingFacts
 from replank.models.source import open_source

@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate.optimizer import AcceleratedOptimizer  # type: ignore[import-untyped]
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.data.training_examples import LabelledExamples
 from replank.models.source import open_source
 from replank_compress.training.arguments import training_arguments

@@ -13,7 +13,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from replank.data.examples import DataConfig, Examples
+from replank.data.config import DataConfig
+from replank.data.examples import Examples
 from replank.data.training_examples import LabelledExamples
 from replank.models.artifact import Artifact
 from replank.models.facts import TrainingFacts

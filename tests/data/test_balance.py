@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replank.data.balance import tell_of_imbalance
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from tables import save_labels, save_tags
 
 

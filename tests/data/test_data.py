@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replank.data.examples import DataConfig, Dataset, Examples
+from replank.data.config import DataConfig
+from replank.data.examples import Dataset, Examples
 from replank.system.errors import DataError, UsageError
 from replank.tasks.glue import GLUE, glue_task
 from replank.tasks.kinds import KINDS

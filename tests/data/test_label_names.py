@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.system.errors import DataError, FieldError, UsageError
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
@@ -112,7 +112,7 @@ def test_the_order_depends_on_the_names_alone(tmp_path: Path) -> None:
     """Under any seed of hashing: sets of texts have another order under each."""
     labels = ["7", "07", "007", "1e1", "10", "3"]
     train = save_labels(tmp_path, ".csv", labels)
-    code = f"from replank.data.examples import DataConfig; print(DataConfig(train={str(train)!r}).load().task.labels)"
+    code = f"from replank.data.config import DataConfig; print(DataConfig(train={str(train)!r}).load().task.labels)"
     found = {
         subprocess.run(
             [sys.executable, "-c", code],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.system.errors import DataError, UsageError
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task

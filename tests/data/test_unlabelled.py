@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.system.errors import DataError
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task

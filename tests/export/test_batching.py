@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import Int8Facts
 from replank.models.source import open_source

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.facts import ExportFacts
 from replank.models.source import open_source

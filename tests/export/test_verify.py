@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from commands import Replank, error_lines
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.facts import Difference, Differences
 from replank.models.source import open_source
 from replank.runtime.load import load_model

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app_client import expected, post, with_app
 from commands import Replank, error_lines
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.tasks.kinds import KINDS

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from commands import run_replank
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.hub import fetch_model, require_hub
 from replank.system.errors import HubError
 from replank.tasks.kinds import KINDS

@@ -17,7 +17,7 @@ import pytest
 
 from app_client import expected, post, with_app
 from commands import Replank, error_lines
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.onnx_checks import require_sound_file
 from replank.models.source import open_source
 from replank.runtime.load import load_model

@@ -12,7 +12,7 @@ import pytest
 
 from commands import Done, run_replank
 from hub_stand_in import GOOD, ODD, READ_ONLY, Hub, hub_stand_in
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.system.errors import UsageError
 

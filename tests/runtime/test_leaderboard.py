@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from commands import Replank, error_lines
-from replank.data.examples import DataConfig, Dataset, Examples
+from replank.data.config import DataConfig
+from replank.data.examples import Dataset, Examples
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.runtime.leaderboard import write_predictions

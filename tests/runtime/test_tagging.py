@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import Metaspace
 from tokenizers.processors import TemplateProcessing
 
 from commands import Replank
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.data.training_examples import LabelledExamples
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate

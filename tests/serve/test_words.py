@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app_client import CONFIG, assert_error, post, with_app
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.model import Model

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from replank.data.examples import DataConfig, Dataset, Examples
+from replank.data.config import DataConfig
+from replank.data.examples import Dataset, Examples
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate, require_same_task
 from replank.runtime.load import load_model

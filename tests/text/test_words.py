@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 from commands import Replank
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.data.training_examples import LabelledExamples
 from replank.models.artifact import Artifact
 from replank.models.source import open_source

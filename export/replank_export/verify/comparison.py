@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.facts import Quality
 from replank.models.source import Source
 from replank.runtime.evaluate import evaluate, require_same_task
