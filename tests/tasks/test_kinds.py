@@ -63,6 +63,15 @@ def test_a_student_equal_to_its_teacher_has_no_distillation_loss(kind: Kind) -> 
     assert other.item() > 0.1
 
 
+def test_scores_of_a_head_with_one_output_are_learnt_as_probabilities() -> None:
+    kind = KINDS["probability"]
+    student = torch.zeros((3, 1), requires_grad=True)
+    teacher = torch.tensor([[2.0], [-1.0], [0.0]])
+    kind.distillation_loss(student, teacher, torch.zeros(3), 1.0).backward()  # type: ignore[no-untyped-call]
+    assert student.grad is not None
+    np.testing.assert_allclose(student.grad.flatten(), (0.5 - teacher.sigmoid().flatten()) / 3, atol=1e-6)
+
+
 def test_an_unknown_kind_is_refused_by_name() -> None:
     with pytest.raises(FieldError, match="`task` is sentiment; expected one of regression, prob"):
         kind_named("sentiment")
