@@ -15,7 +15,7 @@ from replank.system.locks import exclusive
 from replank_compress.saving import Run, work_folder, write_artifact
 from replank_compress.training.config import FinetuneConfig
 from replank_compress.training.method import Method
-from replank_compress.training.train import train
+from replank_compress.training.train import Training
 
 
 def finetune(
@@ -36,13 +36,7 @@ def finetune(
     work = work_folder(out)
     with exclusive(work):
         require_free(out, force=force)  # once more: another run may have ended by now
-        trained = train(
-            Method(model),
-            data,
-            source.text_encoder(data.task),
-            config,
-            work=work,
-            fingerprint=run.fingerprint,
-            title="finetune",
-        )
+        training = Training(model, data, source.text_encoder(data.task), config, work=work, title="finetune")
+        training.claim(run.fingerprint)
+        trained = training.run(Method(model))
         return write_artifact(model, run, trained, out, force=force)

@@ -74,13 +74,29 @@ class Run:
         }
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What a successor learned from beside labels.
+
+    :param answers: the digest of the predecessor's answers on the training rows.
+    :param unexplained: what the fitted start left unexplained, for each group.
+    :param unlabelled: the digest of the texts without labels.
+    """
+
+    answers: str | None = None
+    unexplained: tuple[float, ...] | None = None
+    unlabelled: str | None = None
+
+
 def work_folder(out: Path) -> Path:
     """The folder of checkpoints until the artifact is complete, beside it."""
     out = out.resolve()
     return out.with_name(f"{out.name}.work")
 
 
-def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) -> Artifact:
+def write_artifact(
+    model: Any, run: Run, trained: Trained, out: Path, *, force: bool, lessons: Lessons | None = None
+) -> Artifact:
     """Save a model, evaluate it as loaded from disk, seal the artifact and delete the checkpoints.
 
     Of several processes the first does it, and the others wait.
@@ -88,12 +104,12 @@ def write_artifact(model: Any, run: Run, trained: Trained, out: Path, *, force: 
     :param model: a plain ``PreTrainedModel``.
     """
     if is_first_process():
-        _write(model, run, trained, out, force=force)
+        _write(model, run, trained, out, lessons or Lessons(), force=force)
     wait_for_all()
     return Artifact.open(out)
 
 
-def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) -> None:
+def _write(model: Any, run: Run, trained: Trained, out: Path, lessons: Lessons, *, force: bool) -> None:
     held_out = run.data.held_out
     with new_artifact(out, force=force) as folder:
         with quiet_transformers():
@@ -123,6 +139,7 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, *, force: bool) ->
                         steps=trained.steps,
                         best_dev={run.data.task.headline: trained.best},
                         layer_steps=trained.layer_steps,
+                        **vars(lessons),
                     ),
                     run.stopwatch,
                 ),

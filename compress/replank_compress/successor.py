@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,24 @@ from typing import Any
 from torch import nn
 from transformers import set_seed
 
-from replank.data.config import DataConfig
+from replank.data.config import DataConfig, unlabelled_examples
+from replank.data.examples import Dataset, Examples
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import require_same_task
 from replank.runtime.torch_model import load_torch_model, require_head
-from replank.system.errors import ModelError, UsageError
+from replank.system.errors import FieldError, ModelError, UsageError
 from replank.system.locks import exclusive
+from replank_compress.fitting import StartLayers, fitted_layers
 from replank_compress.layers import layer_stack
 from replank_compress.methods.config import Start, SuccessorConfig
-from replank_compress.saving import Run, require_equal_logits, work_folder, write_artifact
-from replank_compress.training.train import train
+from replank_compress.saving import Lessons, Run, require_equal_logits, work_folder, write_artifact
+from replank_compress.teaching import Teaching
+from replank_compress.training.train import Training
+
+# Rows of the training split that the fitted start is fitted on.
+_FITTED_ROWS = 1000
 
 
 def compress(
@@ -41,40 +48,72 @@ def compress(
     data = data_config.load(source.task)
     require_head(source, data.task.kind)
     require_same_task(source.name, source.task, data)
-    config.require_sense(config.steps(len(data.split("train"))))
+    unlabelled = _unlabelled(config, data)
+    config.require_sense(config.steps(len(data.split("train")) + (0 if unlabelled is None else len(unlabelled))))
     set_seed(config.seed)
     predecessor = load_torch_model(source)
     encoder = open_source(config.init_from) if config.init_from else None
     origin = _pretrained(encoder, source) if encoder else predecessor
     _require_fit(origin, predecessor)
-    layers = initial_layers(origin, sizes, config.init_layers)
-    method = config.method(Start(data.task.kind, predecessor, origin, layers, sizes))
+    start = StartLayers(initial_layers(origin, sizes, config.init_layers))
     run = Run("compress", source, data, config, stopwatch, encoder)
     text_encoder = source.text_encoder(data.task)
     work = work_folder(out)
     with exclusive(work):
         require_free(out, force=force)  # once more: another run may have ended by now
-        trained = train(method, data, text_encoder, config, work=work, fingerprint=run.fingerprint, title="compress")
+        training = Training(predecessor, data, text_encoder, config, work=work, title="compress", unlabelled=unlabelled)
+        teaching = Teaching(training, predecessor, source.digest, config) if config.learns_answers else None
+        training.claim(run.fingerprint | (teaching.fingerprint if teaching else {}))
+        # Before the method takes the predecessor apart.
+        answers = teaching.answers() if teaching else None
+        if config.init_layers == "fitted":
+            start = fitted_layers(predecessor, sizes, training.some_batches(_FITTED_ROWS))
+        asks_each_step = teaching is not None and answers is None
+        method = config.method(
+            Start(data.task.kind, predecessor, origin, start.layers, sizes, asks_each_step=asks_each_step)
+        )
+        trained = training.run(method, None if answers is None else training.taught(answers))
+        if answers is not None:
+            trained = replace(trained, layer_steps=trained.layer_steps + training.batches * source.layers)
         successor = method.extract()
         require_equal_logits(method.model.eval(), successor, text_encoder, data)
-        return write_artifact(successor, run, trained, out, force=force)
+        lessons = Lessons(
+            answers=None if answers is None else answers.digest,
+            unexplained=start.unexplained,
+            unlabelled=None if unlabelled is None else unlabelled.digest,
+        )
+        return write_artifact(successor, run, trained, out, force=force, lessons=lessons)
 
 
 def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Module]:
     """Copies of the layers that a successor's start as.
 
-    :param choice: ``first``, or ``spread``: the first of each group.
+    :param choice: ``first``, or the first of each group: ``spread``, and ``fitted`` before it is fitted.
     :raises UsageError: the model has too few layers.
     """
     stack = layer_stack(origin)
     indices = list(range(len(sizes)))
-    if choice == "spread":
+    if choice != "first":
         indices = [end - size for end, size in zip(accumulate(sizes), sizes, strict=True)]
     if indices[-1] >= len(stack):
         raise UsageError(
             f"`init_from` has {len(stack)} layers; `init_layers={choice!r}` needs {indices[-1] + 1} of them or more"
         )
     return [copy.deepcopy(stack[index]) for index in indices]
+
+
+def _unlabelled(config: SuccessorConfig, data: Dataset) -> Examples | None:
+    """The texts without labels that are to be learned from."""
+    if config.unlabelled_file is None:
+        return None
+    if not data.task.kind.has_labels:
+        raise FieldError(
+            "unlabelled",
+            str(config.unlabelled_file),
+            f"nothing for tasks of kind {data.task.kind}: no text of theirs has a label",
+            hint="add the texts to the training split",
+        )
+    return unlabelled_examples(data.task, config.unlabelled_file)
 
 
 def _pretrained(encoder: Source, predecessor: Source) -> Any:

@@ -170,6 +170,17 @@ def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) 
     return Dataset(task, {split: _examples(task, table, cells[split], numbering) for split, table in tables.items()})
 
 
+def unlabelled_examples(task: Task, path: str | os.PathLike[str]) -> Examples:
+    """The texts of a file without labels, for a task.
+
+    :raises DataError: the file cannot be read, has no such columns, or no row.
+    """
+    examples = _examples(task, read_table(Path(path)), None, None)
+    if not len(examples):
+        raise DataError(f"{path} holds no texts")
+    return examples
+
+
 def _require_names(labels: tuple[str, ...]) -> None:
     """Refuse names that are not the names of several classes.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError
+from replank.tasks.metrics import require_labels
 from replank.tasks.task import Task
 
 SPLITS = ("train", "dev", "test", "dev_mismatched", "test_mismatched", "ax")
@@ -44,6 +45,13 @@ class Examples:
             None if self.second is None else self.second[:rows],
             None if self.labels is None else self.labels[:rows],
         )
+
+    def with_unlabelled(self, others: Examples) -> Examples:
+        """These rows, and behind them those of others, whose labels are ``None``."""
+        labels = np.empty(len(self) + len(others), dtype=object)
+        labels[: len(self)] = list(require_labels(self.labels))
+        second = None if self.second is None else [*self.second, *(others.second or ())]
+        return Examples([*self.first, *others.first], second, labels)
 
     @cached_property
     def digest(self) -> str:

@@ -37,6 +37,11 @@ class LabelledExamples:
         self._tokens = text_encoder.tokenize(examples.first, examples.second, words=words)
 
     @property
+    def tokens(self) -> list[Tokens]:
+        """The tokens of each example."""
+        return self._tokens
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each example."""
         return [len(tokens) for tokens in self._tokens]

@@ -44,6 +44,8 @@ class Encoder:
     :param first_position: the row of the position embedding that the first token has; ``None``: that after the
         padding id.
     :param attentions: attention operators per layer that a completely fused graph has.
+    :param last_dense: below a layer, the matrix whose product and what went around it make the layer's sum.
+    :param last_norm: the layer norm of that sum; ``None`` where the sum is the layer's output.
     :param norms: layer norms per layer, each fused with the addition before it.
     :param gelus: activations per layer, each fused with the bias before it if it is the exact GELU.
     :param extra_scores: a key of ``config.json``; if it is set, attention scores have terms of relative positions that
@@ -59,6 +61,8 @@ class Encoder:
     token_projections: tuple[str, ...] = ()
     keys: ConfigKeys = _USUAL_KEYS
     first_position: int | None = 0
+    last_dense: str = "output.dense"
+    last_norm: str | None = "output.LayerNorm"
     attentions: int = 1
     norms: int = 2
     gelus: int = 1
@@ -124,16 +128,18 @@ _ROWS = (
         "distilbert",
         stack="transformer.layer",
         keys=ConfigKeys(layers="n_layers", heads="n_heads", hidden_size="dim", activation="activation"),
+        last_dense="ffn.lin2",
+        last_norm="output_layer_norm",
     ),
     Encoder("roberta", first_position=None),
     Encoder("xlm-roberta", first_position=None),
     Encoder("camembert", first_position=None),
     Encoder("mpnet", first_position=2, tables=("embeddings", "relative_attention_bias")),
     Encoder("data2vec-text", first_position=None),
-    Encoder("xlm-roberta-xl", first_position=None),
-    Encoder("roberta-prelayernorm", first_position=None),
+    Encoder("xlm-roberta-xl", first_position=None, last_norm=None),
+    Encoder("roberta-prelayernorm", first_position=None, last_norm=None),
     Encoder("ernie"),
-    Encoder("megatron-bert"),
+    Encoder("megatron-bert", last_norm=None),
     Encoder("deberta", token_projections=("embed_proj",), extra_scores="relative_attention"),
     Encoder(
         "deberta-v2",

@@ -112,6 +112,10 @@ class TrainingFacts:
     :param steps: optimizer steps.
     :param best_dev: the headline metric on dev at the best checkpoint, by its name.
     :param layer_steps: Transformer layers run forward, summed over the steps: the compute spent.
+    :param answers: the digest of the predecessor's answers that were learned from, where they were.
+    :param unexplained: where the layers to start from were fitted, the part of the variance of each group's outputs
+        that they left unexplained.
+    :param unlabelled: the digest of the texts without labels that were learned from, where there were any.
     :param curve: Trainer's log; a file of its own since 0.1.0.
     """
 
@@ -120,6 +124,9 @@ class TrainingFacts:
     steps: int
     best_dev: dict[str, float]
     layer_steps: int | None = None
+    answers: str | None = None
+    unexplained: tuple[float, ...] | None = None
+    unlabelled: str | None = None
     curve: tuple[dict[str, Any], ...] | None = None
 
     @property

@@ -18,7 +18,9 @@ from replank.models.artifact import Artifact
 from replank.models.facts import Origin, TrainingFacts
 from replank.models.source import open_source
 from replank.system.errors import ModelError, UsageError
+from replank.tasks.kinds import KINDS
 from replank_compress.methods.schedule import ConstantSchedule, LinearSchedule
+from replank_compress.methods.soft_labels import SoftLabels
 from replank_compress.methods.theseus import Replacing, TheseusConfig
 from replank_compress.successor import compress
 from small_models import make_model, make_replacement
@@ -28,7 +30,8 @@ SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3,
 
 
 def make_method(config: TheseusConfig, *sizes: int) -> Replacing:
-    return Replacing(make_replacement(make_model(num_hidden_layers=sum(sizes)), *sizes), config)
+    replacement = make_replacement(make_model(num_hidden_layers=sum(sizes)), *sizes)
+    return Replacing(replacement, config, SoftLabels(KINDS["classification"], config))
 
 
 def test_draws_are_independent_coins_of_the_rate() -> None:
@@ -117,7 +120,8 @@ def test_the_training_tells_rates_and_compute(predecessor: Path, data: DataConfi
     logged = {entry["step"]: entry["replacing_rate"] for entry in curve_of(artifact.path) if "loss" in entry}
     assert logged == {6: pytest.approx(0.3 + 0.7 * 5 / 6), 12: 1.0}
     method = make_method(config, 2, 2)
-    assert made_by.facts_of(TrainingFacts).layer_steps == sum(method.layers_run(step, 12) for step in range(12))
+    # And once those of the predecessor, for its answers.
+    assert made_by.facts_of(TrainingFacts).layer_steps == 6 * 4 + sum(method.layers_run(step, 12) for step in range(12))
     assert made_by.config["schedule"] == {"type": "LinearSchedule", "base_rate": 0.3, "ramp": 0.5}
     assert made_by.config["type"] == "TheseusConfig"
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
+from replank.system.errors import FieldError
 from replank.system.settings import setting
 from replank.tasks.kinds import Kind
 from replank_compress.layers import group_sizes
@@ -22,6 +23,7 @@ class Start:
     """The models and layers that a method starts from.
 
     :param kind: the kind of task.
+    :param asks_each_step: whether the predecessor answers at each step, rather than once on all rows.
     :param predecessor: the fine-tuned model; the method may change it.
     :param origin: the model that the layers come from: the predecessor, or the pretrained encoder with a new head.
     :param layers: copies of the layers that the successor's start as, from the bottom.
@@ -33,10 +35,15 @@ class Start:
     origin: Any
     layers: Sequence[nn.Module]
     sizes: Sequence[int]
+    asks_each_step: bool = False
 
 
 # For methods with another default.
-INIT_LAYERS_HELP = "Which layers of that model: the first ones, or the first of each group (spread)."
+INIT_LAYERS_HELP = (
+    "Which layers of that model: the first ones, the first of each group (spread), or those, fitted to what their "
+    "groups compute (fitted)."
+)
+InitLayers = Literal["first", "spread", "fitted"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,9 @@ class SuccessorConfig(TrainingConfig):
     :param grouping: how many of the predecessor's layers each layer of the successor replaces, instead of ``layers``.
     :param init_from: the model whose layers the successor's start as: a hub name or a folder; ``None`` is the
         predecessor itself, as in the paper's code. Baselines take its embeddings too, and get a new head.
-    :param init_layers: which layers of that model: the ``first`` ones, or the first of each group (``spread``).
+    :param init_layers: which layers of that model: the ``first`` ones, the first of each group (``spread``), or those
+        with the last matrix of each and its norm such that it gives what its group gives (``fitted``), as nearly as
+        least squares can have it on a thousand training rows. No label is used.
     """
 
     name: ClassVar[str]
@@ -63,7 +72,31 @@ class SuccessorConfig(TrainingConfig):
     init_from: str | Path | None = setting(
         None, "Hub name or folder of the model whose layers the successor starts from; the predecessor if not given."
     )
-    init_layers: Literal["first", "spread"] = setting("first", INIT_LAYERS_HELP)
+    init_layers: InitLayers = setting("first", INIT_LAYERS_HELP)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.init_layers == "fitted" and self.init_from is not None:
+            raise FieldError(
+                "init_layers",
+                self.init_layers,
+                "first or spread with `init_from`: the predecessor's own layers are fitted to its groups",
+            )
+
+    @property
+    def learns_answers(self) -> bool:
+        """Whether training needs the predecessor's answers on the training rows."""
+        return False
+
+    @property
+    def answers_file(self) -> str | Path | None:
+        """The file that keeps those answers, where one is given."""
+        return None
+
+    @property
+    def unlabelled_file(self) -> str | Path | None:
+        """The file of texts without labels, on which the answers alone are learned, where one is given."""
+        return None
 
     def group_sizes(self, depth: int) -> tuple[int, ...]:
         """The number of a predecessor's layers that each layer of the successor replaces.

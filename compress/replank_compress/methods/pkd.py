@@ -6,7 +6,7 @@ Source: Sun et al., "Patient Knowledge Distillation for BERT Model Compression",
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +17,7 @@ from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
 from replank_compress.methods.config import Start
 from replank_compress.methods.kd import Distillation, KdConfig
+from replank_compress.methods.soft_labels import parted
 from replank_compress.training.method import Method
 
 
@@ -63,17 +64,19 @@ class PatientDistillation(Distillation):
     """
 
     def __init__(self, start: Start, config: PkdConfig, taught_layers: Sequence[int]) -> None:
-        super().__init__(start, config)
+        # Hidden states of every token are too many to keep.
+        super().__init__(replace(start, asks_each_step=True), config)
         self._taught_layers, self._weight = taught_layers, config.patient_weight
 
     def loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """The loss of KD plus β times the patient loss, a scalar."""
-        student = model(**inputs, output_hidden_states=True)
-        teacher = self.teach(inputs, output_hidden_states=True)
+        given, taught = parted(inputs)
+        student = model(**given, output_hidden_states=True)
+        teacher = self._soft_labels.answers(given, output_hidden_states=True)
         # hidden_states[0] is the output of the embeddings.
         pairs = zip(student.hidden_states[1:-1], (teacher.hidden_states[i] for i in self._taught_layers), strict=True)
         distances = [_normalized_distance(ours[:, 0], theirs[:, 0]) for ours, theirs in pairs]
-        loss = self.distillation_loss(student, teacher, inputs["labels"])
+        loss = self._soft_labels.loss(student, given, taught)
         return loss + self._weight * torch.stack(distances).mean()
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from replank.system.errors import UsageError
 from replank.system.settings import setting
-from replank_compress.methods.config import INIT_LAYERS_HELP, Start, SuccessorConfig
+from replank_compress.methods.config import INIT_LAYERS_HELP, InitLayers, Start
 from replank_compress.methods.gates import draw_gates
 from replank_compress.methods.module_replacing import ModuleReplacement
 from replank_compress.methods.schedule import SCHEDULES, LinearSchedule, Schedule
+from replank_compress.methods.soft_labels import SoftLabels, SoftLabelsConfig, parted
 from replank_compress.training.config import LEARNING_RATE_HELP
 from replank_compress.training.method import Method
 
@@ -28,7 +31,7 @@ _TRAINED: dict[SecondPhase, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class TheseusConfig(SuccessorConfig):
+class TheseusConfig(SoftLabelsConfig):
     """Progressive module replacing: the successor's layers are trained in the predecessor's place.
 
     The learning rate is higher than that of the other methods, because at first each layer learns only from the steps
@@ -44,7 +47,7 @@ class TheseusConfig(SuccessorConfig):
 
     name: ClassVar[str] = "theseus"
     learning_rate: float = setting(2e-4, LEARNING_RATE_HELP)
-    init_layers: Literal["first", "spread"] = setting("spread", INIT_LAYERS_HELP)
+    init_layers: InitLayers = setting("spread", INIT_LAYERS_HELP)
     schedule: Schedule = setting(
         default_factory=LinearSchedule, help="Replacing rate over the first phase.", variants=SCHEDULES
     )
@@ -56,7 +59,10 @@ class TheseusConfig(SuccessorConfig):
 
     def method(self, start: Start) -> Method:
         """Module replacing within the predecessor."""
-        return Replacing(ModuleReplacement(start.predecessor, start.layers, start.sizes), self)
+        # It is taken apart, and its embeddings and head are trained: what answers at each step is a copy.
+        asked = copy.deepcopy(start.predecessor) if start.asks_each_step and self.learns_answers else None
+        soft_labels = SoftLabels(start.kind, self, asked)
+        return Replacing(ModuleReplacement(start.predecessor, start.layers, start.sizes), self, soft_labels)
 
     def require_sense(self, total: int) -> None:
         """Refuse a schedule that leaves the successor half replaced, unless that is asked for.
@@ -80,9 +86,9 @@ class TheseusConfig(SuccessorConfig):
 class Replacing(Method):
     """Module replacing: in each optimizer step every module is drawn or not, and the drawn ones learn."""
 
-    def __init__(self, replacement: ModuleReplacement, config: TheseusConfig) -> None:
+    def __init__(self, replacement: ModuleReplacement, config: TheseusConfig, soft_labels: SoftLabels) -> None:
         super().__init__(replacement.model)
-        self._replacement, self._config = replacement, config
+        self._replacement, self._config, self._soft_labels = replacement, config, soft_labels
         self._sizes = np.array([len(module.predecessor) for module in replacement.modules])
         # The optimizer takes the parameters that are trainable when training begins; those that are frozen during the
         # first phase have no gradient in it.
@@ -99,6 +105,11 @@ class Replacing(Method):
         in_second_phase = self.replacing_rate(step, total) >= 1
         self._replacement.train_shared(_TRAINED[self._config.second_phase] if in_second_phase else ())
         return bool(gates.any())
+
+    def loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """``α·soft + (1 - α)·hard``, a scalar; at α = 0, the paper's: the model's own."""
+        given, taught = parted(inputs)
+        return self._soft_labels.loss(model(**given), given, taught)
 
     def replacing_rate(self, step: int, total: int) -> float:
         """The schedule's rate, 0 to 1."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from replank.data.training_examples import EpochRow
 from replank.tasks.kinds import Kind
 from replank.text.tokenization import TextEncoder
-from replank.text.tokens import Tokens
 from replank_compress.training.internals import LengthGroupedSampler
 
 
@@ -22,12 +22,27 @@ class Collator:
     def __init__(self, text_encoder: TextEncoder, kind: Kind) -> None:
         self._text_encoder, self._kind = text_encoder, kind
 
-    def __call__(self, rows: list[tuple[Tokens, Any]]) -> dict[str, torch.Tensor]:
-        """One batch: the model's inputs, and ``labels``, see :meth:`Kind.target_array`."""
-        batch = self._text_encoder.pad([tokens for tokens, _ in rows])
-        tensors = {name: torch.from_numpy(value) for name, value in batch.inputs().items()}
-        labels = self._kind.target_array([target for _, target in rows], batch.shape[1])
-        return tensors | {"labels": torch.from_numpy(labels)}
+    def __call__(self, rows: list[tuple[Any, ...]]) -> dict[str, torch.Tensor]:
+        """One batch: the model's inputs, and ``labels``, see :meth:`Kind.target_array`.
+
+        Of examples that a predecessor answered also ``taught``, its logits: shape ``(batch, outputs)``, or
+        ``(batch, length, outputs)`` with NaN where no token is asked.
+        """
+        tokens, targets, *answers = zip(*rows, strict=True)
+        batch = self._text_encoder.pad(list(tokens))
+        arrays: dict[str, NDArray[Any]] = dict(batch.inputs())
+        arrays["labels"] = self._kind.target_array(targets, batch.shape[1])
+        if answers:
+            arrays["taught"] = self._taught(answers[0], batch.shape[1])
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def _taught(self, answers: Sequence[NDArray[np.float32]], length: int) -> NDArray[np.float32]:
+        if not self._kind.is_per_token:
+            return np.concatenate(answers)
+        taught = np.full((len(answers), length, answers[0].shape[1]), np.nan, dtype=np.float32)
+        for row, answer in zip(taught, answers, strict=True):
+            row[: len(answer)] = answer
+        return taught
 
 
 class LengthGrouped(Sampler[EpochRow]):

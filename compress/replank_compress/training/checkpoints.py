@@ -17,6 +17,7 @@ from replank.system.errors import TrainingError
 from replank.system.files import replace_file, sweep_leftovers
 from replank_compress.training.internals import CHECKPOINT_FILES, RANDOM_STATES, STATE_FILE
 
+ANSWERS = "answers.safetensors"
 _RUN_FILE = "run.json"
 _NAME = re.compile(r"checkpoint-\d+")
 
@@ -118,6 +119,8 @@ def clear(work: Path) -> None:
         return
     for path in entered.paths(work):
         shutil.rmtree(path)
+    if "answers" in entered.fingerprint:
+        (work / ANSWERS).unlink(missing_ok=True)
     (work / _RUN_FILE).unlink()
     if not work.is_symlink() and _first_file(work) is None:
         work.rmdir()

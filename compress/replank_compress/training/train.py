@@ -14,7 +14,7 @@ import torch
 from transformers import EvalPrediction, PrinterCallback, ProgressCallback, TrainerState
 
 from replank.data.balance import tell_of_imbalance
-from replank.data.examples import Dataset
+from replank.data.examples import Dataset, Examples
 from replank.data.training_examples import LabelledExamples
 from replank.system.errors import TrainingError, UsageError
 from replank.system.processes import is_first_process, process_count
@@ -23,6 +23,7 @@ from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import score
 from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
+from replank_compress.training.answers import Answers, TaughtExamples
 from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
 from replank_compress.training.callbacks import CheckpointLimit, EarlyStopping, Spending, Watcher
@@ -57,89 +58,147 @@ class Trained:
     joules: float | None = None
 
 
-def train(
-    method: Method,
-    data: Dataset,
-    text_encoder: TextEncoder,
-    config: TrainingConfig,
-    *,
-    work: Path,
-    fingerprint: dict[str, Any],
-    title: str,
-) -> Trained:
-    """Train a method's model in place; it ends with the weights that did best on the dev split.
+class Training:
+    """A training of any method, from its data to its result.
 
-    Checkpoints lie in ``work``, from which a later call with the same fingerprint resumes. Ctrl-C and SIGTERM
-    end the step, write a checkpoint and raise ``KeyboardInterrupt``; a second Ctrl-C stops at once.
+    Checkpoints lie in ``work``, from which a later one with the same fingerprint resumes.
 
-    :param fingerprint: the identity of the run: source, configuration, data.
+    :param model: what is trained, or what that is made of.
     :param title: title of the progress bar.
-    :raises TrainingError: ``work`` holds checkpoints of another run, or the loss became NaN or infinite.
+    :param unlabelled: further texts for the training split, without labels.
     :raises UsageError: the model or the hardware cannot be trained as asked.
     """
-    train_set, dev_set = data.split("train"), data.split("dev")
-    if is_first_process():
-        tell_of_imbalance(data)
-    total = config.steps(len(train_set))
-    if config.checkpoint_activations and not supports_activation_checkpointing(method.model):
-        name = type(method.model).__name__
-        raise UsageError(f"`checkpoint_activations=True` is not supported by {name} of transformers")
-    weights = balanced_weights(data) if config.class_weights else None
-    arguments = training_arguments(config, work, len(train_set))
-    checkpoint = _claim(work, fingerprint | {"processes": process_count()})
-    stopping = EarlyStopping(config.patience, lambda step: method.may_stop(step, total)) if config.patience else None
-    if checkpoint and stopping:
-        state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
-        # It may have ended already when it was killed, and must not go on from there.
-        arguments.max_steps = state.global_step if stopping.is_over(state.log_history) else total
-    watcher, spending = Watcher(title), Spending()
-    trainer = MethodTrainer(
-        method,
-        total,
-        config.batch_size,
-        spending,
-        args=arguments,
-        train_dataset=LabelledExamples(data.task, text_encoder, train_set, seed=config.seed),
-        eval_dataset=LabelledExamples(data.task, text_encoder, dev_set),
-        data_collator=Collator(text_encoder, data.task.kind),
-        compute_metrics=_metrics_of(data.task),
-        preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
-        callbacks=[watcher, spending, CheckpointLimit(), *([stopping] if stopping else [])],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    if checkpoint:
-        _log.info("resuming from %s", checkpoint)
-    try:
-        with quiet_transformers(), watcher, nullcontext() if weights is None else weighted_loss(method.model, weights):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except Exception as error:
-        if checkpoint and not watcher.has_begun:
-            raise TrainingError(f"cannot resume from {checkpoint}: {error}", hint=f"delete {checkpoint}") from error
-        raise
-    finally:
+
+    def __init__(
+        self,
+        model: Any,
+        data: Dataset,
+        text_encoder: TextEncoder,
+        config: TrainingConfig,
+        *,
+        work: Path,
+        title: str,
+        unlabelled: Examples | None = None,
+    ) -> None:
+        if config.checkpoint_activations and not supports_activation_checkpointing(model):
+            name = type(model).__name__
+            raise UsageError(f"`checkpoint_activations=True` is not supported by {name} of transformers")
+        self.data, self.text_encoder, self._config, self._title = data, text_encoder, config, title
+        train_set, self._dev_set = data.split("train"), data.split("dev")
+        train_set = train_set if unlabelled is None else train_set.with_unlabelled(unlabelled)
+        self.work = work
+        self.examples = LabelledExamples(data.task, text_encoder, train_set, seed=config.seed)
+        self._arguments = training_arguments(config, work, len(train_set))
+        self._total = config.steps(len(train_set))
+        self._checkpoint: Path | None = None
+
+    @property
+    def batches(self) -> int:
+        """Batches of one pass over the training split."""
+        return self._config.steps_per_epoch(len(self.examples))
+
+    @property
+    def precision(self) -> str:
+        """``bf16``, ``fp16`` or ``fp32``."""
+        return "bf16" if self._arguments.bf16 else "fp16" if self._arguments.fp16 else "fp32"
+
+    def autocast(self) -> torch.autocast:
+        """A context in which models compute in that precision."""
+        kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        device = "cpu" if self._arguments.use_cpu else "cuda"
+        return torch.autocast(device, kinds.get(self.precision, torch.bfloat16), enabled=self.precision in kinds)
+
+    def some_batches(self, rows: int) -> list[dict[str, torch.Tensor]]:
+        """Padded inputs of so many rows from all over the training split, or of all of them, without targets."""
+        tokens = self.examples.tokens
+        chosen = np.unique(np.linspace(0, len(tokens) - 1, min(rows, len(tokens))).astype(int))
+        ordered = sorted((tokens[row] for row in chosen), key=len)
+        size = self._config.rows_at_once()
+        batches = [self.text_encoder.pad(ordered[start : start + size]) for start in range(0, len(ordered), size)]
+        return [{name: torch.from_numpy(value) for name, value in batch.inputs().items()} for batch in batches]
+
+    def taught(self, answers: Answers) -> TaughtExamples:
+        """The training split with a predecessor's answers on its rows."""
+        return TaughtExamples(self.examples, self.data.task.kind, answers)
+
+    def claim(self, fingerprint: dict[str, Any]) -> None:
+        """Take the folder of checkpoints.
+
+        The first process prepares it; the others read it afterwards.
+
+        :param fingerprint: the identity of the run: source, configuration, data.
+        :raises TrainingError: it holds checkpoints of another run.
+        """
         if is_first_process():
-            sweep(work)
-    # The first process will soon delete the checkpoints, from which the others may still be loading the best.
-    wait_for_all()
-    # Mixed precision and several processes wrap the model; the result computes in fp32 again, without them.
-    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
-    state = trainer.state
-    return Trained(
-        curve=_curve(state.log_history),
-        steps=state.global_step,
-        best=float(state.best_metric or 0.0),
-        layer_steps=sum(method.layers_run(step, total) for step in range(state.global_step)),
-        **spending.so_far(),
-    )
+            claim(self.work, fingerprint | {"processes": process_count()})
+        wait_for_all()
+        self._checkpoint = newest(self.work)
 
+    def run(self, method: Method, taught: TaughtExamples | None = None) -> Trained:
+        """Train a method's model in place; it ends with the weights that did best on the dev split.
 
-def _claim(work: Path, fingerprint: dict[str, Any]) -> Path | None:
-    """The checkpoint to resume from. The first process prepares the folder; the others read it afterwards."""
-    if is_first_process():
-        claim(work, fingerprint)
-    wait_for_all()
-    return newest(work)
+        Ctrl-C and SIGTERM end the step, write a checkpoint and raise ``KeyboardInterrupt``; a second Ctrl-C stops at
+        once.
+
+        :param taught: the training split with a predecessor's answers.
+        :raises TrainingError: the loss became NaN or infinite.
+        """
+        data, config, arguments, total = self.data, self._config, self._arguments, self._total
+        work, checkpoint = self.work, self._checkpoint
+        if is_first_process():
+            tell_of_imbalance(data)
+        weights = balanced_weights(data) if config.class_weights else None
+        stopping = (
+            EarlyStopping(config.patience, lambda step: method.may_stop(step, total)) if config.patience else None
+        )
+        if checkpoint and stopping:
+            state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
+            # It may have ended already when it was killed, and must not go on from there.
+            arguments.max_steps = state.global_step if stopping.is_over(state.log_history) else total
+        watcher, spending = Watcher(self._title), Spending()
+        trainer = MethodTrainer(
+            method,
+            total,
+            config.batch_size,
+            spending,
+            args=arguments,
+            train_dataset=self.examples if taught is None else taught,
+            eval_dataset=LabelledExamples(data.task, self.text_encoder, self._dev_set),
+            data_collator=Collator(self.text_encoder, data.task.kind),
+            compute_metrics=_metrics_of(data.task),
+            preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
+            callbacks=[watcher, spending, CheckpointLimit(), *([stopping] if stopping else [])],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.remove_callback(ProgressCallback)
+        if checkpoint:
+            _log.info("resuming from %s", checkpoint)
+        try:
+            with (
+                quiet_transformers(),
+                watcher,
+                nullcontext() if weights is None else weighted_loss(method.model, weights),
+            ):
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except Exception as error:
+            if checkpoint and not watcher.has_begun:
+                raise TrainingError(f"cannot resume from {checkpoint}: {error}", hint=f"delete {checkpoint}") from error
+            raise
+        finally:
+            if is_first_process():
+                sweep(work)
+        # The first process will soon delete the checkpoints, from which the others may still be loading the best.
+        wait_for_all()
+        # Mixed precision and several processes wrap the model; the result computes in fp32 again, without them.
+        trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+        state = trainer.state
+        return Trained(
+            curve=_curve(state.log_history),
+            steps=state.global_step,
+            best=float(state.best_metric or 0.0),
+            layer_steps=sum(method.layers_run(step, total) for step in range(state.global_step)),
+            **spending.so_far(),
+        )
 
 
 def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -72,9 +72,11 @@ class MethodTrainer(MeanLossTrainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The method's loss in training, the model's own in evaluation."""
-        if (inputs["labels"] == IGNORED).all():
+        taught = inputs.get("taught")
+        if (inputs["labels"] == IGNORED).all() and (taught is None or taught.isnan().all()):
             # Blank texts, or words beyond the maximal length: the mean over no target would be NaN.
-            outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
+            unasked = ("labels", "taught")
+            outputs = model(**{name: value for name, value in inputs.items() if name not in unasked})
             loss = outputs.logits.sum() * 0
             return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
         if return_outputs:

@@ -140,22 +140,28 @@ class Kind(ABC):
         """
         return tokens, label
 
-    def distillation_loss(
-        self, student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, temperature: float
-    ) -> torch.Tensor:
+    def asked(self, tokens: Tokens) -> list[int] | None:
+        """The positions of an example that have an answer; ``None`` where the text as a whole has it."""
+        return None
+
+    def distillation_loss(self, student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
         """The distance of a student's logits from a teacher's: T²·KL(teacher ∥ student) (Hinton et al., 2015).
 
-        :param student: logits, shape ``(batch, outputs)`` or ``(batch, length, outputs)``; ``teacher`` likewise.
-        :param labels: positions with label -100 do not count.
+        :param student: logits, shape ``(answers, outputs)``; ``teacher`` likewise.
         :param temperature: T > 0, by which both are divided.
-        :returns: a scalar, averaged over what counts.
+        :returns: of each answer, shape ``(answers,)``.
         """
         from torch.nn import functional
 
-        counted = labels != IGNORED
-        ours = functional.log_softmax(student.float()[counted] / temperature, dim=-1)
-        theirs = functional.log_softmax(teacher.float()[counted] / temperature, dim=-1)
-        return functional.kl_div(ours, theirs, log_target=True, reduction="batchmean") * temperature**2
+        ours, theirs = (functional.log_softmax(logits.float() / temperature, dim=-1) for logits in (student, teacher))
+        return functional.kl_div(ours, theirs, log_target=True, reduction="none").sum(-1) * temperature**2
+
+    def unlabelled_target(self, tokens: Tokens, answer: NDArray[np.float32]) -> Any:
+        """The target of an example without a label: the loss on labels passes over it.
+
+        :param answer: a teacher's logits, shape ``(answers, outputs)``.
+        """
+        return np.full(len(tokens), IGNORED, dtype=np.int64) if self.is_per_token else IGNORED
 
     def target_array(self, targets: Sequence[Any], length: int) -> NDArray[Any]:
         """The targets of a batch, each as :meth:`example` gives it.

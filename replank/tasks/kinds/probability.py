@@ -46,15 +46,14 @@ class Probability(Regression):
         """Shape ``(batch, 1)``, as binary cross entropy compares them with logits."""
         return np.array(targets, dtype=np.float32).reshape(-1, 1)
 
-    def distillation_loss(
-        self, student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, temperature: float
-    ) -> torch.Tensor:
+    def distillation_loss(self, student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
         """T²·KL(σ(t/T) ∥ σ(s/T)), as of two labels."""
-        from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+        from torch.nn.functional import binary_cross_entropy_with_logits
 
         ours, theirs = student.float() / temperature, teacher.float() / temperature
         target = theirs.sigmoid()
-        return (cross_entropy(ours, target) - cross_entropy(theirs, target)) * temperature**2
+        ours, theirs = (binary_cross_entropy_with_logits(logits, target, reduction="none") for logits in (ours, theirs))
+        return (ours - theirs).sum(-1) * temperature**2
 
     def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
         return _sigmoid(logits[:, 0])

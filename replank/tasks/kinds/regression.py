@@ -15,6 +15,8 @@ from replank.tasks.kinds.kind import Cell, Kind, Route, single_value
 if TYPE_CHECKING:
     import torch
 
+    from replank.text.tokens import Tokens
+
 
 class Regression(Kind):
     """One number, by mean squared error."""
@@ -58,13 +60,14 @@ class Regression(Kind):
         """float32, shape ``(examples,)``."""
         return np.array(labels, dtype=np.float32)
 
-    def distillation_loss(
-        self, student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, temperature: float
-    ) -> torch.Tensor:
-        """The mean squared difference of the numbers; temperature has no meaning here."""
-        from torch.nn import functional
+    def distillation_loss(self, student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+        """The squared difference of the numbers; temperature has no meaning here."""
+        difference = student.float() - teacher.float()
+        return difference.square().sum(-1)
 
-        return functional.mse_loss(student.float(), teacher.float())
+    def unlabelled_target(self, tokens: Tokens, answer: NDArray[np.float32]) -> Any:
+        """The teacher's number, whose loss as a label is the one as an answer."""
+        return self.decide(answer)[0]
 
     def columns(self, labels: Sequence[str], *, every: bool) -> list[str]:
         """The number."""

@@ -79,6 +79,10 @@ class TokenClassification(Kind):
                 target[start] = index
         return tokens, target
 
+    def asked(self, tokens: Tokens) -> list[int]:
+        """The first token of each word."""
+        return [start for start in tokens.starts if start >= 0]
+
     def columns(self, labels: Sequence[str], *, every: bool) -> list[str]:
         """The words of a text with their labels, and its entities; there is no score of every label."""
         if every:

@@ -1,0 +1,256 @@
+"""The fitted start: successor layers that give, as nearly as least squares can have it, what their groups give.
+
+Each starts as the first layer of its group. Its last matrix, which joins the stream of hidden states by a plain sum, is
+solved for in closed form on texts of the task, and its last norm becomes that of the group's last layer. From the
+bottom: each is fitted to the predecessor's hidden states with what the fitted layers below it give as input, so that it
+also makes up for their errors.
+
+Sources: ReplaceMe (arXiv 2505.02819) folds such a matrix into the layer below a pruned block of a decoder; the form for
+layers that end with a norm is ours.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import nn
+
+from replank.models.encoders import Encoder
+from replank.system.errors import FieldError, TrainingError
+from replank.system.progress import progress
+from replank_compress.layers import encoder_of_model, layer_stack
+
+# λ, relative to the mean of the Gram matrix's diagonal.
+_RIDGE = 0.003
+
+
+@dataclass(frozen=True)
+class StartLayers:
+    """Layers to start from.
+
+    :param unexplained: for each group, the part of the variance of its outputs that its layer does not give, 0 where
+        they are equal; ``None`` of layers that were not fitted.
+    """
+
+    layers: list[nn.Module]
+    unexplained: tuple[float, ...] | None = None
+
+
+def fitted_layers(predecessor: Any, sizes: Sequence[int], batches: Sequence[dict[str, torch.Tensor]]) -> StartLayers:
+    """Copies of the first layer of each group, fitted to what the group gives.
+
+    :param predecessor: a ``PreTrainedModel``; left as it is.
+    :param sizes: how many of its layers each of them replaces.
+    :param batches: inputs of the model, of some thousand tokens in all.
+    :raises FieldError: the layers of a group are of different kinds, or the texts have too few tokens.
+    :raises TrainingError: the equations have no solution in finite numbers.
+    """
+    encoder, stack = encoder_of_model(predecessor), layer_stack(predecessor)
+    groups = _groups(list(stack), sizes)
+    was_training = predecessor.training
+    predecessor.eval()
+    with torch.no_grad(), progress("fit of the first layers", len(groups)) as advance:
+        states = [_States(*_inputs(predecessor, stack[0], batch), batch["attention_mask"].bool()) for batch in batches]
+        fitted = []
+        for group in groups:
+            fitted.append(_fit(encoder, group, states))
+            advance(1)
+    predecessor.train(was_training)
+    return StartLayers([layer for layer, _ in fitted], tuple(part for _, part in fitted))
+
+
+@dataclass
+class _States:
+    """A batch between two groups.
+
+    :param ours: hidden states below the next group in the successor, shape ``(batch, length, hidden)``.
+    :param rest: what a layer takes besides, such as masks; the same for every layer.
+    :param real: which tokens are no padding, shape ``(batch, length)``.
+    """
+
+    ours: torch.Tensor
+    rest: tuple[tuple[Any, ...], dict[str, Any]]
+    real: torch.Tensor
+
+    def __post_init__(self) -> None:
+        self.theirs = self.ours
+
+    def run(self, layer: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+        """The hidden states above a layer."""
+        output: Any = layer(hidden, *self.rest[0], **self.rest[1])
+        above: torch.Tensor = output[0] if isinstance(output, tuple) else output
+        return above
+
+
+def _groups(layers: list[nn.Module], sizes: Sequence[int]) -> list[list[nn.Module]]:
+    rest = iter(layers)
+    groups = [[next(rest) for _ in range(size)] for size in sizes]
+    for number, group in enumerate(groups):
+        if len({(type(layer), *_shapes(layer)) for layer in group}) > 1:
+            raise FieldError(
+                "init_layers",
+                "fitted",
+                f"groups of layers of one kind; those of group {number + 1} differ",
+                hint="choose another `grouping`, or `init_layers='spread'`",
+            )
+    return groups
+
+
+def _shapes(layer: nn.Module) -> Iterator[tuple[str, torch.Size]]:
+    return ((name, value.shape) for name, value in layer.state_dict().items())
+
+
+def _inputs(model: Any, layer: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Any]:
+    """The hidden states that the first layer is given, and its other arguments."""
+    seen: list[Any] = []
+    handle = layer.register_forward_pre_hook(lambda _, args, kwargs: seen.append((args, kwargs)), with_kwargs=True)
+    try:
+        device = next(model.parameters()).device
+        model(**{name: values.to(device) for name, values in batch.items() if name != "labels"})
+    finally:
+        handle.remove()
+    ((args, kwargs),) = seen
+    if args:
+        return args[0], (args[1:], kwargs)
+    return kwargs["hidden_states"], ((), {name: value for name, value in kwargs.items() if name != "hidden_states"})
+
+
+def _fit(encoder: Encoder, group: list[nn.Module], states: list[_States]) -> tuple[nn.Module, float]:
+    """The layer for a group, and the part that it leaves unexplained; the states move above the group."""
+    layer, dense = copy.deepcopy(group[0]), attrgetter(encoder.last_dense)
+    equations = _Equations(dense(layer).in_features, dense(layer).out_features)
+    scale = 1.0 if encoder.last_norm is None else _scale(encoder, layer, states)
+    for state in states:
+        with _tapped(encoder, layer) as ours, _tapped(encoder, group[-1]) as theirs:
+            state.run(layer, state.ours)
+            for member in group:
+                state.theirs = state.run(member, state.theirs)
+        wanted = theirs.sum if encoder.last_norm is None else scale * _normalized(theirs.sum)
+        equations.add(ours.product_input[state.real], (wanted - ours.sum)[state.real])
+    change, shift = equations.solve()
+    dense(layer).weight.data += change.T.to(dense(layer).weight)
+    dense(layer).bias.data += shift.to(dense(layer).bias)
+    if encoder.last_norm is not None:
+        attrgetter(encoder.last_norm)(layer).load_state_dict(attrgetter(encoder.last_norm)(group[-1]).state_dict())
+    for state in states:
+        state.ours = state.run(layer, state.ours)
+    return layer, _unexplained(states)
+
+
+class _Tap:
+    """What a layer computed last.
+
+    :ivar product_input: what its last matrix was multiplied with, shape ``(batch, length, inner)``.
+    :ivar sum: its sum before the last norm, or its output where there is none, shape ``(batch, length, hidden)``.
+    """
+
+    product_input: torch.Tensor
+    sum: torch.Tensor
+
+
+@contextmanager
+def _tapped(encoder: Encoder, layer: nn.Module) -> Iterator[_Tap]:
+    tap = _Tap()
+
+    def keep_input(_: nn.Module, args: tuple[Any, ...]) -> None:
+        tap.product_input = args[0]
+
+    def keep_sum(_: nn.Module, args: tuple[Any, ...]) -> None:
+        tap.sum = args[0]
+
+    def keep_output(_: nn.Module, __: Any, output: Any) -> None:
+        tap.sum = output[0] if isinstance(output, tuple) else output
+
+    handles = [attrgetter(encoder.last_dense)(layer).register_forward_pre_hook(keep_input)]
+    if encoder.last_norm is None:
+        handles.append(layer.register_forward_hook(keep_output))
+    else:
+        handles.append(attrgetter(encoder.last_norm)(layer).register_forward_pre_hook(keep_sum))
+    try:
+        yield tap
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _scale(encoder: Encoder, layer: nn.Module, states: list[_States]) -> float:
+    """The mean, over tokens, of the standard deviation of a layer's sum: the norm divides whatever it is away again."""
+    total = count = 0.0
+    for state in states:
+        with _tapped(encoder, layer) as tap:
+            state.run(layer, state.ours)
+        deviations = tap.sum[state.real].float().std(dim=-1, correction=0)
+        total, count = total + float(deviations.sum()), count + len(deviations)
+    return total / count
+
+
+def _normalized(hidden: torch.Tensor) -> torch.Tensor:
+    """Each token's values with mean 0 and deviation 1: what a norm gives before its own scale and shift."""
+    return nn.functional.layer_norm(hidden, hidden.shape[-1:])
+
+
+class _Equations:
+    """Ridge regression of what a layer's sum lacks on the input of its last matrix.
+
+    :param inner: the width of the input.
+    :param hidden: the width of the sum.
+    """
+
+    def __init__(self, inner: int, hidden: int) -> None:
+        self._gram, self._products = torch.zeros(inner, inner).double(), torch.zeros(inner, hidden).double()
+        self._inputs, self._lacks, self._tokens = torch.zeros(inner).double(), torch.zeros(hidden).double(), 0
+
+    def add(self, inputs: torch.Tensor, lacks: torch.Tensor) -> None:
+        """Take more tokens.
+
+        :param inputs: shape ``(tokens, inner)``; ``lacks``, shape ``(tokens, hidden)``.
+        """
+        inputs, lacks = inputs.float(), lacks.float()
+        self._gram += (inputs.T @ inputs).double().cpu()
+        self._products += (inputs.T @ lacks).double().cpu()
+        self._inputs += inputs.double().sum(0).cpu()
+        self._lacks += lacks.double().sum(0).cpu()
+        self._tokens += len(inputs)
+
+    def solve(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What to add to the matrix, shape ``(inner, hidden)``, and to the bias, shape ``(hidden,)``.
+
+        :raises FieldError: fewer tokens than unknowns for each output.
+        :raises TrainingError: there is no solution in finite numbers.
+        """
+        inner = len(self._inputs)
+        if self._tokens <= inner:
+            raise FieldError(
+                "init_layers",
+                "fitted",
+                f"more than {inner} tokens of text to fit a matrix of {inner} inputs; the training split has "
+                f"{self._tokens}",
+                hint="`init_layers='spread'` needs no texts",
+            )
+        input_mean, lack_mean = self._inputs / self._tokens, self._lacks / self._tokens
+        gram = self._gram - self._tokens * torch.outer(input_mean, input_mean)
+        products = self._products - self._tokens * torch.outer(input_mean, lack_mean)
+        ridge = _RIDGE * float(self._gram.diagonal().mean())
+        change, failed = torch.linalg.solve_ex(gram + ridge * torch.eye(inner).double(), products)
+        if failed or not torch.isfinite(change).all():
+            raise TrainingError(
+                "the fit has no solution: the predecessor's hidden states are all alike, or not finite",
+                hint="`init_layers='spread'` fits nothing; is the predecessor sound?",
+            )
+        return change, lack_mean - input_mean @ change
+
+
+def _unexplained(states: list[_States]) -> float:
+    """The squared distance of our hidden states from the predecessor's, as a part of the variance of the latter."""
+    mean = sum(state.theirs[state.real].float().sum(0) for state in states) / sum(
+        int(state.real.sum()) for state in states
+    )
+    error = sum(float((state.ours - state.theirs)[state.real].float().square().sum()) for state in states)
+    spread = sum(float((state.theirs[state.real].float() - mean).square().sum()) for state in states)
+    return error / spread if spread else 0.0

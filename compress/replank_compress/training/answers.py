@@ -1,0 +1,161 @@
+"""The predecessor's answers on the training rows: its logits in evaluation mode, computed once and kept in a file.
+
+Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015: soft labels. They are the same in every
+epoch, so that a step that learns from them costs no forward pass of the predecessor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from replank.data.training_examples import EpochRow, LabelledExamples
+from replank.runtime.predictors import TorchPredictor
+from replank.system.errors import ModelError, TrainingError
+from replank.system.files import replace_file
+from replank.system.processes import is_first_process
+from replank.system.progress import progress
+from replank.tasks.kinds import Kind
+from replank.text.tokenization import TextEncoder
+from replank.text.tokens import Tokens
+from replank_compress.training.processes import wait_for_all
+
+_KEY, _DIGEST = "made_of", "sha256"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers on every row.
+
+    :param logits: of all rows, one after the other, shape ``(answers, outputs)``. Halves of the precision are enough:
+        the rounding is 0.05 % of a logit.
+    :param starts: where each row's begin, and the end; shape ``(rows + 1,)``.
+    """
+
+    logits: NDArray[np.float16]
+    starts: NDArray[np.int64]
+
+    def __getitem__(self, row: int) -> NDArray[np.float32]:
+        """The answers of a row, shape ``(answers, outputs)``: one, or one for each position that is asked."""
+        return self.logits[self.starts[row] : self.starts[row + 1]].astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def digest(self) -> str:
+        """A sha256 over all of it."""
+        return hashlib.sha256(self.logits.tobytes() + self.starts.tobytes()).hexdigest()
+
+
+class TaughtExamples:
+    """Examples with their labels and the predecessor's answers.
+
+    :param labelled: examples; those without a label learn from the answers alone.
+    """
+
+    def __init__(self, labelled: LabelledExamples, kind: Kind, answers: Answers) -> None:
+        self._labelled, self._kind, self._answers = labelled, kind, answers
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return self._labelled.lengths
+
+    def __len__(self) -> int:
+        return len(self._labelled)
+
+    def __getitem__(self, index: int | EpochRow) -> tuple[Tokens, Any, NDArray[np.float32]]:
+        """Tokens, target, answers: shape ``(1, outputs)``, or ``(tokens, outputs)`` with NaN where none is asked."""
+        tokens, target = self._labelled[index]
+        answer = self._answers[index.row if isinstance(index, EpochRow) else index]
+        if target is None:
+            target = self._kind.unlabelled_target(tokens, answer)
+        asked = self._kind.asked(tokens)
+        if asked is None:
+            return tokens, target, answer
+        spread = np.full((len(tokens), answer.shape[1]), np.nan, dtype=np.float32)
+        spread[asked] = answer
+        return tokens, target, spread
+
+
+def answers_key(digest: str, tokens: Sequence[Tokens], precision: str) -> str:
+    """The identity of what answers are made of: the predecessor, the tokens of every row, and the precision.
+
+    :param digest: of the predecessor's weights.
+    """
+    content = hashlib.sha256(json.dumps([digest, precision]).encode())
+    for row in tokens:
+        content.update(json.dumps([row.ids, row.type_ids, row.starts]).encode())
+    return content.hexdigest()
+
+
+def kept_answers(path: Path, key: str, compute: Any) -> Answers:
+    """The answers in a file, or else new ones, which the file then keeps.
+
+    Of several processes the first computes them, and the others read the file.
+
+    :param key: see :func:`answers_key`.
+    :param compute: called without arguments for new :class:`Answers`.
+    :raises TrainingError: the file holds answers of another predecessor, or on other rows, or is damaged.
+    """
+    if is_first_process() and not path.exists():
+        answers: Answers = compute()
+        parts: dict[str, NDArray[Any]] = {"logits": answers.logits, "starts": answers.starts}
+        replace_file(path, save(parts, {_KEY: key, _DIGEST: answers.digest}))
+    wait_for_all()
+    return _read(path, key)
+
+
+def _read(path: Path, key: str) -> Answers:
+    hint = f"delete {path}, and they are computed again"
+    try:
+        with safe_open(path, framework="numpy") as file:
+            noted = file.metadata() or {}
+            answers = Answers(file.get_tensor("logits"), file.get_tensor("starts"))
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path} holds no answers that can be read: {error}", hint=hint) from None
+    if noted.get(_KEY) != key:
+        raise TrainingError(
+            f"{path} holds answers of another predecessor, or on other texts",
+            hint="name another file as `answers`, or none: they are then kept with the checkpoints",
+        )
+    if noted.get(_DIGEST) != answers.digest:
+        raise TrainingError(f"{path} is damaged: its answers do not have the digest that it notes", hint=hint)
+    return answers
+
+
+def compute_answers(
+    model: Any, kind: Kind, tokens: Sequence[Tokens], text_encoder: TextEncoder, batch_size: int, autocast: Any
+) -> Answers:
+    """A model's logits on every row, without dropout.
+
+    :param autocast: the context of training's precision.
+    :raises ModelError: a logit is NaN or infinite, in half precision.
+    """
+    predictor = TorchPredictor(model, "cuda" if torch.cuda.is_available() else "cpu")
+    order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
+    found: list[NDArray[np.float16]] = [np.empty((0, 0), dtype=np.float16)] * len(tokens)
+    with progress("answers of the predecessor", len(tokens)) as advance:
+        for begin in range(0, len(order), batch_size):
+            rows = order[begin : begin + batch_size]
+            with autocast():
+                logits = predictor(text_encoder.pad([tokens[row] for row in rows]))
+            for row, row_logits in zip(rows, logits.astype(np.float16), strict=True):
+                asked = kind.asked(tokens[row])
+                found[row] = row_logits[None] if asked is None else row_logits[asked]
+            advance(len(rows))
+    answers = Answers(np.concatenate(found), np.cumsum([0, *map(len, found)]))
+    if not np.isfinite(answers.logits).all():
+        raise ModelError("the predecessor's answers are not finite numbers (NaN or infinity)")
+    return answers
