@@ -122,8 +122,24 @@ def _inputs(model: Any, layer: nn.Module, batch: dict[str, torch.Tensor]) -> tup
 
 
 def _fit(encoder: Encoder, group: list[nn.Module], states: list[_States]) -> tuple[nn.Module, float]:
-    """The layer for a group, and the part that it leaves unexplained; the states move above the group."""
-    layer, dense = copy.deepcopy(group[0]), attrgetter(encoder.last_dense)
+    """The layer for a group, and the part that it leaves unexplained; the states move above the group.
+
+    A group of one layer is that layer.
+    """
+    layer = copy.deepcopy(group[0])
+    if len(group) > 1:
+        _solve(encoder, layer, group, states)
+    else:
+        for state in states:
+            state.theirs = state.run(layer, state.theirs)
+    for state in states:
+        state.ours = state.run(layer, state.ours)
+    return layer, _unexplained(states)
+
+
+def _solve(encoder: Encoder, layer: nn.Module, group: list[nn.Module], states: list[_States]) -> None:
+    """Fit a layer in place; the predecessor's states move above the group."""
+    dense = attrgetter(encoder.last_dense)
     equations = _Equations(dense(layer).in_features, dense(layer).out_features)
     scale = 1.0 if encoder.last_norm is None else _scale(encoder, layer, states)
     for state in states:
@@ -138,9 +154,6 @@ def _fit(encoder: Encoder, group: list[nn.Module], states: list[_States]) -> tup
     dense(layer).bias.data += shift.to(dense(layer).bias)
     if encoder.last_norm is not None:
         attrgetter(encoder.last_norm)(layer).load_state_dict(attrgetter(encoder.last_norm)(group[-1]).state_dict())
-    for state in states:
-        state.ours = state.run(layer, state.ours)
-    return layer, _unexplained(states)
 
 
 class _Tap:

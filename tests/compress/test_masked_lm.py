@@ -17,7 +17,7 @@ from replank.data.config import DataConfig
 from replank.data.training_examples import EpochRow, LabelledExamples
 from replank.models.source import open_source
 from replank.runtime.load import load_model
-from replank.system.errors import ModelError
+from replank.system.errors import FieldError, ModelError
 from replank.tasks.kinds.kind import IGNORED
 from replank_compress.finetune import finetune
 from replank_compress.methods.theseus import TheseusConfig
@@ -48,6 +48,14 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
         lines = [json.dumps({"text": text}) for text, _ in sentences(rows, seed)]
         (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return DataConfig(data=folder, task="masked-lm", max_length=32)
+
+
+def test_texts_without_labels_are_nothing_new_to_it(
+    masked_predecessor: Path, texts: DataConfig, tmp_path: Path
+) -> None:
+    config = TheseusConfig(**SHORT, unlabelled=tmp_path / "more.tsv")
+    with pytest.raises(FieldError, match=r"`unlabelled` is .*expected nothing for tasks of kind masked-lm"):
+        compress(open_source(masked_predecessor), tmp_path / "out", config, texts)
 
 
 def test_masks_are_berts_and_new_in_each_epoch(masked_predecessor: Path, texts: DataConfig) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +21,7 @@ from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.torch_model import load_torch_model
-from replank.system.errors import FieldError, TrainingError
+from replank.system.errors import TrainingError
 from replank.tasks.kinds import KINDS
 from replank.tasks.kinds.kind import IGNORED
 from replank.text.tokens import Tokens
@@ -170,8 +169,6 @@ def test_texts_without_labels_are_learned_from(predecessor: Path, data: DataConf
     compress(open_source(predecessor), tmp_path / "out", config, data)
     found = facts(tmp_path / "out")
     assert (found.steps, found.unlabelled is None) == (16, False)
-    with pytest.raises(FieldError, match=r"`unlabelled`.*nothing for tasks of kind masked-lm"):
-        compress(open_source(predecessor), tmp_path / "no", config, replace(data, task="masked-lm"))
 
 
 def untrained(predecessor: Path, folder: Path) -> Path:
