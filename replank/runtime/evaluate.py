@@ -1,55 +1,91 @@
-"""A model and examples to metrics: the same for every kind of model."""
+"""A model and examples to decisions, and to metrics: the same for every kind of model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
-from replank.data.examples import Dataset
+from replank.data.examples import Dataset, Examples
 from replank.data.training_examples import LabelledExamples
 from replank.models.facts import Quality
+from replank.models.manifest import Manifest
 from replank.runtime.model import Model
 from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED
-from replank.tasks.metrics import majority_share, require_labels, score
+from replank.tasks.metrics import Decisions, majority_share, require_labels, score
 from replank.tasks.task import Task
 
+Progress = Callable[[int], None]
 
-def evaluate(model: Model, data: Dataset, split: str, *, progress: Callable[[int], None] | None = None) -> Quality:
+
+@dataclass(frozen=True, kw_only=True)
+class RowAnswers:
+    """A model's decision on each row of a split, and the truth.
+
+    :param model: its name, for a reader.
+    :param data: digest of the rows.
+    :param predicted: as :func:`replank.tasks.metrics.score` takes it; ``truth`` likewise.
+    :param unseen_words: the words that the model did not read, and that are therefore in neither; ``None`` where
+        answers are not of words.
+    """
+
+    model: str
+    task: Task
+    split: str
+    data: str
+    predicted: Decisions
+    truth: Decisions
+    unseen_words: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+
+def evaluate(model: Model, data: Dataset, split: str, *, progress: Progress | None = None) -> Quality:
     """Quality of a model on one split.
+
+    :param progress: called after each batch with the number of examples in it.
+    :raises DataError: the data's labels are not the model's, or the split has none.
+    """
+    return quality_of(answer_rows(model, data, split, progress=progress), model.source.manifest)
+
+
+def answer_rows(model: Model, data: Dataset, split: str, *, progress: Progress | None = None) -> RowAnswers:
+    """The decisions of a model on one split.
 
     :param progress: called after each batch with the number of examples in it.
     :raises DataError: the data's labels are not the model's, or the split has none.
     """
     require_same_task(model.source.name, model.task, data)
     examples = data.split(split)
-    manifest = model.source.manifest
-    measured = partial(
-        Quality,
-        split=split,
-        rows=len(examples),
-        data=examples.digest,
-        chosen_on_it=manifest.chose_on(examples.digest) if manifest else None,
-    )
-    if not data.task.is_per_token:
-        logits = model.logits(examples.first, examples.second, progress=progress)
-        truth = require_labels(examples.labels)
-        return measured(
-            metrics=score(data.task, data.task.kind.decide(logits), truth),
-            majority_share=majority_share(data.task, truth),
-        )
     if data.task.kind.has_labels:
         require_labels(examples.labels)
-    asked = LabelledExamples(data.task, model.text_encoder, examples)
-    rows = [asked[index] for index in range(len(asked))]
-    answers = model.token_answers([tokens for tokens, _ in rows], progress=progress)
-    targets = [target for _, target in rows]
-    predicted = [row[target != IGNORED] for row, target in zip(answers, targets, strict=True)]
-    asked_for = [target[target != IGNORED] for target in targets]
-    return measured(
-        metrics=score(data.task, predicted, asked_for),
-        majority_share=majority_share(data.task, asked_for),
-        unseen_words=asked.unseen_words if data.task.kind.is_per_word else None,
+    decide = _decide_on_tokens if data.task.is_per_token else _decide_on_texts
+    predicted, truth, unseen_words = decide(model, data.task, examples, progress)
+    return RowAnswers(
+        model=model.source.short_name,
+        task=data.task,
+        split=split,
+        data=examples.digest,
+        predicted=predicted,
+        truth=truth,
+        unseen_words=unseen_words,
+    )
+
+
+def quality_of(answers: RowAnswers, manifest: Manifest | None) -> Quality:
+    """The metrics of a model's answers.
+
+    :param manifest: the model's, which says what chose it; ``None`` of a plain folder.
+    """
+    return Quality(
+        split=answers.split,
+        rows=len(answers),
+        data=answers.data,
+        chosen_on_it=manifest.chose_on(answers.data) if manifest else None,
+        metrics=score(answers.task, answers.predicted, answers.truth),
+        majority_share=majority_share(answers.task, answers.truth),
+        unseen_words=answers.unseen_words,
     )
 
 
@@ -72,6 +108,27 @@ def require_same_task(name: str, task: Task, data: Dataset) -> None:
         differences.append(f"{name} takes {_texts(task)}; the data has {_texts(data.task)}")
     if differences:
         raise DataError(differences[0], hint="is this the data of the task that the model was made for?")
+
+
+def _decide_on_texts(
+    model: Model, task: Task, examples: Examples, progress: Progress | None
+) -> tuple[Decisions, Decisions, int | None]:
+    """The decisions, the truth, and no unseen words."""
+    logits = model.logits(examples.first, examples.second, progress=progress)
+    return task.kind.decide(logits), require_labels(examples.labels), None
+
+
+def _decide_on_tokens(
+    model: Model, task: Task, examples: Examples, progress: Progress | None
+) -> tuple[Decisions, Decisions, int | None]:
+    """The decisions on the tokens that are asked for, the truth, and the number of unseen words."""
+    asked = LabelledExamples(task, model.text_encoder, examples)
+    rows = [asked[index] for index in range(len(asked))]
+    answers = model.token_answers([tokens for tokens, _ in rows], progress=progress)
+    targets = [target for _, target in rows]
+    predicted = [row[target != IGNORED] for row, target in zip(answers, targets, strict=True)]
+    truth = [target[target != IGNORED] for target in targets]
+    return predicted, truth, asked.unseen_words if task.kind.is_per_word else None
 
 
 def _texts(task: Task) -> str:

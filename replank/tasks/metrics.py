@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.system.extras import require
-from replank.tasks.entities import entity_scheme
+from replank.tasks.entities import Span, entity_scheme
 from replank.tasks.glue import GLUE
 from replank.tasks.task import Task
 
@@ -31,6 +31,8 @@ def score(task: Task, predicted: Decisions, truth: Decisions | None) -> dict[str
     :raises DataError: the examples carry no labels.
     """
     truth = require_labels(truth)
+    if not len(_flat(task, truth)):
+        raise DataError("this split has nothing to score: no word or row with a label", hint="choose another `split`")
     require("scikit-learn", "scipy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries warn about constant predictions; 0 says it too
@@ -59,6 +61,25 @@ def require_labels(truth: Decisions | None) -> Decisions:
     return truth
 
 
+def positive_label(task: Task) -> int:
+    """The output that F1 counts: GLUE's class 1, wherever the model has it; else the second."""
+    if task.name not in GLUE:
+        return 1
+    name = GLUE[task.name].labels[1].casefold()
+    return next((index for index, label in enumerate(task.labels) if label.casefold() == name), 1)
+
+
+def entities_by_row(task: Task, decisions: Decisions) -> list[set[Span]]:
+    """The entities of each row.
+
+    :raises DataError: the task's labels make none.
+    """
+    scheme = entity_scheme(task.labels)
+    if scheme is None:
+        raise DataError(f"the labels {', '.join(task.labels)} make no entities, which the metric entity_f1 counts")
+    return [set(scheme.spans([task.labels[index] for index in row])) for row in decisions]
+
+
 def _flat(task: Task, decisions: Decisions) -> NDArray[Any]:
     return np.concatenate(decisions) if task.is_per_token else np.asarray(decisions)
 
@@ -73,16 +94,8 @@ def _f1(task: Task, truth: Decisions, predicted: Decisions) -> float:
     """F1 of one class against the other, as GLUE has it for MRPC and QQP."""
     from sklearn.metrics import f1_score
 
-    positive = _positive(task)
+    positive = positive_label(task)
     return float(f1_score(_flat(task, truth) == positive, _flat(task, predicted) == positive, zero_division=0))
-
-
-def _positive(task: Task) -> int:
-    """The output that F1 counts: GLUE's class 1, wherever the model has it; else the second."""
-    if task.name not in GLUE:
-        return 1
-    name = GLUE[task.name].labels[1].casefold()
-    return next((index for index, label in enumerate(task.labels) if label.casefold() == name), 1)
 
 
 def _macro_f1(task: Task, truth: Decisions, predicted: Decisions) -> float:
@@ -111,14 +124,9 @@ def _spearman(task: Task, truth: Decisions, predicted: Decisions) -> float:
 
 def _entity_f1(task: Task, truth: Decisions, predicted: Decisions) -> float:
     """F1 of whole entities, each of the right words and type, as the script of CoNLL-2003 counts them."""
-    scheme = entity_scheme(task.labels)
-    if scheme is None:
-        raise DataError(f"the labels {', '.join(task.labels)} make no entities, which the metric entity_f1 counts")
-    wanted, found = (
-        {(number, *span) for number, row in enumerate(rows) for span in scheme.spans([task.labels[i] for i in row])}
-        for rows in (truth, predicted)
-    )
-    return 2 * len(wanted & found) / max(1, len(wanted) + len(found))
+    wanted, found = entities_by_row(task, truth), entities_by_row(task, predicted)
+    common = sum(len(ours & theirs) for ours, theirs in zip(wanted, found, strict=True))
+    return 2 * common / max(1, sum(map(len, wanted)) + sum(map(len, found)))
 
 
 METRICS: Mapping[str, Metric] = {

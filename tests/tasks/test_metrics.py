@@ -53,6 +53,14 @@ def test_classification_by_hand() -> None:
     )
 
 
+def test_nothing_to_score_is_an_error() -> None:
+    """Words whose labels all lie beyond what a model reads."""
+    words = Task("t", KINDS["token-classification"], ("O", "B-X"), ("text",), "tags", ("accuracy",))
+    nothing = [np.empty(0, dtype=np.int64)] * 2
+    with pytest.raises(DataError, match="nothing to score"):
+        score_answers(words, nothing, nothing)
+
+
 def test_f1_is_of_the_second_label() -> None:
     task = replace(BINARY, metrics=("f1",))
     assert score(task, logits_of([0, 0, 0]), np.array([0, 0, 0])) == {"f1": 0.0}
