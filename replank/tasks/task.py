@@ -81,8 +81,9 @@ class Task:
         :raises ValueError: a value is missing or of another type.
         :raises FieldError: a kind that this release does not know.
         """
-        kind = kind_named(values["kind"]) if "kind" in values else None
-        return dataclass_from_json(cls, values | {"kind": kind}, "task")
+        if not isinstance(values, dict) or not isinstance(values.get("kind"), str):
+            return dataclass_from_json(cls, values, "task")  # which says what is wrong
+        return dataclass_from_json(cls, values | {"kind": kind_named(values["kind"])}, "task")
 
 
 def headline(metrics: Mapping[str, float]) -> tuple[str, float]:
