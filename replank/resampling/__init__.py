@@ -1,0 +1,1 @@
+"""Which differences between models are more than chance: paired resampling of seeds and rows, from answers per row."""

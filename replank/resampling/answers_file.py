@@ -1,0 +1,187 @@
+"""Answers per row in a file: of one model, on one split, with the truth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replank.runtime.evaluate import RowAnswers
+from replank.system.errors import DataError, FieldError, ReplankError, UsageError
+from replank.system.files import replace_file
+from replank.system.json_files import read_json
+from replank.system.typed_json import dataclass_from_json, json_values
+from replank.tasks.glue import GLUE
+from replank.tasks.metrics import Decisions
+from replank.tasks.task import Task
+
+SCHEMA = 1
+# Numbers are kept in 32 bits, and so are tokens.
+_LARGEST_NUMBER = float(np.finfo(np.float32).max)
+_MOST_TOKENS = 2**31
+
+
+def is_answers_file(name: str | Path) -> bool:
+    """Whether a name is that of a file of answers, there or not, and not that of a model."""
+    path = Path(name)
+    return path.is_file() or (path.suffix == ".json" and not path.is_dir())
+
+
+def require_free(path: Path, *, force: bool) -> None:
+    """Refuse a place where no answers can be written, before they are computed.
+
+    :param force: replace a file that lies there.
+    :raises UsageError: a file lies there, something else does, or the folder for it does not exist.
+    """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} exists and is no file", hint="choose another `answers`")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", hint="choose another `answers`, or replace it with `force=True`")
+
+
+def write_answers(path: Path, answers: RowAnswers, *, force: bool = False) -> None:
+    """Write answers as one line of JSON.
+
+    :param force: replace a file that lies there.
+    :raises UsageError: as :func:`require_free`.
+    :raises ReplankError: the file cannot be written.
+    """
+    require_free(path, force=force)
+    values = {
+        "schema": SCHEMA,
+        "model": answers.model,
+        "task": json_values(answers.task),
+        "split": answers.split,
+        "data": answers.data,
+        "rows": len(answers),
+        "truth": _values(answers.truth),
+        "predicted": _values(answers.predicted),
+    }
+    if answers.unseen_words is not None:
+        values["unseen_words"] = answers.unseen_words
+    try:
+        replace_file(path, json.dumps(values) + "\n")
+    except OSError as error:
+        raise ReplankError(f"cannot write {path}: {error.strerror}", hint="choose another `answers`") from error
+
+
+def read_answers(path: Path) -> RowAnswers:
+    """The answers that :func:`write_answers` wrote.
+
+    :raises ModelError: there is no such file, or it is no JSON object.
+    :raises DataError: its values are no answers; the message names the one that is wrong.
+    """
+    values = read_json(path)
+    try:
+        if values.get("schema") != SCHEMA:
+            raise ValueError(f"schema is {values.get('schema')!r}; expected {SCHEMA}")
+        return _answers(dataclass_from_json(_Document, values))
+    except FieldError as error:
+        problem = f"task.kind is {error.value}; expected {error.expected}"
+    except ValueError as error:
+        problem = str(error)
+    raise DataError(f"{path} holds no answers: {problem}", hint="`answers` of replank evaluate writes such a file")
+
+
+@dataclass(frozen=True)
+class _Document:
+    """The values of a file, but for its schema; decisions are not looked at yet."""
+
+    model: str
+    task: Task
+    split: str
+    data: str
+    rows: int
+    truth: Any
+    predicted: Any
+    unseen_words: int | None = None
+
+
+def _answers(document: _Document) -> RowAnswers:
+    """The answers of a document.
+
+    :raises ValueError: a value cannot be; the message names it.
+    """
+    task = document.task
+    _require_metrics(task)
+    if document.rows < 1:
+        raise ValueError(f"rows is {document.rows}; expected 1 or more")
+    truth = _decisions(document.truth, "truth", task, document.rows)
+    predicted = _decisions(document.predicted, "predicted", task, document.rows)
+    if task.is_per_token:
+        for row, (wanted, found) in enumerate(zip(truth, predicted, strict=True)):
+            if len(wanted) != len(found):
+                raise ValueError(f"predicted[{row}] has {len(found)} values; expected {len(wanted)}, as truth[{row}]")
+    return RowAnswers(
+        model=document.model,
+        task=task,
+        split=document.split,
+        data=document.data,
+        predicted=predicted,
+        truth=truth,
+        unseen_words=document.unseen_words,
+    )
+
+
+def _require_metrics(task: Task) -> None:
+    """Refuse metrics that say nothing about such a task.
+
+    :raises ValueError: the message names the metric.
+    """
+    if task.kind.has_label_names and len(task.labels) < 2:
+        raise ValueError(f"task.labels has {len(task.labels)} names; expected 2 or more")
+    if not task.metrics:
+        raise ValueError("task.metrics is empty; expected one or more")
+    glue = GLUE.get(task.name)
+    possible = dict.fromkeys((*task.kind.possible_metrics(task.labels), *(glue.metrics if glue else ())))
+    for index, metric in enumerate(task.metrics):
+        if metric not in possible:
+            raise ValueError(f"task.metrics[{index}] is {metric!r}; expected one of {', '.join(possible)}")
+
+
+def _decisions(values: Any, place: str, task: Task, rows: int) -> Decisions:
+    """The decisions of all rows.
+
+    :raises ValueError: they are none; the message names the row.
+    """
+    found = _list(values, place)
+    if len(found) != rows:
+        raise ValueError(f"{place} has {len(found)} values; expected {rows}, the number of rows")
+    if task.is_per_token:
+        return [_labels(_list(row, f"{place}[{index}]"), f"{place}[{index}]", task) for index, row in enumerate(found)]
+    if task.kind.has_label_names:
+        return _labels(found, place, task)
+    for index, value in enumerate(found):
+        if type(value) not in (int, float) or not abs(value) <= _LARGEST_NUMBER:
+            raise ValueError(f"{place}[{index}] is {value!r:.40}; expected a finite number")
+    return np.array(found, dtype=np.float32)
+
+
+def _labels(values: list[Any], place: str, task: Task) -> NDArray[np.int64]:
+    """Indices of labels, or of tokens where there are no labels."""
+    count = len(task.labels) if task.kind.has_label_names else _MOST_TOKENS
+    for index, value in enumerate(values):
+        if type(value) is not int or not 0 <= value < count:
+            raise ValueError(f"{place}[{index}] is {value!r:.40}; expected a whole number, 0 to {count - 1}")
+    return np.array(values, dtype=np.int64)
+
+
+def _list(values: Any, place: str) -> list[Any]:
+    if not isinstance(values, list):
+        raise ValueError(f"{place} is {values!r:.40}; expected a list")
+    return values
+
+
+def _values(decisions: Decisions) -> list[Any]:
+    """JSON values; a number of 32 bits as short as it can be written."""
+    if isinstance(decisions, list):
+        return [row.tolist() for row in decisions]
+    if decisions.dtype == np.float32:
+        return [float(str(value)) for value in decisions]
+    return list(decisions.tolist())
