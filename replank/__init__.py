@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replank.api import benchmark as benchmark
+    from replank.api import compare as compare
     from replank.api import compress as compress
     from replank.api import doctor as doctor
     from replank.api import evaluate as evaluate
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 # The module and the name there of each public name. Type checkers read the imports above; a test holds both equal.
 _PLACES = {
     "benchmark": ("replank.api", "benchmark"),
+    "compare": ("replank.api", "compare"),
     "compress": ("replank.api", "compress"),
     "doctor": ("replank.api", "doctor"),
     "evaluate": ("replank.api", "evaluate"),
@@ -125,6 +127,7 @@ __all__ = [
     "Truncate",
     "__version__",
     "benchmark",
+    "compare",
     "compress",
     "doctor",
     "evaluate",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from replank.cli.command import command
-from replank.cli.options import data_options, device_options, json_option, option, print_json, print_table
+from replank.cli.options import FILE, data_options, device_options, json_option, option, print_json, print_table
 from replank.data.config import DataConfig
 from replank.data.examples import SPLITS
 from replank.system.typed_json import json_values
@@ -16,17 +17,28 @@ from replank.system.typed_json import json_values
 @command("replank evaluate int8 --dataset sst2 --split dev")
 @click.argument("model")
 @option("--split", type=click.Choice([*SPLITS, "validation"]), default="dev", help="The split to score.")
+@option("--answers", type=FILE, help="A new JSON file for the answer to each row, which replank compare takes.")
+@option("--force", is_flag=True, help="Replace a file of --answers.")
 @data_options
 @device_options
 @json_option
-def evaluate(model: str, split: str, data: DataConfig | None, device: Any, threads: int | None, as_json: bool) -> None:
+def evaluate(
+    model: str,
+    split: str,
+    answers: Path | None,
+    force: bool,
+    data: DataConfig | None,
+    device: Any,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Score MODEL (torch or ONNX: folder or hub name) on a task's data.
 
     A model that was made for a data set of GLUE's needs no data option.
     """
     from replank import api
 
-    quality = api.evaluate(model, data=data, split=split, device=device, threads=threads)
+    quality = api.evaluate(model, data=data, split=split, device=device, threads=threads, answers=answers, force=force)
     if as_json:
         print_json({"model": model} | json_values(quality))
     else:

@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Check": {
         "evaluate": "Score a model on a task's data.",
+        "compare": "Which of two is better, by more than chance.",
         "verify": "Compare two models' answers.",
         "benchmark": "Latency and throughput, side by side.",
         "inspect": "Show a model's task, lineage, quality, operators, FLOPs.",
