@@ -12,7 +12,8 @@ from rich.table import Table
 from replank.cli.command import command
 from replank.cli.config_options import config_options
 from replank.cli.options import console, data_options, device_options, json_option, option, print_json, print_table
-from replank.data.examples import SPLITS, DataConfig
+from replank.data.config import DataConfig
+from replank.data.examples import SPLITS
 from replank.resampling.resample import Resampling
 from replank.system.errors import UsageError
 

@@ -9,7 +9,7 @@ import pytest
 
 import replank as interface
 from commands import Replank, error_lines
-from replank.data.examples import DataConfig
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.resampling.answers_file import read_answers, write_answers
 from row_answers import right_or_wrong
