@@ -2,13 +2,15 @@
 
     python benchmarks/compression.py --data DATA --encoder e5=ENCODER --suite main --seed 1 --task sst2_sent --task mrpc
 
-DATA holds a folder of train.tsv and dev.tsv for each task. The best checkpoint is chosen on a tenth of the training
-split; reported is the official dev split, which no training has seen. A cell that is done is not done again: each is a
-JSON in benchmarks/results/compression, with its curve, seed, versions and machine. Stopped, the same command resumes.
+DATA holds a folder for each task: `train` and `dev`, and a `test` that has labels if there is one. The best checkpoint is
+chosen on a tenth of the training split; reported is `test`, or else the official `dev`, which no training has seen. A
+cell that is done is not done again: each is a JSON in benchmarks/results, with its answer to each row, its curve, seed,
+versions and machine. Stopped, the same command resumes.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -22,16 +24,23 @@ from typing import Any
 
 import click
 
+from compression_answers import encode, write_rows
+from compression_suites import PREDECESSOR, SUITES
+from replank.data.config import DataConfig
 from replank.data.table_file import value_text
-from replank.data.tables import read_table
+from replank.data.tables import Table, read_table
 from replank.models.artifact import Artifact
 from replank.models.manifest import MANIFEST, TRAINING
 from replank.models.source import open_source
+from replank.runtime.evaluate import RowAnswers, answer_rows
+from replank.runtime.load import load_model
 from replank.system.environment import available_cores
-from replank_compress.methods import METHODS
 
-RESULTS = Path(__file__).parent / "results" / "compression"
+RESULTS = Path(__file__).parent / "results"
 _HELD_BACK = 10
+_SUFFIXES = (".tsv", ".csv")
+# Subsets of GLUE's tasks that have their metrics and lengths.
+GLUE_NAMES = {"qnli_10k": "qnli", "mnli_10k": "mnli", "qqp_10k": "qqp"}
 
 
 @dataclass(frozen=True)
@@ -57,42 +66,24 @@ class Cell:
 
 # An encoder's name and folder, a seed, a task.
 Chain = tuple[tuple[str, str], int, str]
-PREDECESSOR = "predecessor"
-# Subsets of GLUE's tasks that have their metrics and lengths. (`qqp_10k` is not here: the defaults were chosen on it.)
-GLUE_NAMES = {"qnli_10k": "qnli", "mnli_10k": "mnli"}
-# The options of `replank compress` for each row of a suite; ENCODER stands for the pretrained encoder.
-SUITES: dict[str, dict[str, tuple[str, ...]]] = {
-    "main": {
-        **{method: ("--method", method) for method in METHODS},
-        "truncate-pretrained": ("--method", "truncate", "--init-from", "ENCODER"),
-    },
-    "schedule": {
-        "constant": ("--schedule", "constant"),
-        "anti-curriculum": ("--schedule", "anti-curriculum"),
-        "no-second-phase": ("--ramp", "1", "--second-phase", "none"),
-    },
-    "second-phase": {
-        "second-phase-layers": ("--second-phase", "layers"),
-        "second-phase-head": ("--second-phase", "head"),
-    },
-    # How much of the difference comes from the start, and how much from the method.
-    "start": {
-        "theseus-first": ("--init-layers", "first"),
-        **{
-            f"{method}-spread": ("--method", method, "--init-layers", "spread")
-            for method in METHODS
-            if method != "theseus"
-        },
-    },
-    # Fine-tuning a predecessor and replacing its layers run about as many layers as 12 epochs of the small model alone.
-    "compute": {
-        "truncate-pretrained-12-epochs": ("--method", "truncate", "--init-from", "ENCODER", "--epochs", "12"),
-    },
-    "depth": {
-        f"{method}-{layers}-layers": ("--layers", layers, "--method", method)
-        for layers, method in product(("4", "3"), ("theseus", "truncate"))
-    },
-}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where cells are made.
+
+    :param work: folder of the models and of the data as it is split here.
+    :param results: folder of the results.
+    :param threads: of each training.
+    """
+
+    work: Path
+    results: Path
+    threads: int
+
+    def data(self, task: str) -> Path:
+        """The folder of a task's data."""
+        return self.work / "data" / task
 
 
 @click.command()
@@ -101,33 +92,43 @@ SUITES: dict[str, dict[str, tuple[str, ...]]] = {
 @click.option("--task", "tasks", multiple=True, required=True, help="A folder below --data.")
 @click.option("--seed", "seeds", type=int, multiple=True, default=(1,), show_default=True)
 @click.option("--suite", type=click.Choice(list(SUITES)), default="main", show_default=True)
+@click.option("--method", "methods", multiple=True, help="Methods of the suite; all if not given.")
+@click.option("--rows", type=int, help="Training rows; all if not given.")
+@click.option("--results", default="compression", show_default=True, help="Folder in benchmarks/results.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("compression-work"), show_default=True)
 @click.option("--jobs", type=int, default=available_cores(), show_default=True, help="Trainings side by side.")
 def main(
-    data: Path, encoders: Iterable[str], tasks: Iterable[str], seeds: Iterable[int], suite: str, work: Path, jobs: int
+    data: Path,
+    encoders: Iterable[str],
+    tasks: Iterable[str],
+    seeds: Iterable[int],
+    suite: str,
+    methods: Iterable[str],
+    rows: int | None,
+    results: str,
+    work: Path,
+    jobs: int,
 ) -> None:
     """Train the models of a suite that are not done yet."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    plan = Plan(work, RESULTS / results, max(1, available_cores() // jobs))
+    plan.results.mkdir(parents=True, exist_ok=True)
     folders = dict(item.split("=", 1) for item in encoders)
     tasks = list(tasks)
     for task in tasks:
-        write_splits(data / task, work / "data" / task)
-    threads = str(max(1, available_cores() // jobs))
+        write_splits(data / task, plan.data(task), rows)
     # Method by method, so that an unfinished table can be compared.
     chains = list(product(folders.items(), seeds, tasks))
     running: dict[tuple[str, Chain], Future[None]] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        for method, chain in product((PREDECESSOR, *SUITES[suite]), chains):
+        for method, chain in product((PREDECESSOR, *(methods or SUITES[suite])), chains):
             flags = SUITES[suite].get(method, ())
             before = running.get((PREDECESSOR, chain))
-            running[method, chain] = pool.submit(run_cell, chain, method, flags, work, threads, before)
+            running[method, chain] = pool.submit(run_cell, plan, chain, method, flags, before)
     if errors := [error for future in running.values() if (error := future.exception())]:
         raise errors[0]
 
 
-def run_cell(
-    chain: Chain, method: str, flags: tuple[str, ...], work: Path, threads: str, before: Future[None] | None
-) -> None:
+def run_cell(plan: Plan, chain: Chain, method: str, flags: tuple[str, ...], before: Future[None] | None) -> None:
     """Train one model, unless it is done, and keep its result.
 
     :param before: the training of its predecessor.
@@ -136,30 +137,41 @@ def run_cell(
         before.result()
     (name, folder), seed, task = chain
     cell, predecessor = Cell(name, task, method, seed), Cell(name, task, PREDECESSOR, seed)
-    out = work / cell.name
     if method == PREDECESSOR:
-        _do(cell, ("finetune", folder, str(out)), out, work, threads)
+        _do(plan, cell, ("finetune", folder))
     else:
         flags = tuple(folder if flag == "ENCODER" else flag for flag in flags)
-        _do(cell, ("compress", str(work / predecessor.name), str(out), *flags), out, work, threads)
+        _do(plan, cell, ("compress", str(plan.work / predecessor.name)), flags)
 
 
-def write_splits(source: Path, target: Path) -> None:
-    """A task's data with a dev split of its own, cut from the training split; the official one becomes ``test``."""
+def write_splits(source: Path, target: Path, rows: int | None) -> None:
+    """A task's data with a dev split of its own, cut from the training split.
+
+    What the models are scored on becomes ``test``: the official test split, or else the official dev split.
+
+    :param rows: the first rows of the training split, or all.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    train, dev = (read_table(source / f"{split}.tsv") for split in ("train", "dev"))
+    train = _table(source, "train") or sys.exit(f"{source} has no training split")
+    scored = _table(source, "test") or _table(source, "dev") or sys.exit(f"{source} has no test or dev split")
+    kept = train.rows[:rows]
     splits = {
-        "train": [row for index, row in enumerate(train.rows) if index % _HELD_BACK != _HELD_BACK - 1],
-        "dev": train.rows[_HELD_BACK - 1 :: _HELD_BACK],
-        "test": dev.rows,
+        "train": [row for index, row in enumerate(kept) if index % _HELD_BACK != _HELD_BACK - 1],
+        "dev": kept[_HELD_BACK - 1 :: _HELD_BACK],
+        "test": scored.rows,
     }
-    for split, rows in splits.items():
-        lines = ["\t".join(map(value_text, row)) for row in (train.columns, *rows)]
-        (target / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for split, chosen in splits.items():
+        with (target / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([train.columns, *(map(value_text, row) for row in chosen)])
 
 
-def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
-    """The result of a cell: the parts of its manifest on quality and cost."""
+def _table(folder: Path, split: str) -> Table | None:
+    path = next((path for suffix in _SUFFIXES if (path := folder / f"{split}{suffix}").exists()), None)
+    return None if path is None else read_table(path)
+
+
+def result_of(cell: Cell, artifact: Artifact, answers: RowAnswers) -> dict[str, Any]:
+    """The result of a cell: its answers, and the parts of its manifest on quality and cost."""
     manifest = artifact.manifest.to_json()
     made_by, quality, parent = manifest["made_by"], manifest["quality"], manifest["parent"]
     wanted = ("config", "steps", "layer_steps", "best_dev", "versions", "machine", "finished_at")
@@ -171,32 +183,33 @@ def result_of(cell: Cell, artifact: Artifact) -> dict[str, Any]:
         "metrics": quality["metrics"],
         "digest": artifact.manifest.digest,
         "parent": parent["digest"],
-        **{name: made_by[name] for name in wanted},
+        **{name: made_by[name] for name in wanted if name in made_by},
         **training,
+        "answers": encode(answers.predicted),
     }
 
 
-def _do(cell: Cell, command: tuple[str, ...], out: Path, work: Path, threads: str) -> None:
+def _do(plan: Plan, cell: Cell, command: tuple[str, ...], flags: tuple[str, ...] = ()) -> None:
     """Train a cell, unless it is done."""
-    result = RESULTS / f"{cell.name}.json"
+    result, out, data = plan.results / f"{cell.name}.json", plan.work / cell.name, plan.data(cell.task)
     is_needed = not result.exists() or (cell.method == PREDECESSOR and not (out / MANIFEST).exists())
     if not is_needed:
         return
+    name = GLUE_NAMES.get(cell.task, cell.task)
     if not (out / MANIFEST).exists():
         click.echo(f"{cell.name}: begins", err=True)
-        data = (
-            "--dataset",
-            GLUE_NAMES.get(cell.task, cell.task),
-            "--data",
-            str(work / "data" / cell.task),
-            "--seed",
-            str(cell.seed),
-        )
+        asked = ("--dataset", name, "--data", str(data), "--seed", str(cell.seed))
         program = str(Path(sys.executable).with_name("replank"))
-        with (work / f"{cell.name}.log").open("a", encoding="utf-8") as log:
-            environment = os.environ | {"OMP_NUM_THREADS": threads}
-            subprocess.run([program, *command, *data], stdout=log, stderr=log, env=environment, check=True)
-    values = result_of(cell, Artifact.open(out))
+        with (plan.work / f"{cell.name}.log").open("a", encoding="utf-8") as log:
+            environment = os.environ | {"OMP_NUM_THREADS": str(plan.threads)}
+            subprocess.run(
+                [program, *command, str(out), *flags, *asked], stdout=log, stderr=log, env=environment, check=True
+            )
+    source = open_source(out)
+    dataset = DataConfig(dataset=name, data=data).load(source.task)
+    answers = answer_rows(load_model(source), dataset, "test")
+    write_rows(plan.results, cell.task, answers)
+    values = result_of(cell, Artifact.open(out), answers)
     result.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     shown = ", ".join(f"{name} {value:.4f}" for name, value in values["metrics"].items())
     click.echo(f"{cell.name}: {shown}", err=True)

@@ -20,26 +20,47 @@ class ReplaceableModule(nn.Module):
     """c predecessor layers and the successor layer that replaces them.
 
     :ivar replaced: which of the two runs in training. Evaluation always runs the successor.
+    :ivar compares: whether a replaced module also keeps what its predecessor layers give for the same input.
+    :ivar outputs: what both gave in the last such step, ours and theirs, each of shape ``(batch, length, hidden)``.
     """
 
     def __init__(self, predecessor: Sequence[nn.Module], successor: nn.Module) -> None:
         super().__init__()
         self.predecessor = nn.ModuleList(predecessor)
         self.successor = successor
-        self.replaced = True
+        self.replaced, self.compares = True, False
+        self.outputs: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def forward(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Hidden states in, hidden states out, shape ``(batch, length, hidden)``.
 
         Further outputs of a layer, such as attentions, are those of the last layer that ran.
         """
-        if self.replaced or not self.training:
+        if not self.training:
             return self.successor(hidden_states, *args, **kwargs)
+        if not self.replaced:
+            return self._predecessor_output(hidden_states, *args, **kwargs)
+        output = self.successor(hidden_states, *args, **kwargs)
+        if self.compares:
+            # Without dropout: what is to be learned is what the predecessor answers with.
+            self.predecessor.eval()
+            with torch.no_grad():
+                wanted = self._predecessor_output(hidden_states, *args, **kwargs)
+            self.predecessor.train()
+            self.outputs = _hidden_states(output), _hidden_states(wanted)
+        return output
+
+    def _predecessor_output(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         output: Any = None
         for layer in self.predecessor:
             output = layer(hidden_states, *args, **kwargs)
-            hidden_states = output[0] if isinstance(output, tuple) else output
+            hidden_states = _hidden_states(output)
         return output
+
+
+def _hidden_states(output: Any) -> torch.Tensor:
+    hidden_states: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    return hidden_states
 
 
 class ModuleReplacement:
@@ -71,10 +92,31 @@ class ModuleReplacement:
         set_layer_stack(model, self.modules)
         self.train_shared(())
 
-    def replace(self, gates: Sequence[bool]) -> None:
-        """Set which modules run replaced in training, one gate a module."""
+    def replace(self, gates: Sequence[bool], *, compares: bool = False) -> None:
+        """Set which modules run replaced in training, one gate a module.
+
+        :param compares: whether they also run their predecessor layers, for :meth:`discrepancy`.
+        """
         for module, gate in zip(self.modules, gates, strict=True):
-            module.replaced = bool(gate)
+            module.replaced, module.compares = bool(gate), compares
+
+    def discrepancy(self, attention_mask: torch.Tensor) -> torch.Tensor:
+        """How far the replaced modules were from their predecessor layers in the last forward pass, a scalar.
+
+        The mean over all modules, 0 for one that was not replaced, of the squared distance of the hidden states as a
+        part of the variance of the predecessor's. Source: TED (arXiv 2210.01351) and DCR (arXiv 2511.18670) regress
+        hidden states so; here both branches have the same input.
+
+        :param attention_mask: 0 for padding, which does not count, shape ``(batch, length)``.
+        """
+        is_real = attention_mask.bool()
+        total = torch.zeros((), device=attention_mask.device)
+        for module in self.modules:
+            if module.outputs is not None:
+                ours, theirs = (hidden[is_real].float() for hidden in module.outputs)
+                total = total + (ours - theirs).square().sum() / (theirs - theirs.mean(0)).square().sum()
+                module.outputs = None
+        return total / len(self.modules)
 
     def train_shared(self, parts: Sequence[str]) -> None:
         """Make parts of what predecessor and successor share trainable, and freeze the rest.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from replank.system.errors import UsageError
+from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
 from replank_compress.methods.config import INIT_LAYERS_HELP, InitLayers, Start
 from replank_compress.methods.gates import draw_gates
@@ -39,6 +39,8 @@ class TheseusConfig(SoftLabelsConfig):
     predecessor then receive nearly the hidden states that they know. benchmarks/log.md says how the defaults were
     chosen.
 
+    :param module_weight: the weight of module regression in the first phase: each drawn layer also learns the hidden
+        states that its group gives for the same input, see :meth:`ModuleReplacement.discrepancy`. It runs both.
     :param schedule: the replacing rate over the training.
     :param second_phase: what is trained once every module is replaced: ``layers``, the successor's alone, as in the
         paper's code; ``head``, pooler and head too; ``all``, the embeddings too. ``none`` asks for a training that ends
@@ -48,6 +50,9 @@ class TheseusConfig(SoftLabelsConfig):
     name: ClassVar[str] = "theseus"
     learning_rate: float = setting(2e-4, LEARNING_RATE_HELP)
     init_layers: InitLayers = setting("spread", INIT_LAYERS_HELP)
+    module_weight: float = setting(
+        0.0, "Weight of what a drawn layer's hidden states lack to its group's, in the first phase; 0 does not ask."
+    )
     schedule: Schedule = setting(
         default_factory=LinearSchedule, help="Replacing rate over the first phase.", variants=SCHEDULES
     )
@@ -56,6 +61,11 @@ class TheseusConfig(SoftLabelsConfig):
         "What is trained once every module is replaced: the successor's layers, its pooler and head too, or all of it; "
         "none ends the training before.",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.module_weight < float("inf"):
+            raise FieldError("module_weight", self.module_weight, "0 or more")
 
     def method(self, start: Start) -> Method:
         """Module replacing within the predecessor."""
@@ -101,7 +111,7 @@ class Replacing(Method):
     def before_step(self, step: int, total: int) -> bool:
         """Set the gates. A step with no module replaced has no gradient at all and is skipped."""
         gates = self.gates(step, total)
-        self._replacement.replace(gates.tolist())
+        self._replacement.replace(gates.tolist(), compares=self._compares(step, total))
         in_second_phase = self.replacing_rate(step, total) >= 1
         self._replacement.train_shared(_TRAINED[self._config.second_phase] if in_second_phase else ())
         return bool(gates.any())
@@ -109,16 +119,25 @@ class Replacing(Method):
     def loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """``α·soft + (1 - α)·hard``, a scalar; at α = 0, the paper's: the model's own."""
         given, taught = parted(inputs)
-        return self._soft_labels.loss(model(**given), given, taught)
+        loss = self._soft_labels.loss(model(**given), given, taught)
+        if self._config.module_weight:
+            loss = loss + self._config.module_weight * self._replacement.discrepancy(given["attention_mask"])
+        return loss
 
     def replacing_rate(self, step: int, total: int) -> float:
         """The schedule's rate, 0 to 1."""
         return self._config.schedule.rate(step, total)
 
     def layers_run(self, step: int, total: int) -> int:
-        """One layer for a replaced module, c for another; none in a skipped step."""
+        """One layer for a replaced module, c for another, both where they are compared; none in a skipped step."""
         gates = self.gates(step, total)
-        return int(np.where(gates, 1, self._sizes).sum()) if gates.any() else 0
+        if not gates.any():
+            return 0
+        replaced = 1 + self._sizes if self._compares(step, total) else 1
+        return int(np.where(gates, replaced, self._sizes).sum())
+
+    def _compares(self, step: int, total: int) -> bool:
+        return self._config.module_weight > 0 and self.replacing_rate(step, total) < 1
 
     def may_stop(self, step: int, total: int) -> bool:
         """In the second phase only: before it, the successor is not yet what it will be."""

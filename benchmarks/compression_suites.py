@@ -1,0 +1,69 @@
+"""The models of benchmarks/compression.py: the options of `replank compress` for each row of a table."""
+
+from __future__ import annotations
+
+from itertools import product
+
+PREDECESSOR = "predecessor"
+
+# Methods as their papers have them, and as they are at their best: from the same fitted start.
+_BASELINES = ("truncate", "kd", "pkd")
+_THESEUS_PUBLISHED = ("--soft-weight", "0", "--init-layers", "first", "--second-phase", "layers")
+# ENCODER stands for the pretrained encoder.
+SUITES: dict[str, dict[str, tuple[str, ...]]] = {
+    "main": {
+        "theseus": (),
+        **{f"{method}-published": ("--method", method, "--init-layers", "first") for method in _BASELINES},
+        **{method: ("--method", method, "--init-layers", "fitted") for method in _BASELINES},
+        "theseus-published": _THESEUS_PUBLISHED,
+    },
+    # What each part adds, from the paper's labels alone to the default.
+    "parts": {
+        "labels-spread": ("--soft-weight", "0", "--init-layers", "spread"),
+        "labels-fitted": ("--soft-weight", "0", "--init-layers", "fitted"),
+        "soft-spread": ("--init-layers", "spread"),
+        "kd-spread": ("--method", "kd", "--init-layers", "spread"),
+    },
+    # Trials by which the defaults are chosen; on tasks that no table of the README shows.
+    "trials": {
+        "base": ("--init-layers", "fitted"),
+        "spread": ("--init-layers", "spread"),
+        "labels": ("--init-layers", "fitted", "--soft-weight", "0"),
+        "lr-1e-4": ("--init-layers", "fitted", "--learning-rate", "1e-4"),
+        "lr-3e-4": ("--init-layers", "fitted", "--learning-rate", "3e-4"),
+        "ramp-0.25": ("--init-layers", "fitted", "--ramp", "0.25", "--base-rate", "0.5"),
+        "ramp-0.7": ("--init-layers", "fitted", "--ramp", "0.7"),
+        "soft-0.9": ("--init-layers", "fitted", "--soft-weight", "0.9"),
+        "soft-1": ("--init-layers", "fitted", "--soft-weight", "1"),
+        "temperature-5": ("--init-layers", "fitted", "--temperature", "5"),
+        "module-1": ("--init-layers", "fitted", "--module-weight", "1"),
+        "kd-first": ("--method", "kd", "--init-layers", "first"),
+        "kd-spread": ("--method", "kd", "--init-layers", "spread"),
+        "kd-fitted": ("--method", "kd", "--init-layers", "fitted"),
+        "kd-fitted-2e-4": ("--method", "kd", "--init-layers", "fitted", "--learning-rate", "2e-4"),
+        "truncate-fitted": ("--method", "truncate", "--init-layers", "fitted"),
+    },
+    # Groups of several sizes: the larger ones below or above.
+    "grouping": {
+        "larger-last": ("--grouping", "1,1,2,2"),
+        "larger-first": ("--grouping", "2,2,1,1"),
+    },
+    "schedule": {
+        "constant": ("--schedule", "constant"),
+        "anti-curriculum": ("--schedule", "anti-curriculum"),
+        "no-second-phase": ("--ramp", "1", "--second-phase", "none"),
+    },
+    "second-phase": {
+        "second-phase-layers": ("--second-phase", "layers"),
+        "second-phase-head": ("--second-phase", "head"),
+    },
+    # Fine-tuning a predecessor and replacing its layers run about as many layers as 12 epochs of the small model alone.
+    "compute": {
+        "truncate-pretrained": ("--method", "truncate", "--init-from", "ENCODER"),
+        "truncate-pretrained-12-epochs": ("--method", "truncate", "--init-from", "ENCODER", "--epochs", "12"),
+    },
+    "depth": {
+        f"{method}-{layers}-layers": ("--layers", layers, "--method", method)
+        for layers, method in product(("4", "3"), ("theseus", "truncate"))
+    },
+}
