@@ -2,10 +2,10 @@
 
     python benchmarks/compression.py --data DATA --encoder e5=ENCODER --suite main --seed 1 --task sst2_sent --task mrpc
 
-DATA holds a folder for each task: `train` and `dev`, and a `test` that has labels if there is one. The best checkpoint is
-chosen on a tenth of the training split; reported is `test`, or else the official `dev`, which no training has seen. A
-cell that is done is not done again: each is a JSON in benchmarks/results, with its answer to each row, its curve, seed,
-versions and machine. Stopped, the same command resumes.
+DATA holds a folder for each task: `train` and `dev`, and a `test` that has labels if there is one. The best checkpoint
+is chosen on a tenth of the training split; reported is `test`, or else the official `dev`, which no training has seen.
+A cell that is done is not done again: each is a JSON in benchmarks/results, with its answer to each row, its curve,
+seed, versions and machine. Stopped, the same command resumes.
 """
 
 from __future__ import annotations
@@ -174,7 +174,17 @@ def result_of(cell: Cell, artifact: Artifact, answers: RowAnswers) -> dict[str, 
     """The result of a cell: its answers, and the parts of its manifest on quality and cost."""
     manifest = artifact.manifest.to_json()
     made_by, quality, parent = manifest["made_by"], manifest["quality"], manifest["parent"]
-    wanted = ("config", "steps", "layer_steps", "best_dev", "versions", "machine", "finished_at")
+    wanted = (
+        "config",
+        "steps",
+        "layer_steps",
+        "seconds",
+        "best_dev",
+        "unexplained",
+        "versions",
+        "machine",
+        "finished_at",
+    )
     training = json.loads((artifact.path / TRAINING).read_text(encoding="utf-8"))
     return {
         **asdict(cell),
@@ -184,7 +194,7 @@ def result_of(cell: Cell, artifact: Artifact, answers: RowAnswers) -> dict[str, 
         "digest": artifact.manifest.digest,
         "parent": parent["digest"],
         **{name: made_by[name] for name in wanted if name in made_by},
-        **training,
+        "curve": training["curve"],
         "answers": encode(answers.predicted),
     }
 

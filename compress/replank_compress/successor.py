@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -24,9 +25,12 @@ from replank.system.locks import exclusive
 from replank_compress.fitting import StartLayers, fitted_layers
 from replank_compress.layers import layer_stack
 from replank_compress.methods.config import Start, SuccessorConfig
+from replank_compress.methods.soft_labels import SoftLabelsConfig
 from replank_compress.saving import Lessons, Run, require_equal_logits, work_folder, write_artifact
 from replank_compress.teaching import Teaching
 from replank_compress.training.train import Training
+
+_log = logging.getLogger(__name__)
 
 # Rows of the training split that the fitted start is fitted on.
 _FITTED_ROWS = 1000
@@ -55,19 +59,20 @@ def compress(
     encoder = open_source(config.init_from) if config.init_from else None
     origin = _pretrained(encoder, source) if encoder else predecessor
     _require_fit(origin, predecessor)
-    start = StartLayers(initial_layers(origin, sizes, config.init_layers))
+    choice = config.init_layers or ("first" if config.init_from else "fitted")
+    start = StartLayers(initial_layers(origin, sizes, choice))
     run = Run("compress", source, data, config, stopwatch, encoder)
     text_encoder = source.text_encoder(data.task)
     work = work_folder(out)
     with exclusive(work):
         require_free(out, force=force)  # once more: another run may have ended by now
         training = Training(predecessor, data, text_encoder, config, work=work, title="compress", unlabelled=unlabelled)
-        teaching = Teaching(training, predecessor, source.digest, config) if config.learns_answers else None
+        teaching = _teaching(training, predecessor, source.digest, config)
         training.claim(run.fingerprint | (teaching.fingerprint if teaching else {}))
         # Before the method takes the predecessor apart.
         answers = teaching.answers() if teaching else None
-        if config.init_layers == "fitted":
-            start = fitted_layers(predecessor, sizes, training.some_batches(_FITTED_ROWS))
+        if choice == "fitted":
+            start = _fitted(start, predecessor, sizes, training, is_asked=config.init_layers is not None)
         asks_each_step = teaching is not None and answers is None
         method = config.method(
             Start(data.task.kind, predecessor, origin, start.layers, sizes, asks_each_step=asks_each_step)
@@ -102,18 +107,39 @@ def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Mo
     return [copy.deepcopy(stack[index]) for index in indices]
 
 
+def _teaching(training: Training, predecessor: Any, digest: str, config: SuccessorConfig) -> Teaching | None:
+    if not isinstance(config, SoftLabelsConfig) or not config.learns_answers:
+        return None
+    return Teaching(training, predecessor, digest, config)
+
+
+def _fitted(
+    start: StartLayers, predecessor: Any, sizes: Sequence[int], training: Training, *, is_asked: bool
+) -> StartLayers:
+    """The layers fitted, or as they are where that cannot be and nobody asked for it."""
+    try:
+        return fitted_layers(predecessor, sizes, training.some_batches(_FITTED_ROWS))
+    except FieldError as error:
+        if is_asked:
+            raise
+        _log.warning(
+            "the start is not fitted: that takes %s; each layer starts as the first of its group", error.expected
+        )
+        return start
+
+
 def _unlabelled(config: SuccessorConfig, data: Dataset) -> Examples | None:
     """The texts without labels that are to be learned from."""
-    if config.unlabelled_file is None:
+    if not isinstance(config, SoftLabelsConfig) or config.unlabelled is None:
         return None
     if not data.task.kind.has_labels:
         raise FieldError(
             "unlabelled",
-            str(config.unlabelled_file),
+            str(config.unlabelled),
             f"nothing for tasks of kind {data.task.kind}: no text of theirs has a label",
             hint="add the texts to the training split",
         )
-    return unlabelled_examples(data.task, config.unlabelled_file)
+    return unlabelled_examples(data.task, config.unlabelled)
 
 
 def _pretrained(encoder: Source, predecessor: Source) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from replank.data.examples import Dataset
 from replank.tasks.metrics import majority_share, require_labels
-from replank_compress.methods.config import SuccessorConfig
+from replank_compress.methods.soft_labels import SoftLabelsConfig
 from replank_compress.training.answers import Answers, answers_key, compute_answers, kept_answers
 from replank_compress.training.checkpoints import ANSWERS
 from replank_compress.training.train import Training
@@ -29,12 +29,11 @@ class Teaching:
     :param digest: of its weights.
     """
 
-    def __init__(self, training: Training, predecessor: Any, digest: str, config: SuccessorConfig) -> None:
+    def __init__(self, training: Training, predecessor: Any, digest: str, config: SoftLabelsConfig) -> None:
         self._training, self._predecessor, self._config = training, predecessor, config
         self._kind = training.data.task.kind
-        self._key = answers_key(digest, training.examples.tokens, training.precision)
-        given = config.answers_file
-        self._path = training.work / ANSWERS if given is None else Path(given)
+        self._key = answers_key(digest, training.examples.tokens)
+        self._path = training.work / ANSWERS if config.answers is None else Path(config.answers)
 
     @property
     def fingerprint(self) -> dict[str, Any]:

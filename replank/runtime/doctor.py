@@ -121,5 +121,5 @@ def _check_torch() -> Check:
     version = installed_version("torch")
     if version is None:
         return Check("torch", "ok", "not installed: only finetune, compress and export need it")
-    bf16 = "bf16 in hardware" if has_fast_bf16() else "no bf16 in hardware: training runs in fp32"
+    bf16 = "fast bf16" if has_fast_bf16() else "no fast bf16: training runs in fp32"
     return Check("torch", "ok", f"{version}, {bf16}")

@@ -55,6 +55,22 @@ def test_instruction_sets_are_whole_words(monkeypatch: pytest.MonkeyPatch) -> No
     assert not environment.has_fast_int8()
 
 
+@pytest.mark.parametrize(
+    ("vendor", "flags", "is_fast"),
+    [
+        ("AuthenticAMD", "avx512f avx512_bf16", True),
+        ("GenuineIntel", "avx512f avx512_bf16 amx_bf16", True),
+        ("GenuineIntel", "avx512f avx512_bf16", False),  # AMX is hidden from a virtual machine
+        ("AuthenticAMD", "avx512f", False),
+    ],
+)
+def test_bf16_is_fast_where_it_beats_fp32(
+    monkeypatch: pytest.MonkeyPatch, vendor: str, flags: str, is_fast: bool
+) -> None:
+    monkeypatch.setattr(environment, "_cpuinfo", {"vendor_id": vendor, "flags": flags}.get)
+    assert environment.has_fast_bf16() is is_fast
+
+
 def test_a_slow_cpu_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "_cpuinfo", lambda key: "avx2" if key == "flags" else "")
     (check,) = (check for check in doctor() if check.name == "instruction sets")

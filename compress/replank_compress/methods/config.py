@@ -38,11 +38,6 @@ class Start:
     asks_each_step: bool = False
 
 
-# For methods with another default.
-INIT_LAYERS_HELP = (
-    "Which layers of that model: the first ones, the first of each group (spread), or those, fitted to what their "
-    "groups compute (fitted)."
-)
 InitLayers = Literal["first", "spread", "fitted"]
 
 
@@ -59,7 +54,8 @@ class SuccessorConfig(TrainingConfig):
         predecessor itself, as in the paper's code. Baselines take its embeddings too, and get a new head.
     :param init_layers: which layers of that model: the ``first`` ones, the first of each group (``spread``), or those
         with the last matrix of each and its norm such that it gives what its group gives (``fitted``), as nearly as
-        least squares can have it on a thousand training rows. No label is used.
+        least squares can have it on a thousand training rows. No label is used. ``None`` is ``fitted``, or ``spread``
+        where too few texts or the layers do not allow that; of another model, the ``first``, as in the papers.
     """
 
     name: ClassVar[str]
@@ -72,7 +68,11 @@ class SuccessorConfig(TrainingConfig):
     init_from: str | Path | None = setting(
         None, "Hub name or folder of the model whose layers the successor starts from; the predecessor if not given."
     )
-    init_layers: InitLayers = setting("first", INIT_LAYERS_HELP)
+    init_layers: InitLayers | None = setting(
+        None,
+        "Which layers of that model: the first ones, the first of each group (spread), or those, fitted to what their "
+        "groups compute (fitted). [default: fitted; with --init-from, first]",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,21 +82,6 @@ class SuccessorConfig(TrainingConfig):
                 self.init_layers,
                 "first or spread with `init_from`: the predecessor's own layers are fitted to its groups",
             )
-
-    @property
-    def learns_answers(self) -> bool:
-        """Whether training needs the predecessor's answers on the training rows."""
-        return False
-
-    @property
-    def answers_file(self) -> str | Path | None:
-        """The file that keeps those answers, where one is given."""
-        return None
-
-    @property
-    def unlabelled_file(self) -> str | Path | None:
-        """The file of texts without labels, on which the answers alone are learned, where one is given."""
-        return None
 
     def group_sizes(self, depth: int) -> tuple[int, ...]:
         """The number of a predecessor's layers that each layer of the successor replaces.

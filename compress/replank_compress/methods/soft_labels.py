@@ -53,16 +53,6 @@ class SoftLabelsConfig(SuccessorConfig):
         """Whether training needs the predecessor's answers."""
         return self.soft_weight > 0 or self.unlabelled is not None
 
-    @property
-    def answers_file(self) -> str | Path | None:
-        """The file that keeps them, where one is given."""
-        return self.answers
-
-    @property
-    def unlabelled_file(self) -> str | Path | None:
-        """The file of texts without labels, where one is given."""
-        return self.unlabelled
-
 
 class SoftLabels:
     """The loss on labels and on the predecessor's answers.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
-from replank_compress.methods.config import INIT_LAYERS_HELP, InitLayers, Start
+from replank_compress.methods.config import Start
 from replank_compress.methods.gates import draw_gates
 from replank_compress.methods.module_replacing import ModuleReplacement
 from replank_compress.methods.schedule import SCHEDULES, LinearSchedule, Schedule
@@ -35,8 +35,7 @@ class TheseusConfig(SoftLabelsConfig):
     """Progressive module replacing: the successor's layers are trained in the predecessor's place.
 
     The learning rate is higher than that of the other methods, because at first each layer learns only from the steps
-    in which it is drawn. Its layers start as the first of their groups (``spread``): the remaining layers of the
-    predecessor then receive nearly the hidden states that they know. benchmarks/log.md says how the defaults were
+    in which it is drawn. benchmarks/log.md says how the defaults were
     chosen.
 
     :param module_weight: the weight of module regression in the first phase: each drawn layer also learns the hidden
@@ -49,7 +48,6 @@ class TheseusConfig(SoftLabelsConfig):
 
     name: ClassVar[str] = "theseus"
     learning_rate: float = setting(2e-4, LEARNING_RATE_HELP)
-    init_layers: InitLayers = setting("spread", INIT_LAYERS_HELP)
     module_weight: float = setting(
         0.0, "Weight of what a drawn layer's hidden states lack to its group's, in the first phase; 0 does not ask."
     )

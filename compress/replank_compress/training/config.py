@@ -29,7 +29,7 @@ class TrainingConfig:
     :param warmup: fraction of the steps over which the learning rate rises linearly; it then falls linearly to 0.
     :param weight_decay: AdamW's, on all parameters but biases and layer norms.
     :param seed: of initialization, order of the data, dropout, masks and gates.
-    :param precision: ``bf16`` and ``fp16`` run autocast; ``auto`` is bf16 where the hardware has it, else fp32.
+    :param precision: ``bf16`` and ``fp16`` run autocast; ``auto`` is bf16 where that is faster, else fp32.
     :param patience: evaluations in a row without a better dev metric after which training ends; ``None`` never.
     :param class_weights: ``balanced`` gives each class the same weight in the loss, however few rows it has (that of a
         label is rows / (classes * rows of its class)); ``None`` gives each row the same.
@@ -43,7 +43,7 @@ class TrainingConfig:
     warmup: float = setting(0.1, "Fraction of the steps over which the learning rate rises; it then falls to 0.")
     weight_decay: float = setting(0.0, "Weight decay of AdamW, on all parameters but biases and layer norms.")
     seed: int = setting(42, "Seed of initialization, data order, dropout, masks and gates.")
-    precision: Precision = setting("auto", "Precision of training; auto is bf16 where the hardware has it, else fp32.")
+    precision: Precision = setting("auto", "Precision of training; auto is bf16 where that is faster, else fp32.")
     patience: int | None = setting(
         None, "Evaluations in a row without a better dev metric after which training ends; never if not given."
     )
