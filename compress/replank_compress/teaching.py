@@ -58,7 +58,6 @@ class Teaching:
             self._kind,
             training.examples.tokens,
             training.text_encoder,
-            self._config.rows_at_once(),
             training.autocast,
         )
 

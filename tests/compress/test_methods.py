@@ -60,13 +60,13 @@ def test_every_field_is_a_setting_with_its_help(config: type[TrainingConfig] | t
 
 
 def test_a_stored_configuration_is_its_type_and_its_fields() -> None:
-    """Manifests of earlier releases hold the same names, but for `class_weights` and those of answers."""
+    """Manifests of earlier releases hold the same names, but for class weights, answers and module regression."""
     training = ("epochs", "batch_size", "micro_batches", "learning_rate", "warmup", "weight_decay", "seed", "precision")
     later = ("patience", "class_weights", "checkpoint_activations")
     shared = (*training, *later, "layers", "grouping", "init_from", "init_layers")
     taught = ("soft_weight", "temperature", "unlabelled", "answers")
     own = {
-        "theseus": (*taught, "schedule", "second_phase"),
+        "theseus": (*taught, "module_weight", "schedule", "second_phase"),
         "truncate": (),
         "kd": taught,
         "pkd": (*taught, "patient_weight", "patient_layers"),

@@ -76,7 +76,7 @@ def test_answers_are_the_models_logits_in_the_order_of_the_rows(predecessor: Pat
     train = dataset.split("train")
     tokens = encoder.tokenize(train.first)
     answers = compute_answers(
-        load_torch_model(source), KIND, tokens, encoder, 32, partial(torch.autocast, "cpu", enabled=False)
+        load_torch_model(source), KIND, tokens, encoder, partial(torch.autocast, "cpu", enabled=False)
     )
     expected = load_model(source, device="cpu").logits(train.first)
     np.testing.assert_allclose(np.concatenate([answers[row] for row in range(len(train))]), expected, atol=2e-3)

@@ -15,6 +15,9 @@ from torch import nn
 
 from replank_compress.layers import assemble, encoder_of_model, layer_stack, set_layer_stack
 
+# Of a text whose hidden states are all alike.
+_LEAST_SPREAD = 1e-6
+
 
 class ReplaceableModule(nn.Module):
     """c predecessor layers and the successor layer that replaces them.
@@ -103,18 +106,22 @@ class ModuleReplacement:
     def discrepancy(self, attention_mask: torch.Tensor) -> torch.Tensor:
         """How far the replaced modules were from their predecessor layers in the last forward pass, a scalar.
 
-        The mean over all modules, 0 for one that was not replaced, of the squared distance of the hidden states as a
-        part of the variance of the predecessor's. Source: TED (arXiv 2210.01351) and DCR (arXiv 2511.18670) regress
-        hidden states so; here both branches have the same input.
+        The mean over texts and over all modules, 0 for one that was not replaced, of the squared distance of a text's
+        hidden states as a part of the variance of the predecessor's. Source: TED (arXiv 2210.01351) and DCR (arXiv
+        2511.18670) regress hidden states so; here both branches have the same input.
 
         :param attention_mask: 0 for padding, which does not count, shape ``(batch, length)``.
         """
-        is_real = attention_mask.bool()
+        is_real = attention_mask.unsqueeze(-1).float()
         total = torch.zeros((), device=attention_mask.device)
         for module in self.modules:
             if module.outputs is not None:
-                ours, theirs = (hidden[is_real].float() for hidden in module.outputs)
-                total = total + (ours - theirs).square().sum() / (theirs - theirs.mean(0)).square().sum()
+                ours, theirs = (hidden.float() for hidden in module.outputs)
+                mean = (theirs * is_real).sum(1, keepdim=True) / is_real.sum(1, keepdim=True)
+                distance, spread = (
+                    (difference.square() * is_real).sum((1, 2)) for difference in (ours - theirs, theirs - mean)
+                )
+                total = total + (distance / spread.clamp_min(_LEAST_SPREAD)).mean()
                 module.outputs = None
         return total / len(self.modules)
 

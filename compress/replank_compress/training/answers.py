@@ -30,6 +30,8 @@ from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
 from replank_compress.training.processes import wait_for_all
 
+# Of the training split, in the predecessor alone; whatever a step's micro-batches are, so that these change nothing.
+ROWS_AT_ONCE = 32
 _KEY, _DIGEST = "made_of", "sha256"
 
 
@@ -138,7 +140,7 @@ def _read(path: Path, key: str) -> Answers:
 
 
 def compute_answers(
-    model: Any, kind: Kind, tokens: Sequence[Tokens], text_encoder: TextEncoder, batch_size: int, autocast: Any
+    model: Any, kind: Kind, tokens: Sequence[Tokens], text_encoder: TextEncoder, autocast: Any
 ) -> Answers:
     """A model's logits on every row, without dropout.
 
@@ -149,8 +151,8 @@ def compute_answers(
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
     found: list[NDArray[np.float16]] = [np.empty((0, 0), dtype=np.float16)] * len(tokens)
     with progress("answers of the predecessor", len(tokens)) as advance:
-        for begin in range(0, len(order), batch_size):
-            rows = order[begin : begin + batch_size]
+        for begin in range(0, len(order), ROWS_AT_ONCE):
+            rows = order[begin : begin + ROWS_AT_ONCE]
             with autocast():
                 logits = predictor(text_encoder.pad([tokens[row] for row in rows]))
             for row, row_logits in zip(rows, logits.astype(np.float16), strict=True):

@@ -23,7 +23,7 @@ from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import score
 from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
-from replank_compress.training.answers import Answers, TaughtExamples
+from replank_compress.training.answers import ROWS_AT_ONCE, Answers, TaughtExamples
 from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
 from replank_compress.training.callbacks import CheckpointLimit, EarlyStopping, Spending, Watcher
@@ -113,8 +113,10 @@ class Training:
         tokens = self.examples.tokens
         chosen = np.unique(np.linspace(0, len(tokens) - 1, min(rows, len(tokens))).astype(int))
         ordered = sorted((tokens[row] for row in chosen), key=len)
-        size = self._config.rows_at_once()
-        batches = [self.text_encoder.pad(ordered[start : start + size]) for start in range(0, len(ordered), size)]
+        batches = [
+            self.text_encoder.pad(ordered[start : start + ROWS_AT_ONCE])
+            for start in range(0, len(ordered), ROWS_AT_ONCE)
+        ]
         return [{name: torch.from_numpy(value) for name, value in batch.inputs().items()} for batch in batches]
 
     def taught(self, answers: Answers) -> TaughtExamples:
