@@ -1,4 +1,4 @@
-"""The results of benchmarks/compression.py as tables, beside the paper's."""
+"""The results of benchmarks/compression.py as tables and sentences, with what chance may do to them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compression_answers import read_rows
+from compression_suites import PREDECESSOR
+from replank.resampling.estimate import Difference
+from replank.resampling.macro import ScoredTask, macro_differences, macro_kept
+from replank.resampling.task_runs import TaskRuns
+
 RESULTS = Path(__file__).parent / "results"
-# GLUE's task behind a folder's name.
-TASKS = {"sst2_sent": "sst2", "qnli_10k": "qnli", "mnli_10k": "mnli"}
-PREDECESSOR = "predecessor"
 METHODS = {
-    PREDECESSOR: "predecessor",
     "theseus": "**theseus**",
-    "truncate": "truncate the predecessor",
     "kd": "KD",
     "pkd": "PKD",
-    "truncate-pretrained": "truncate the pretrained encoder",
+    "truncate": "truncate",
+    "theseus-published": "theseus, as published",
+    "kd-published": "KD, as published",
+    "pkd-published": "PKD, as published",
+    "truncate-published": "truncate, as published",
 }
 # Schedules and depths, on one task.
 SCHEDULES = {
@@ -37,17 +43,19 @@ DEPTHS = {
     "theseus-3-layers": "3 layers, **theseus**",
     "truncate-3-layers": "3 layers, truncate the predecessor",
 }
+# The metrics whose mean is the score, by the paper's rule.
 _METRICS = {"mrpc": ("f1", "accuracy"), "stsb": ("pearson", "spearman"), "cola": ("matthews",)}
 
-Scores = dict[tuple[str, str], dict[int, float]]
+# The cells of one task: by method and seed.
+Cells = dict[str, dict[int, dict[str, Any]]]
 
 
-def read_cells() -> list[dict[str, Any]]:
+def read_cells(results: Path) -> list[dict[str, Any]]:
     """Every cell that is done.
 
     :raises ValueError: cells of one table were made from different predecessors, or with different settings.
     """
-    cells = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / "compression").glob("*.json"))]
+    cells = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
     predecessors = {_chain(cell): cell["digest"] for cell in cells if cell["method"] == PREDECESSOR}
     settings: dict[tuple[str, str], dict[str, Any]] = {}
     for cell in cells:
@@ -66,60 +74,128 @@ def _chain(cell: dict[str, Any]) -> tuple[str, str, int]:
 
 
 def score(cell: dict[str, Any]) -> float:
-    """A cell's score in points, by the paper's rule: the mean of both metrics for MRPC and STS-B."""
+    """A cell's score in points: the mean of both metrics for MRPC and STS-B."""
     wanted = _METRICS.get(cell["task"], ("accuracy",))
     return 100 * statistics.mean([float(cell["metrics"][name]) for name in wanted])
 
 
-def scores_of(cells: Iterable[dict[str, Any]], encoder: str) -> Scores:
-    """``{(method, task): {seed: score}}`` of one encoder."""
-    scores: Scores = defaultdict(dict)
+@dataclass(frozen=True)
+class MethodsTable:
+    """Some methods on the tasks on which all of them are done, by one encoder.
+
+    :param tasks: the cells of each task, those of the predecessor among them, of the seeds that all methods have.
+    """
+
+    results: Path
+    methods: tuple[str, ...]
+    tasks: dict[str, Cells]
+
+    @classmethod
+    def of(cls, results: Path, encoder: str, methods: Iterable[str] = METHODS) -> MethodsTable:
+        """The table of an encoder, as far as it is done."""
+        methods = tuple(methods)
+        found: dict[str, Cells] = defaultdict(lambda: defaultdict(dict))
+        for cell in read_cells(results):
+            if cell["encoder"] == encoder:
+                found[cell["task"]][cell["method"]][cell["seed"]] = cell
+        tasks = {}
+        for task, cells in sorted(found.items()):
+            seeds = sorted(set.intersection(*(set(cells.get(name, ())) for name in (PREDECESSOR, *methods))))
+            if seeds:
+                tasks[task] = {name: {seed: cells[name][seed] for seed in seeds} for name in (PREDECESSOR, *methods)}
+        return cls(results, methods, tasks)
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds the tasks have, in words."""
+        counts = sorted({len(cells[PREDECESSOR]) for cells in self.tasks.values()})
+        return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+
+    def markdown(self) -> str:
+        """Methods by tasks, what each keeps of the predecessor, and what it costs."""
+        scored = self._scored()
+        rows = []
+        for method in (PREDECESSOR, *self.methods):
+            means = [statistics.mean(map(score, cells[method].values())) for cells in self.tasks.values()]
+            row = [METHODS.get(method, method), *(f"{mean:.1f}" for mean in means), f"{statistics.mean(means):.1f}"]
+            if method == PREDECESSOR:
+                row += ["100"]
+            else:
+                kept = macro_kept(scored, method).macro
+                row += [f"{100 * kept.value:.1f} ({100 * kept.low:.1f} to {100 * kept.high:.1f})"]
+            rows.append([*row, f"{self._mean(method, 'seconds'):.0f}", f"{self._mean(method, 'layer_steps'):,.0f}"])
+        return markdown(["", *self.tasks, "mean", "kept, %", "seconds", "layers x steps"], rows)
+
+    def kept_sentence(self, method: str) -> str:
+        """What a method keeps over all tasks."""
+        kept = macro_kept(self._scored(), method).macro
+        return (
+            f"keeps **{100 * kept.value:.1f} %** of its predecessors' score ({100 * kept.low:.1f} to "
+            f"{100 * kept.high:.1f}; with 95 % confidence {100 * kept.lower_bound:.1f} or more)"
+        )
+
+    def differences(self, method: str, baselines: Iterable[str]) -> str:
+        """A method's macro score beside some baselines', in words; p-values hold for all of them at once."""
+        found = macro_differences(self._scored(), method, baselines)
+        return "; ".join(
+            f"{METHODS[name].split(',')[0]} {_points(difference.macro)}, p {difference.corrected_p_value:.3f}"
+            for name, difference in found.items()
+        )
+
+    def _mean(self, method: str, name: str) -> float:
+        return statistics.mean(float(cell[name]) for cells in self.tasks.values() for cell in cells[method].values())
+
+    def _scored(self) -> list[ScoredTask]:
+        return [
+            ScoredTask(
+                TaskRuns(
+                    {name: read_rows(self.results, task, list(cells[name].values())) for name in self.methods},
+                    read_rows(self.results, task, list(cells[PREDECESSOR].values())),
+                ),
+                _METRICS.get(task, ("accuracy",)),
+            )
+            for task, cells in self.tasks.items()
+        ]
+
+
+def _points(difference: Difference) -> str:
+    return f"{100 * difference.value:+.1f} ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+
+
+def scores_table(cells: Iterable[dict[str, Any]], names: dict[str, str], tasks: Sequence[str]) -> str:
+    """Scores of one seed by method and task."""
+    scores = {(cell["method"], cell["task"]): score(cell) for cell in cells}
+    rows = [[title, *(f"{scores[name, task]:.1f}" for task in tasks)] for name, title in names.items()]
+    return markdown(["", *tasks], rows)
+
+
+def trials_table(cells: Iterable[dict[str, Any]]) -> str:
+    """The trials by which the defaults were chosen: the metrics of each on every task and seed."""
+    found: dict[str, dict[tuple[str, int], dict[str, float]]] = defaultdict(dict)
     for cell in cells:
-        if cell["encoder"] == encoder:
-            scores[cell["method"], cell["task"]][cell["seed"]] = score(cell)
-    return scores
+        found[cell["method"]][cell["task"], cell["seed"]] = cell["metrics"]
+    columns = sorted({column for cells_of in found.values() for column in cells_of})
+    rows = [
+        [
+            name,
+            *(", ".join(f"{100 * value:.1f}" for value in found[name].get(column, {}).values()) for column in columns),
+        ]
+        for name in sorted(found, key=lambda name: (name != PREDECESSOR, name))
+    ]
+    heads = [f"{task}, seed {seed}: {', '.join(found[PREDECESSOR][task, seed])}" for task, seed in columns]
+    return markdown(["", *heads], rows)
 
 
-def shown_tasks(cells: list[dict[str, Any]], encoder: str) -> list[str]:
-    """The tasks on which a predecessor and the successor by replacing are done."""
-    scores = scores_of(cells, encoder)
-    return sorted({task for _, task in scores if {(PREDECESSOR, task), ("theseus", task)} <= scores.keys()})
-
-
-def methods_table(cells: list[dict[str, Any]], encoder: str, names: dict[str, str], tasks: Sequence[str]) -> str:
-    """Methods by tasks, and how much of the predecessor of the same seed each keeps; blank where a cell is not done."""
-    scores = scores_of(cells, encoder)
-    rows = []
-    for method, title in names.items():
-        done = [(task, scores[method, task]) for task in tasks if (method, task) in scores]
-        columns = [_spread(list(scores[method, task].values())) if (method, task) in scores else "" for task in tasks]
-        mean = kept = ""
-        if len(done) == len(tasks):
-            whole = {task: scores[PREDECESSOR, task] for task in tasks}
-            seeds = set.intersection(*(set(values) for _, values in done))
-            kept_by_seed = [
-                100 * statistics.mean(values[seed] / whole[task][seed] for task, values in done) for seed in seeds
-            ]
-            mean = f"{statistics.mean(statistics.mean(values.values()) for _, values in done):.1f}"
-            kept = f"{_spread(kept_by_seed)}%"
-        rows.append([title, *columns, mean, kept])
-    return _markdown(["", *tasks, "mean", "kept"], rows)
-
-
-def paper_table(tasks: Sequence[str]) -> str:
-    """The paper's figures for some of its tasks."""
+def paper_table() -> str:
+    """The paper's figures."""
     paper = json.loads((RESULTS / "paper.json").read_text(encoding="utf-8"))
-    indices = [paper["tasks"].index(task) for task in tasks]
+    whole = paper["scores"][PREDECESSOR]
     rows = []
     for method, values in paper["scores"].items():
-        chosen = [values[index] for index in indices]
-        kept = statistics.mean(
-            value / whole
-            for value, whole in zip(chosen, (paper["scores"]["predecessor"][index] for index in indices), strict=True)
-        )
-        macro = statistics.mean(chosen)
-        rows.append([METHODS[method], *(f"{value:.1f}" for value in chosen), f"{macro:.1f}", f"{kept:.1%}"])
-    return _markdown(["", *tasks, "mean", "kept"], rows)
+        kept = statistics.mean(value / of for value, of in zip(values, whole, strict=True))
+        shown = [f"{value:.1f}" for value in (*values, statistics.mean(values))]
+        rows.append([METHODS.get(method, method).split(",")[0], *shown, f"{kept:.1%}"])
+    return markdown(["", *paper["tasks"], "mean", "kept"], rows)
 
 
 def defaults_table(runs: list[dict[str, Any]]) -> str:
@@ -134,15 +210,10 @@ def defaults_table(runs: list[dict[str, Any]]) -> str:
             metrics = found[name, task]["metrics"] if (name, task) in found else {}
             cells.append(", ".join(f"{metric} {100 * value:.1f}" for metric, value in metrics.items()))
         rows.append([name, *cells])
-    return _markdown(["", *tasks], rows)
+    return markdown(["", *tasks], rows)
 
 
-def _spread(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f} ({len(values)})"
-
-
-def _markdown(header: list[str], rows: list[list[str]]) -> str:
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table whose columns but the first are numbers."""
     lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

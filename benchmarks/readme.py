@@ -18,14 +18,13 @@ from rich.console import Console
 
 from compression_table import (
     DEPTHS,
-    METHODS,
     SCHEDULES,
-    TASKS,
+    MethodsTable,
     defaults_table,
-    methods_table,
     paper_table,
     read_cells,
-    shown_tasks,
+    scores_table,
+    trials_table,
 )
 from replank.benchmarking.result import Benchmark
 from replank.benchmarking.summary import Summary
@@ -80,23 +79,44 @@ def speed_block(name: str) -> str:
 
 
 def compression_block(_: str) -> str:
-    """Each method on each task, and the paper's figures for the same tasks."""
-    cells = read_cells()
-    parts, seen = [], set()
+    """What is kept and how that compares, in sentences, and each method on each task."""
+    folder = RESULTS / "compression"
+    parts = []
     for encoder, title in ENCODERS.items():
-        if tasks := shown_tasks(cells, encoder):
-            parts += [f"{title}:", methods_table(cells, encoder, METHODS, tasks)]
-            seen |= {TASKS.get(task, task) for task in tasks}
-    parts += ["The paper's own figures for these tasks, BERT-base, 12 layers into 6:", paper_table(sorted(seen))]
-    return "\n\n".join([*parts, machine_line(cells[0])])
+        table = MethodsTable.of(folder, encoder)
+        if table.tasks:
+            parts += [claims(table, title), table.markdown()]
+    return "\n\n".join([*parts, machine_line(read_cells(folder)[0])])
+
+
+def claims(table: MethodsTable, title: str) -> str:
+    """What a table says of replacing."""
+    lines = [
+        f"{title}; {len(table.tasks)} tasks, {table.seeds}:\n",
+        f"- Replacing {table.kept_sentence('theseus')}.",
+        f"- Against the baselines as published, in points: {table.differences('theseus', PUBLISHED)}.",
+        f"- Against the baselines from the same fitted start: {table.differences('theseus', SAME_START)}.",
+        f"- Against replacing as published: {table.differences('theseus', ['theseus-published'])}.",
+    ]
+    return "\n".join(lines)
+
+
+def trials_block(_: str) -> str:
+    """The trials by which the defaults of soft answers and of the fitted start were chosen."""
+    return trials_table(read_cells(RESULTS / "trials"))
 
 
 def choices_block(_: str) -> str:
-    """Schedules and depths on one task."""
-    cells = read_cells()
-    parts = ["Schedules, e5-small, 12 layers into 6:", methods_table(cells, "e5", SCHEDULES, ["mrpc"])]
-    parts += ["Depths, e5-small:", methods_table(cells, "e5", DEPTHS, ["mrpc"])]
+    """Schedules and depths on one task, and the paper's figures."""
+    cells = read_cells(RESULTS / "compression_labels")
+    parts = ["Schedules, 12 layers into 6:", scores_table(cells, SCHEDULES, ["mrpc"])]
+    parts += ["Depths:", scores_table(cells, DEPTHS, ["mrpc"])]
     return "\n\n".join(parts)
+
+
+def paper_block(_: str) -> str:
+    """The paper's own figures."""
+    return paper_table()
 
 
 def int8_quality_block(name: str) -> str:
@@ -155,12 +175,16 @@ def int8_batching_block(name: str) -> str:
 def cost_block(name: str) -> str:
     """What a step of replacing costs, beside one of distillation and beside fine-tuning the predecessor."""
     result = read_result(name)
+    seconds = result["seconds"]
     shape, peak = result["shape"], {method: f"{size / 1e9:.1f} GB" for method, size in result["peak_bytes"].items()}
     text = (
         f"On BERT-base's shape, {shape['layers']} layers into {shape['into']}, batches of {shape['batch_size']} x "
-        f"{shape['length']} tokens, a step of replacing takes **{result['seconds']['theseus_of_kd']:.2f}** of a step "
-        f"of KD, averaged over its schedule; training takes {peak['theseus']} at its peak, KD {peak['kd']}, "
-        f"fine-tuning the predecessor {peak['fine-tuning of the predecessor']}. {machine_line(result)}"
+        f"{shape['length']} tokens, a step of replacing takes **{seconds['theseus_of_kd']:.2f}** of a step of KD with "
+        f"the same kept answers, averaged over its schedule, and "
+        f"**{seconds['theseus_of_kd_asked_at_each_step']:.2f}** of one that asks the predecessor each time; module "
+        f"regression makes it {seconds['module_regression_of_theseus']:.2f} times as long. Training takes "
+        f"{peak['theseus']} at its peak, KD {peak['kd']}, fine-tuning the predecessor "
+        f"{peak['fine-tuning of the predecessor']}. {machine_line(result)}"
     )
     return paragraph(text)
 
@@ -250,6 +274,8 @@ ENCODERS = {
     "e5": "e5-small (384 wide), 12 layers into 6",
     "minilm": "all-MiniLM-L6-v2 (384 wide), 6 layers into 3",
 }
+PUBLISHED = ("kd-published", "pkd-published", "truncate-published")
+SAME_START = ("kd", "pkd", "truncate")
 FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "README.md": {
         "quickstart": chain_block,
@@ -263,7 +289,9 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
     },
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
+        "compression_trials": trials_block,
         "compression_choices": choices_block,
+        "compression_paper": paper_block,
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,
     },

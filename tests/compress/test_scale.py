@@ -43,10 +43,12 @@ def same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool
 
 
 def compress_arguments(predecessor: Path, out: Path, data: DataConfig, epochs: int) -> list[Any]:
-    """The command line of a training that no randomness of dropout tells apart on several processes."""
+    """The command line of a training that no randomness of dropout tells apart on several processes, all parts on."""
+    assert data.data is not None
     return [
         *("compress", predecessor, out, "--data", data.data, "--text", "sentence", "--task", "sentiment"),
         *("--epochs", epochs, "--precision", "fp32", "--batch-size", 16, "--learning-rate", 1e-3, "--max-length", 32),
+        *("--init-layers", "fitted", "--module-weight", 1, "--unlabelled", Path(data.data) / "test.tsv"),
     ]
 
 
@@ -103,7 +105,7 @@ def test_two_processes_train_as_one(calm: Path, data: DataConfig, tmp_path: Path
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in theirs) < 2e-3
     first, second = (Artifact.open(tmp_path / name).manifest for name in ("one", "two"))
     assert first.made_by.facts_of(TrainingFacts).layer_steps == second.made_by.facts_of(TrainingFacts).layer_steps
-    assert first.made_by.facts_of(TrainingFacts).steps == second.made_by.facts_of(TrainingFacts).steps == 24
+    assert first.made_by.facts_of(TrainingFacts).steps == second.made_by.facts_of(TrainingFacts).steps == 32
     assert first.quality == second.quality
     assert not (tmp_path / "two.work").exists()
 
@@ -120,7 +122,7 @@ def test_two_processes_go_on_in_the_midst_of_an_epoch(calm: Path, data: DataConf
     done = subprocess.run(whole, check=False, timeout=HANG_SECONDS, **settings)
     assert done.returncode == 0, done.stderr
     with subprocess.Popen(killed, **settings) as process:
-        while process.poll() is None and not (tmp_path / "killed.work" / "checkpoint-24").exists():
+        while process.poll() is None and not (tmp_path / "killed.work" / "checkpoint-32").exists():
             time.sleep(0.01)
         # torchrun hands it on; both processes write a checkpoint of the step that they are in.
         process.send_signal(signal.SIGINT)
@@ -140,7 +142,9 @@ def test_two_processes_go_on_in_the_midst_of_an_epoch(calm: Path, data: DataConf
 def test_parts_of_a_step_train_as_the_whole(
     calm: Path, data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = TheseusConfig(**SHORT, layers=2, schedule=LinearSchedule(0.5, 0.5))
+    config = TheseusConfig(
+        **SHORT, layers=2, init_layers="fitted", module_weight=1.0, schedule=LinearSchedule(0.5, 0.5)
+    )
     calls = []
     original = modeling_utils.checkpoint  # type: ignore[attr-defined]
 
