@@ -24,6 +24,7 @@ from replank.runtime.load import load_model
 from replank.system import extras
 from replank.system.errors import MissingExtraError, TrainingError, UsageError
 from replank_compress.finetune import finetune
+from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.schedule import LinearSchedule
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
@@ -105,6 +106,13 @@ def test_regression_and_pairs_are_trained_and_stored(encoder: Path, tmp_path: Pa
     loaded = load_model(open_source(artifact.path))
     good, bad = loaded.logits(["good film"] * 2, ["good film", "bad film"])[:, 0]
     assert good > bad
+    # A successor learns the numbers that the predecessor gives, whatever the training split says.
+    untold = [row.replace('"score": 5', '"score": 1').replace('"score": 0.5', '"score": 1') for row in rows]
+    (tmp_path / "train.jsonl").write_text("\n".join(untold * 20), encoding="utf-8")
+    taught = KdConfig(**SHORT | {"epochs": 20, "batch_size": 8}, soft_weight=1, init_layers="first", layers=2)
+    successor = compress(open_source(artifact.path), tmp_path / "successor", taught, data)
+    found = load_model(open_source(successor.path)).logits(["good film"] * 2, ["good film", "bad film"])[:, 0]
+    assert found[0] - found[1] == pytest.approx(good - bad, rel=0.2)
 
 
 def test_every_epoch_has_its_own_order_and_every_example_once(encoder: Path, data: DataConfig) -> None:

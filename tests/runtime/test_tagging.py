@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from replank.text.tokens import Tokens
 from replank_compress.finetune import finetune
+from replank_compress.methods.theseus import TheseusConfig
+from replank_compress.successor import compress
 from replank_compress.training.config import FinetuneConfig
 from tiny import SPECIAL, tiny_settings
 
@@ -184,6 +187,16 @@ def test_raw_words_are_answered_as_evaluation_answers_them(tagger: Model, data: 
         assert [[word.label for word in one.words] for one in tagged] == wanted
         assert [" ".join(word.text for word in one.words) for one in tagged] == list(examples.first)
     assert evaluate(tagger, dataset, "dev").metrics["entity_f1"] > 0.95
+
+
+def test_a_successor_learns_the_answers_to_words(tagger: Model, data: DataConfig, tmp_path: Path) -> None:
+    """Of a training split that says that no word is an entity."""
+    write_tagged(tmp_path, ((words, ["O"] * len(words)) for words, _ in sentences(224)))
+    config = TheseusConfig(epochs=6, batch_size=16, learning_rate=2e-3, precision="fp32", soft_weight=1)
+    assert data.data is not None
+    untold = replace(data, data=None, train=tmp_path / "train.jsonl", dev=Path(data.data) / "dev.jsonl")
+    made = compress(tagger.source, tmp_path / "successor", config, untold)
+    assert evaluate(load_model(open_source(made.path)), data.load(tagger.task), "dev").metrics["entity_f1"] > 0.9
 
 
 def test_given_words_are_never_cut(tagger: Model) -> None:
