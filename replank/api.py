@@ -220,14 +220,15 @@ def compare(
     :param a: a model or its file of answers, see :func:`evaluate`; or those of several seeds.
     :param b: likewise, the seeds in the same order.
     :param predecessor: likewise, of each seed or one for all: then it is also told how much of its metrics is kept.
-    :param data: for models; of one that was made for a GLUE data set, that data set by default.
+    :param data: for models, which answer it now. By default artifacts answer as they did when they were made, and a
+        model that was made for a GLUE data set is asked for that.
     :param split: likewise; by default the held-out one, ``test`` if it has labels, else ``dev``.
     :param resamples: 100 or more.
     :param seed: of the draws.
     :raises UsageError: different numbers of seeds.
     :raises DataError: the answers are of different tasks or rows, of one row alone, or there are no labels.
     """
-    from replank.resampling.answers_file import is_answers_file, read_answers
+    from replank.resampling.answers_file import answers_of, is_answers_file, read_answers
     from replank.resampling.compare import compare_answers
     from replank.resampling.resample import Resampling
 
@@ -240,7 +241,9 @@ def compare(
     if not models and (data is not None or split is not None):
         raise UsageError("`data` and `split` are for models, and only files of answers are given")
     for model in models:
-        answers[model] = _answer_rows(_source(model), data, split, device, threads, named=True)
+        source = _source(model)
+        kept = answers_of(source.artifact) if source.artifact and data is None and split is None else None
+        answers[model] = kept or _answer_rows(source, data, split, device, threads, named=True)
     ours, theirs, whole = ([answers[model] for model in group] for group in groups)
     return compare_answers(ours, theirs, whole, resampling)
 

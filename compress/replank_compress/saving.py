@@ -16,6 +16,7 @@ from replank.models.facts import Origin, TrainingFacts
 from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
 from replank.models.provenance import MadeBy, Stopwatch, config_json
 from replank.models.source import Source, open_source
+from replank.resampling.answers_file import evaluate_into
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
 from replank.runtime.predictors import TorchPredictor
@@ -117,7 +118,7 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, lessons: Lessons, 
         save_tokenizer(run.source.folder, folder)
         loaded = load_model(open_source(folder), task=run.data.task)
         with progress(f"evaluate on {held_out}", len(run.data.split(held_out))) as advance:
-            quality = evaluate(loaded, run.data, held_out, progress=advance)
+            quality = evaluate_into(folder, loaded, run.data, held_out, progress=advance)
         if other := run.data.also_held_out:
             quality = replace(quality, mismatched=evaluate(loaded, run.data, other))
         training = {"curve": trained.curve, "seconds": trained.seconds, "joules": trained.joules}

@@ -15,7 +15,8 @@ from replank.models.facts import ExportFacts, Quality
 from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.source import Source, open_source, require_kind
-from replank.runtime.evaluate import evaluate, require_same_task
+from replank.resampling.answers_file import evaluate_into
+from replank.runtime.evaluate import require_same_task
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.torch_model import require_head
@@ -125,7 +126,7 @@ def export(
                     stopwatch,
                 ),
                 parent=source.as_parent(),
-                quality=evaluate_held_out(candidate, data) if data else None,
+                quality=evaluate_held_out(candidate, data, folder) if data else None,
                 verification=verification.differences,
             ),
         )
@@ -148,11 +149,11 @@ def compare(reference: Model, candidate: Model, data: Dataset | None, precision:
         return verify(reference, candidate, precision=precision, examples=texts, progress=advance)
 
 
-def evaluate_held_out(model: Model, data: Dataset) -> Quality:
-    """The quality on the held-out split, with progress."""
+def evaluate_held_out(model: Model, data: Dataset, folder: Path) -> Quality:
+    """The quality on the held-out split, with progress; the answers are kept in the folder of the artifact."""
     split = data.held_out
     with progress(f"evaluate on {split}", len(data.split(split))) as advance:
-        return evaluate(model, data, split, progress=advance)
+        return evaluate_into(folder, model, data, split, progress=advance)
 
 
 def copy_model_files(source: Source, folder: Path) -> None:

@@ -25,6 +25,7 @@ from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import instruction_sets, int8_target
 from replank.system.errors import DataError, ModelError, QualityGateError, UsageError
 from replank.system.extras import require
+from replank.system.progress import progress
 from replank.text.padding import Batch
 from replank_export.convert import compare, copy_model_files, evaluate_held_out, load_data, ort_config
 from replank_export.fusion.attention_mask import takes_lengths
@@ -108,7 +109,7 @@ def quantize(
                     stopwatch,
                 ),
                 parent=source.as_parent(),
-                quality=_quality(reference, candidate, data) if data else None,
+                quality=_quality(reference, candidate, data, folder) if data else None,
                 verification=verification.differences,
             ),
         )
@@ -211,9 +212,11 @@ def _drop_of(reference: Model, folder: Path, data: Dataset, split: str) -> Calla
     return drop
 
 
-def _quality(reference: Model, candidate: Model, data: Dataset) -> Quality:
+def _quality(reference: Model, candidate: Model, data: Dataset, folder: Path) -> Quality:
     """The candidate's quality, with the reference's metrics on the same rows, and the loss of the headline metric."""
-    before, after = evaluate_held_out(reference, data), evaluate_held_out(candidate, data)
+    with progress(f"evaluate {reference.source.name}", len(data.split(data.held_out))) as advance:
+        before = evaluate(reference, data, data.held_out, progress=advance)
+    after = evaluate_held_out(candidate, data, folder)
     drop = before.metrics[data.task.headline] - after.metrics[data.task.headline]
     return replace(after, source_metrics=before.metrics, drop=drop)
 

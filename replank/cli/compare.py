@@ -49,8 +49,9 @@ def compare(
     """Tell which of A and B is better, and whether that is more than chance.
 
     Each is a model (folder or hub name) or a file of its answers (replank evaluate MODEL --answers FILE), or those of
-    several seeds with commas between, in the same order in both. Seeds, if there are several, and rows are drawn again
-    many times, the same for both; the interval holds 95 % of what comes out.
+    several seeds with commas between, in the same order in both. Artifacts keep the answers by which their quality was
+    computed; models answer again where data is given. Seeds, if there are several, and rows are drawn again many times,
+    the same for both; the interval holds 95 % of what comes out.
     """
     from replank import api
 

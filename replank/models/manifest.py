@@ -18,6 +18,9 @@ from replank.tasks.task import Task
 SCHEMA = 1
 MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
 TRAINING, TRAINING_CHART = "training.json", "training.svg"
+# The answers by which the quality was computed.
+ROW_ANSWERS = "answers.json"
+_OF_THE_RUN = (TRAINING, TRAINING_CHART, ROW_ANSWERS)
 # Facts of the run, not of the model: they do not enter the digest. Release 0.1.0 had the training curve among them.
 _NOT_IDENTITY = ("machine", "seconds", "finished_at", "curve")
 
@@ -76,9 +79,7 @@ class Manifest:
         """
         values = replace(self, providers=None).to_json()
         values["made_by"] = {key: value for key, value in values["made_by"].items() if key not in _NOT_IDENTITY}
-        values["files"] = {
-            name: entry for name, entry in values["files"].items() if name not in (TRAINING, TRAINING_CHART)
-        }
+        values["files"] = {name: entry for name, entry in values["files"].items() if name not in _OF_THE_RUN}
         values["parent"] = self.parent and self.parent.digest
         return _sha256(_canonical(values).encode())
 

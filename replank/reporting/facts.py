@@ -11,6 +11,8 @@ from replank.benchmarking.result import Benchmark
 from replank.benchmarking.summary import SUMMARY, Summary
 from replank.models.artifact import Artifact
 from replank.models.manifest import MANIFEST, TRAINING, Manifest
+from replank.resampling.answers_file import answers_of
+from replank.runtime.evaluate import RowAnswers
 from replank.system.errors import DataError, UsageError
 
 BENCHMARK = "benchmark.json"
@@ -23,12 +25,14 @@ class Stage:
 
     :param curve: the entries of its training log; empty if it was not trained.
     :param model_bytes: bytes of the weights or the graph.
+    :param answers: those by which the quality was computed; ``None`` where they were not kept.
     """
 
     name: str
     manifest: Manifest
     curve: list[dict[str, Any]]
     model_bytes: int
+    answers: RowAnswers | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def _read_stage(folder: Path) -> Stage:
     artifact = Artifact.open(folder)
     file = folder / TRAINING
     curve = json.loads(file.read_text(encoding="utf-8"))["curve"] if TRAINING in artifact.manifest.files else []
-    return Stage(folder.resolve().name, artifact.manifest, curve, artifact.weights.bytes)
+    return Stage(folder.resolve().name, artifact.manifest, curve, artifact.weights.bytes, answers_of(artifact))
 
 
 def _depth(stage: Stage) -> int:

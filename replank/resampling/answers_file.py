@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.runtime.evaluate import RowAnswers
+from replank.data.examples import Dataset
+from replank.models.artifact import Artifact
+from replank.models.facts import Quality
+from replank.models.manifest import ROW_ANSWERS
+from replank.runtime.evaluate import Progress, RowAnswers, answer_rows, quality_of
+from replank.runtime.model import Model
 from replank.system.errors import DataError, FieldError, ReplankError, UsageError
 from replank.system.files import replace_file
 from replank.system.json_files import read_json
@@ -69,6 +74,30 @@ def write_answers(path: Path, answers: RowAnswers, *, force: bool = False) -> No
         replace_file(path, json.dumps(values) + "\n")
     except OSError as error:
         raise ReplankError(f"cannot write {path}: {error.strerror}", hint="choose another `answers`") from error
+
+
+def evaluate_into(
+    folder: Path, model: Model, data: Dataset, split: str, *, progress: Progress | None = None
+) -> Quality:
+    """The quality of a model on one split, with its answers kept in the folder that becomes its artifact.
+
+    :param progress: called after each batch with the number of examples in it.
+    """
+    answers = answer_rows(model, data, split, progress=progress)
+    # The folder's own name is one for now.
+    write_answers(folder / ROW_ANSWERS, replace(answers, model=data.task.name))
+    return quality_of(answers, model.source.manifest)
+
+
+def answers_of(artifact: Artifact) -> RowAnswers | None:
+    """The answers by which an artifact's quality was computed.
+
+    :returns: ``None`` where there are none, or where an earlier release made it.
+    :raises DataError: the file holds no answers.
+    """
+    if ROW_ANSWERS not in artifact.manifest.files:
+        return None
+    return replace(read_answers(artifact.path / ROW_ANSWERS), model=artifact.path.resolve().name)
 
 
 def read_answers(path: Path) -> RowAnswers:

@@ -40,6 +40,10 @@ def test_models_and_their_answers_are_the_same_to_it(
     assert models.err.count("evaluate predecessor on test: 64/64") == 1
     mixed = replank("compare", predecessor, tmp_path / "a.json", *flags, "--predecessor", predecessor, "--json")
     assert json.loads(mixed.out) == json.loads(models.out)
+    # Artifacts keep the answers by which their quality was computed.
+    kept = replank("compare", predecessor, successor, "--predecessor", predecessor, "--json")
+    assert json.loads(kept.out) == json.loads(models.out)
+    assert "evaluate" not in kept.err
     values = json.loads(models.out)
     assert (values["a"], values["b"], values["rows"], values["seeds"]) == (["predecessor"], ["successor"], 64, 1)
     assert {name: metric["b"] for name, metric in values["metrics"].items()} == pytest.approx(quality.metrics)

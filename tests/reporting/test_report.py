@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import replank as interface
 from chain_folder import STAGES, change, metrics_of, summary
 from commands import Replank, error_lines
 from replank.models.artifact import Artifact
@@ -60,6 +61,12 @@ def test_a_report_says_what_was_made(folder: Path) -> None:
         artifact = Artifact.open(folder / name)
         assert artifact.manifest.digest[:12] in text
         assert f"| the {name} | {metrics_of(artifact)['accuracy']:.4f} |" in text
+    assert re.search(r"^\| the predecessor \|.*\| 100\.0% \| test, 64 \|$", text, re.MULTILINE)
+    # One seed; rows drawn again: the interval is that of `replank compare`.
+    kept = interface.compare(folder / "successor", folder / "predecessor", predecessor=folder / "predecessor")
+    accuracy = kept.metrics["accuracy"].kept_a
+    assert accuracy is not None
+    assert f"| {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%}) | test, 64 |" in text
     first, last = Artifact.open(folder / "predecessor"), Artifact.open(folder / "int8")
     size = last.model_file.stat().st_size / first.model_file.stat().st_size
     assert f"Result: the int8 is 8.0 times as fast as the predecessor, has {size:.0%} of its size and keeps " in text
