@@ -36,7 +36,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 def test_every_release_with_artifacts_is_here() -> None:
-    assert {path.parent.name for path in FOLDERS} == {"0.1.0", "0.2.0", "0.3.0"}
+    assert {path.parent.name for path in FOLDERS} == {"0.1.0", "0.2.0", "0.3.0", "0.4.0"}
 
 
 def test_it_opens_with_the_digest_that_it_had(folder: Path) -> None:
