@@ -17,7 +17,6 @@ from replank_compress.methods.gates import draw_gates
 from replank_compress.methods.module_replacing import ModuleReplacement
 from replank_compress.methods.schedule import SCHEDULES, LinearSchedule, Schedule
 from replank_compress.methods.soft_labels import SoftLabels, SoftLabelsConfig, parted
-from replank_compress.training.config import LEARNING_RATE_HELP
 from replank_compress.training.method import Method
 
 SecondPhase = Literal["all", "head", "layers", "none"]
@@ -34,9 +33,7 @@ _TRAINED: dict[SecondPhase, tuple[str, ...]] = {
 class TheseusConfig(SoftLabelsConfig):
     """Progressive module replacing: the successor's layers are trained in the predecessor's place.
 
-    The learning rate is higher than that of the other methods, because at first each layer learns only from the steps
-    in which it is drawn. benchmarks/log.md says how the defaults were
-    chosen.
+    benchmarks/log.md says how the defaults were chosen.
 
     :param module_weight: the weight of module regression in the first phase: each drawn layer also learns the hidden
         states that its group gives for the same input, see :meth:`ModuleReplacement.discrepancy`. It runs both.
@@ -47,7 +44,6 @@ class TheseusConfig(SoftLabelsConfig):
     """
 
     name: ClassVar[str] = "theseus"
-    learning_rate: float = setting(2e-4, LEARNING_RATE_HELP)
     module_weight: float = setting(
         0.0, "Weight of what a drawn layer's hidden states lack to its group's, in the first phase; 0 does not ask."
     )
