@@ -26,14 +26,13 @@ import click
 
 from compression_answers import encode, write_rows
 from compression_suites import PREDECESSOR, SUITES
-from replank.data.config import DataConfig
 from replank.data.table_file import value_text
 from replank.data.tables import Table, read_table
 from replank.models.artifact import Artifact
 from replank.models.manifest import MANIFEST, TRAINING
 from replank.models.source import open_source
-from replank.runtime.evaluate import RowAnswers, answer_rows
-from replank.runtime.load import load_model
+from replank.resampling.answers_file import answers_of
+from replank.runtime.evaluate import RowAnswers
 from replank.system.environment import available_cores
 
 RESULTS = Path(__file__).parent / "results"
@@ -215,11 +214,12 @@ def _do(plan: Plan, cell: Cell, command: tuple[str, ...], flags: tuple[str, ...]
             subprocess.run(
                 [program, *command, str(out), *flags, *asked], stdout=log, stderr=log, env=environment, check=True
             )
-    source = open_source(out)
-    dataset = DataConfig(dataset=name, data=data).load(source.task)
-    answers = answer_rows(load_model(source), dataset, "test")
+    artifact = Artifact.open(out)
+    answers = answers_of(artifact)
+    if answers is None:
+        raise ValueError(f"{out} kept no answers")
     write_rows(plan.results, cell.task, answers)
-    values = result_of(cell, Artifact.open(out), answers)
+    values = result_of(cell, artifact, answers)
     result.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     shown = ", ".join(f"{name} {value:.4f}" for name, value in values["metrics"].items())
     click.echo(f"{cell.name}: {shown}", err=True)
