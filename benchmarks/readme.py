@@ -81,12 +81,12 @@ def speed_block(name: str) -> str:
 def compression_block(_: str) -> str:
     """What is kept and how that compares, in sentences, and each method on each task."""
     folder = RESULTS / "compression"
-    parts = []
+    parts: list[str] = []
     for encoder, title in ENCODERS.items():
         table = MethodsTable.of(folder, encoder)
         if table.tasks:
             parts += [claims(table, title), table.markdown()]
-    return "\n\n".join([*parts, machine_line(read_cells(folder)[0])])
+    return "\n\n".join([*parts, *(machine_line(cell) for cell in read_cells(folder)[:1])])
 
 
 def claims(table: MethodsTable, title: str) -> str:

@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,17 @@ _TOTAL = 1000
 @click.command()
 @click.option("--batch-size", default=16, show_default=True)
 @click.option("--length", default=64, show_default=True)
-@click.option("--rounds", default=12, show_default=True)
-def main(batch_size: int, length: int, rounds: int) -> None:
+@click.option(
+    "--parts", default=8, show_default=True, help="Parts of the training, of each of which a step is measured."
+)
+@click.option("--rounds", default=3, show_default=True, help="Measurements of each; their median counts.")
+def main(batch_size: int, length: int, parts: int, rounds: int) -> None:
     """Measure, print and keep."""
     memory = {name: _in_a_process(name, batch_size, length) for name in (PREDECESSOR, *CONFIGS)}
     torch.set_num_threads(available_cores())
     result = {
         "shape": {"layers": 12, "into": len(SIZES), "hidden": 768, "batch_size": batch_size, "length": length},
-        "seconds": measure_time(batch_size, length, rounds),
+        "seconds": measure_time(batch_size, length, parts, rounds),
         "peak_bytes": memory,
         "bound_bytes": memory[PREDECESSOR] + successor_bytes(),
         "machine": asdict(machine()),
@@ -69,21 +73,20 @@ def main(batch_size: int, length: int, rounds: int) -> None:
     print(json.dumps({name: result[name] for name in ("seconds", "peak_bytes", "bound_bytes")}, indent=2))
 
 
-def measure_time(batch_size: int, length: int, rounds: int) -> dict[str, Any]:
-    """Seconds of each method's steps, and the ratios to those of KD."""
+def measure_time(batch_size: int, length: int, parts: int, rounds: int) -> dict[str, Any]:
+    """Seconds of each method's steps over its training, and the ratios to those of KD."""
     steps = {name: stepper(name, batch_size, length) for name in CONFIGS}
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(-1, rounds):
-        # The middle of each of so many equal parts of the training.
-        at = int((max(number, 0) + 0.5) / rounds * _TOTAL)
+    seconds: dict[str, list[list[float]]] = {name: [[] for _ in range(parts)] for name in steps}
+    for number, part in product(range(-1, rounds), range(parts)):
         for name, step in steps.items():
             start = time.perf_counter()
-            step(at)
+            # In the middle of each part.
+            step(int((part + 0.5) / parts * _TOTAL))
             if number >= 0:
-                seconds[name].append(time.perf_counter() - start)
-    means = {name: statistics.mean(values) for name, values in seconds.items()}
+                seconds[name][part].append(time.perf_counter() - start)
+    means = {name: statistics.mean(map(statistics.median, values)) for name, values in seconds.items()}
     return {
-        "rounds": seconds,
+        "parts": seconds,
         "mean": means,
         "theseus_of_kd": means["theseus"] / means["kd"],
         "theseus_of_kd_asked_at_each_step": means["theseus"] / means[ASKS_EACH_STEP],

@@ -94,7 +94,7 @@ def variant_of(name: str, variants: Mapping[str, Config], chosen: str, values: M
         owners = [variant for variant, config in variants.items() if field in _names(config)]
         if owners:
             raise UsageError(
-                f"`{field}` is a setting of {' and '.join(f'`{name}={owner}`' for owner in owners)}, not of {chosen}",
+                f"`{field}` is a setting of {', '.join(f'`{name}={owner}`' for owner in owners)}, not of {chosen}",
                 hint=f"leave it out, or add `{name}={owners[0]}`",
             )
     return config_of(variants[chosen], given)

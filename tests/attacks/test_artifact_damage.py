@@ -17,6 +17,7 @@ from replank.system.errors import ArtifactError
 
 TORCH_FILES = (
     "README.md",
+    "answers.json",
     "config.json",
     "model.safetensors",
     "tokenizer.json",
@@ -26,7 +27,15 @@ TORCH_FILES = (
 )
 
 
-ONNX_FILES = ("README.md", "config.json", "model.onnx", "ort_config.json", "tokenizer.json", "tokenizer_config.json")
+ONNX_FILES = (
+    "README.md",
+    "answers.json",
+    "config.json",
+    "model.onnx",
+    "ort_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 
 
 # Reading

@@ -19,6 +19,7 @@ from replank.system.settings import settings_of
 from replank.system.typed_json import json_values
 from replank_compress.methods import METHODS
 from replank_compress.methods.kd import KdConfig
+from replank_compress.methods.pkd import PkdConfig
 from replank_compress.methods.schedule import ConstantSchedule
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.training.config import FinetuneConfig
@@ -79,8 +80,9 @@ def test_every_setting_has_an_option_and_the_default_of_python(name: str, config
 
 def test_the_help_tells_the_defaults_of_each_method(replank: Replank) -> None:
     text = " ".join(replank("compress", "--help").out.split())
-    assert f"[default: theseus {TheseusConfig().learning_rate:g}, " in text
-    assert f"kd, pkd: Temperature of the soft labels. [default: {KdConfig().temperature:g}]" in text
+    assert f"theseus, kd, pkd: Temperature of the predecessor's answers. [default: {KdConfig().temperature:g}]" in text
+    weight = PkdConfig().patient_weight
+    assert f"pkd: Weight of the distance between hidden states in the loss. [default: {weight:g}]" in text
     assert f"constant {ConstantSchedule().base_rate:g}" in text
 
 
@@ -94,7 +96,11 @@ def test_a_value_reaches_its_configuration() -> None:
     ("flags", "message", "hint"),
     [
         ("--method kd --base-rate 0.3", "--base-rate is a setting of --method theseus, not of kd", None),
-        ("--temperature 3", "--temperature is a setting of --method kd and --method pkd, not of theseus", None),
+        (
+            "--method truncate --temperature 3",
+            "--temperature is a setting of --method theseus, --method kd, --method pkd, not of truncate",
+            None,
+        ),
         ("--grouping 2,x", "'2,x': expected whole numbers with commas between", "replank compress --help"),
         ("--grouping 2,3", "--grouping is 2, 3; expected sizes of 1 or more that add up to 4", None),
         (

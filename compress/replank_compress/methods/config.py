@@ -71,7 +71,7 @@ class SuccessorConfig(TrainingConfig):
     init_layers: InitLayers | None = setting(
         None,
         "Which layers of that model: the first ones, the first of each group (spread), or those, fitted to what their "
-        "groups compute (fitted). By default fitted; with `init_from`, first.",
+        "groups compute (fitted). By default fitted; of another model, first.",
     )
 
     def __post_init__(self) -> None:

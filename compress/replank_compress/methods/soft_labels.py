@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,10 +34,10 @@ class SoftLabelsConfig(SuccessorConfig):
         0.5, "Weight of the predecessor's answers in the loss, 0 to 1; the rest is the labels'."
     )
     temperature: float = setting(2.0, "Temperature of the predecessor's answers.")
-    unlabelled: str | Path | None = setting(
+    unlabelled: str | os.PathLike[str] | None = setting(
         None, "File of further texts, without labels, on which the predecessor's answers alone are learned."
     )
-    answers: str | Path | None = setting(
+    answers: str | os.PathLike[str] | None = setting(
         None, "File for the predecessor's answers on the training rows; made, or taken from an earlier run."
     )
 
