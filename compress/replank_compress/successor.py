@@ -22,6 +22,7 @@ from replank.runtime.evaluate import require_same_task
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import FieldError, ModelError, UsageError
 from replank.system.locks import exclusive
+from replank_compress.chance import tell_of_chance
 from replank_compress.fitting import StartLayers, fitted_layers
 from replank_compress.layers import layer_stack
 from replank_compress.methods.config import Start, SuccessorConfig
@@ -54,6 +55,7 @@ def compress(
     require_same_task(source.name, source.task, data)
     unlabelled = _unlabelled(config, data)
     config.require_sense(config.steps(len(data.split("train")) + (0 if unlabelled is None else len(unlabelled))))
+    tell_of_chance(source, data)
     set_seed(config.seed)
     predecessor = load_torch_model(source)
     encoder = open_source(config.init_from) if config.init_from else None

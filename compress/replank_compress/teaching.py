@@ -1,22 +1,14 @@
-"""What a predecessor teaches: its answers on the training rows, checked for sense before a training begins."""
+"""What a predecessor teaches: its answers on the training rows."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from replank.data.examples import Dataset
-from replank.tasks.metrics import majority_share, require_labels
 from replank_compress.methods.soft_labels import SoftLabelsConfig
 from replank_compress.training.answers import Answers, answers_key, compute_answers, kept_answers
 from replank_compress.training.checkpoints import ANSWERS
 from replank_compress.training.train import Training
-
-_log = logging.getLogger(__name__)
 
 
 class Teaching:
@@ -47,9 +39,7 @@ class Teaching:
         """
         if self._kind.is_over_vocabulary:
             return None
-        answers = kept_answers(self._path, self._key, self._compute)
-        _tell_of_chance(self._training.data, answers)
-        return answers
+        return kept_answers(self._path, self._key, self._compute)
 
     def _compute(self) -> Answers:
         training = self._training
@@ -60,27 +50,3 @@ class Teaching:
             training.text_encoder,
             training.autocast,
         )
-
-
-def _tell_of_chance(data: Dataset, answers: Answers) -> None:
-    """Warn of a predecessor that knows no more of its training split than the most frequent label, or nothing."""
-    kind, labels = data.task.kind, require_labels(data.split("train").labels)
-    rows = range(len(labels))
-    decisions = [kind.decide(answers[row]) for row in rows]
-    if kind.is_per_token:
-        # Words beyond the length that the model reads have no answer.
-        pairs = [(found, np.asarray(truth)[: len(found)]) for found, truth in zip(decisions, labels, strict=True)]
-        decisions, labels = [found for found, _ in pairs], [truth for _, truth in pairs]
-    found = np.concatenate(decisions)
-    truth: NDArray[Any] = np.concatenate(labels) if kind.is_per_token else np.asarray(labels)
-    if kind.has_label_names:
-        right, chance = float((found == truth).mean()), majority_share(data.task, labels) or 0.0
-        knows = right > chance
-        shown = f"it is right on {right:.1%} of the training split, the most frequent label on {chance:.1%}"
-    else:
-        # Without any spread there is no correlation.
-        correlation = float(np.corrcoef(found, truth)[0, 1]) if found.std() > 0 and truth.std() > 0 else 0.0
-        knows = correlation > 0
-        shown = f"its numbers have a correlation of {correlation:.2f} with the training split's"
-    if not knows:
-        _log.warning("the predecessor is no better than chance: %s; there is nothing to keep of it", shown)

@@ -29,6 +29,7 @@ from replank_compress.methods.config import SuccessorConfig
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.soft_labels import SoftLabels, SoftLabelsConfig
 from replank_compress.methods.theseus import TheseusConfig
+from replank_compress.methods.truncate import TruncateConfig
 from replank_compress.successor import compress
 from replank_compress.training.answers import Answers, TaughtExamples, compute_answers
 from tiny import save_table, sentences
@@ -180,7 +181,9 @@ def untrained(predecessor: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("config", [TheseusConfig(**SHORT | {"epochs": 2 / 3}), KdConfig(**SHORT | {"epochs": 2 / 3})])
+@pytest.mark.parametrize(
+    "config", [TheseusConfig(**SHORT | {"epochs": 2 / 3}), TruncateConfig(**SHORT | {"epochs": 2 / 3})]
+)
 def test_a_predecessor_that_knows_nothing_is_said(
     predecessor: Path, data: DataConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, config: SuccessorConfig
 ) -> None:
