@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -108,10 +109,14 @@ class Training:
         device = "cpu" if self._arguments.use_cpu else "cuda"
         return torch.autocast(device, kinds.get(self.precision, torch.bfloat16), enabled=self.precision in kinds)
 
-    def some_batches(self, rows: int) -> list[dict[str, torch.Tensor]]:
-        """Padded inputs of so many rows from all over the training split, or of all of them, without targets."""
+    def some_batches(self, count: int) -> list[dict[str, torch.Tensor]]:
+        """Padded inputs of rows from all over the training split, without targets.
+
+        :param count: of their tokens, about; those of all rows where there are fewer.
+        """
         tokens = self.examples.tokens
-        chosen = np.unique(np.linspace(0, len(tokens) - 1, min(rows, len(tokens))).astype(int))
+        rows = math.ceil(len(tokens) * min(1.0, count / sum(self.examples.lengths)))
+        chosen = np.unique(np.linspace(0, len(tokens) - 1, rows).astype(int))
         ordered = sorted((tokens[row] for row in chosen), key=len)
         batches = [
             self.text_encoder.pad(ordered[start : start + ROWS_AT_ONCE])
