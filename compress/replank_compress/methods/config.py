@@ -54,8 +54,9 @@ class SuccessorConfig(TrainingConfig):
         predecessor itself, as in the paper's code. Baselines take its embeddings too, and get a new head.
     :param init_layers: which layers of that model: the ``first`` ones, the first of each group (``spread``), or those
         with the last matrix of each and its norm such that it gives what its group gives (``fitted``), as nearly as
-        least squares can have it on 32,000 tokens of the training split. No label is used. ``None`` is ``fitted``, or ``spread``
-        where too few texts or the layers do not allow that; of another model, the ``first``, as in the papers.
+        least squares can have it on 32,000 tokens of the training split. No label is used. ``None`` is ``fitted``, or
+        ``spread`` where too few texts or the layers do not allow that; of another model, the ``first``, as in the
+        papers.
     """
 
     name: ClassVar[str]
