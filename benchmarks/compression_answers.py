@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from replank.runtime.evaluate import RowAnswers
-from replank.system.typed_json import dataclass_from_json, json_values
+from replank.system.typed_json import json_values
 from replank.tasks.metrics import Decisions
 from replank.tasks.task import Task
 
@@ -47,7 +47,7 @@ def write_rows(results: Path, task: str, answers: RowAnswers) -> None:
 def read_rows(results: Path, task: str, cells: Sequence[dict[str, Any]]) -> list[RowAnswers]:
     """The answers of some cells of one task, in their order."""
     values = json.loads(_rows_path(results, task).read_text(encoding="utf-8"))
-    described, truth = dataclass_from_json(Task, values["task"]), decode(values["truth"])
+    described, truth = Task.from_json(values["task"]), decode(values["truth"])
     return [
         RowAnswers(
             model=f"{cell['encoder']}-{task}-{cell['method']}-{cell['seed']}",

@@ -7,6 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def score(cell: dict[str, Any]) -> float:
 
 @dataclass(frozen=True)
 class MethodsTable:
-    """Some methods on the tasks on which all of them are done, by one encoder.
+    """The methods that are done on all tasks on which replacing is, by one encoder.
 
     :param tasks: the cells of each task, those of the predecessor among them, of the seeds that all methods have.
     """
@@ -91,25 +92,33 @@ class MethodsTable:
     tasks: dict[str, Cells]
 
     @classmethod
-    def of(cls, results: Path, encoder: str, methods: Iterable[str] = METHODS) -> MethodsTable:
+    def of(cls, results: Path, encoder: str) -> MethodsTable:
         """The table of an encoder, as far as it is done."""
-        methods = tuple(methods)
-        found: dict[str, Cells] = defaultdict(lambda: defaultdict(dict))
-        for cell in read_cells(results):
-            if cell["encoder"] == encoder:
-                found[cell["task"]][cell["method"]][cell["seed"]] = cell
-        tasks = {}
-        for task, cells in sorted(found.items()):
-            seeds = sorted(set.intersection(*(set(cells.get(name, ())) for name in (PREDECESSOR, *methods))))
-            if seeds:
-                tasks[task] = {name: {seed: cells[name][seed] for seed in seeds} for name in (PREDECESSOR, *methods)}
-        return cls(results, methods, tasks)
+        cells = {
+            (cell["method"], cell["task"], cell["seed"]): cell
+            for cell in read_cells(results)
+            if cell["encoder"] == encoder
+        }
+        chains: dict[str, set[tuple[str, int]]] = defaultdict(set)
+        for method, task, seed in cells:
+            chains[method].add((task, seed))
+        shown = chains[PREDECESSOR] & chains["theseus"]
+        methods: list[str] = []
+        for method in METHODS:
+            common = shown & chains[method]
+            # A method may lack seeds, but no task.
+            if {task for task, _ in common} == {task for task, _ in shown} and common:
+                shown, methods = common, [*methods, method]
+        tasks: dict[str, Cells] = {task: defaultdict(dict) for task, _ in sorted(shown)}
+        for (task, seed), method in product(sorted(shown), (PREDECESSOR, *methods)):
+            tasks[task][method][seed] = cells[method, task, seed]
+        return cls(results, tuple(methods), tasks)
 
     @property
     def seeds(self) -> str:
-        """How many seeds the tasks have, in words."""
+        """How many seeds the tasks have."""
         counts = sorted({len(cells[PREDECESSOR]) for cells in self.tasks.values()})
-        return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+        return f"seeds: {counts[0]}" if len(counts) == 1 else f"seeds: {counts[0]} to {counts[-1]}"
 
     def markdown(self) -> str:
         """Methods by tasks, what each keeps of the predecessor, and what it costs."""
@@ -135,8 +144,8 @@ class MethodsTable:
         )
 
     def differences(self, method: str, baselines: Iterable[str]) -> str:
-        """A method's macro score beside some baselines', in words; p-values hold for all of them at once."""
-        found = macro_differences(self._scored(), method, baselines)
+        """A method's macro score beside those of the baselines that are done; p-values hold for all of them at once."""
+        found = macro_differences(self._scored(), method, [name for name in baselines if name in self.methods])
         return "; ".join(
             f"{METHODS[name].split(',')[0]} {_points(difference.macro)}, p {difference.corrected_p_value:.3f}"
             for name, difference in found.items()
