@@ -177,7 +177,6 @@ def result_of(cell: Cell, artifact: Artifact, answers: RowAnswers) -> dict[str, 
         "config",
         "steps",
         "layer_steps",
-        "seconds",
         "best_dev",
         "unexplained",
         "versions",
@@ -209,20 +208,37 @@ def _do(plan: Plan, cell: Cell, command: tuple[str, ...], flags: tuple[str, ...]
         click.echo(f"{cell.name}: begins", err=True)
         asked = ("--dataset", name, "--data", str(data), "--seed", str(cell.seed))
         program = str(Path(sys.executable).with_name("replank"))
-        with (plan.work / f"{cell.name}.log").open("a", encoding="utf-8") as log:
-            environment = os.environ | {"OMP_NUM_THREADS": str(plan.threads)}
-            subprocess.run(
-                [program, *command, str(out), *flags, *asked], stdout=log, stderr=log, env=environment, check=True
-            )
+        _train([program, *command, str(out), *flags, *asked], plan.work / cell.name, plan.threads)
     artifact = Artifact.open(out)
     answers = answers_of(artifact)
     if answers is None:
         raise ValueError(f"{out} kept no answers")
     write_rows(plan.results, cell.task, answers)
-    values = result_of(cell, artifact, answers)
+    values = result_of(cell, artifact, answers) | {"processor_seconds": _processor_seconds(plan.work / cell.name)}
     result.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     shown = ", ".join(f"{name} {value:.4f}" for name, value in values["metrics"].items())
     click.echo(f"{cell.name}: {shown}", err=True)
+
+
+def _train(command: list[str], out: Path, threads: int) -> None:
+    """Run a training, with what it prints, and what it costs, in files beside its folder."""
+    log, cost = out.with_name(f"{out.name}.log"), out.with_name(f"{out.name}.cost")
+    is_resumed = log.exists()
+    with log.open("a", encoding="utf-8") as file:
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    if not is_resumed:
+        cost.write_text(str(round(usage.ru_utime + usage.ru_stime, 1)), encoding="utf-8")
+
+
+def _processor_seconds(out: Path) -> float | None:
+    """What a training cost, on however busy a machine; ``None`` of one that was interrupted."""
+    cost = out.with_name(f"{out.name}.cost")
+    return float(cost.read_text(encoding="utf-8")) if cost.exists() else None
 
 
 if __name__ == "__main__":

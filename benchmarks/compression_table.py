@@ -132,8 +132,8 @@ class MethodsTable:
             else:
                 kept = macro_kept(scored, method).macro
                 row += [f"{100 * kept.value:.1f} ({100 * kept.low:.1f} to {100 * kept.high:.1f})"]
-            rows.append([*row, f"{self._mean(method, 'seconds'):.0f}", f"{self._mean(method, 'layer_steps'):,.0f}"])
-        return markdown(["", *self.tasks, "mean", "kept, %", "seconds", "layers x steps"], rows)
+            rows.append([*row, self._mean(method, "processor_seconds"), self._mean(method, "layer_steps")])
+        return markdown(["", *self.tasks, "mean", "kept, %", "processor seconds", "layers x steps"], rows)
 
     def kept_sentence(self, method: str) -> str:
         """What a method keeps over all tasks."""
@@ -151,8 +151,11 @@ class MethodsTable:
             for name, difference in found.items()
         )
 
-    def _mean(self, method: str, name: str) -> float:
-        return statistics.mean(float(cell[name]) for cells in self.tasks.values() for cell in cells[method].values())
+    def _mean(self, method: str, name: str) -> str:
+        """The mean over tasks and seeds, but for trainings that were interrupted."""
+        values = [cell[name] for cells in self.tasks.values() for cell in cells[method].values()]
+        known = [float(value) for value in values if value is not None]
+        return f"{statistics.mean(known):,.0f}" if known else ""
 
     def _scored(self) -> list[ScoredTask]:
         return [
