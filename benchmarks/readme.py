@@ -86,7 +86,9 @@ def compression_block(_: str) -> str:
         table = MethodsTable.of(folder, encoder)
         if table.tasks:
             parts += [claims(table, title), table.markdown()]
-    return "\n\n".join([*parts, *(machine_line(cell) for cell in read_cells(folder)[:1])])
+    if not parts:
+        return "This table is being measured anew: no task of it is done yet."
+    return "\n\n".join([*parts, machine_line(read_cells(folder)[0])])
 
 
 def claims(table: MethodsTable, title: str) -> str:
