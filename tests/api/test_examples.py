@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from replank.data.config import DataConfig
 # A server without end, an account of somebody's, or minutes.
 NOT_HERE = {"run", "search", "serve", "loadtest", "push_to_hub"}
 EXAMPLES = {
-    test.name.rpartition(".")[2]: test
-    for test in doctest.DocTestFinder().find(api, "api")
-    if test.examples and test.name.count(".") == 1
+    test.name: test
+    for name, function in vars(api).items()
+    if inspect.isfunction(function)
+    for test in doctest.DocTestFinder().find(function, name)
+    if test.examples
 }
 
 

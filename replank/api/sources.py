@@ -1,0 +1,29 @@
+"""What the functions of the interface take as a model, and as its data where none is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from replank.data.config import DataConfig
+from replank.models.artifact import Artifact
+from replank.models.source import Source, open_source
+from replank.system.errors import UsageError
+from replank.tasks.glue import GLUE
+
+# A model folder, a hub name, or an artifact that a stage returned.
+ModelLike = str | Path | Artifact
+
+
+def source_of(model: ModelLike) -> Source:
+    """A model, understood whole."""
+    return open_source(model.path if isinstance(model, Artifact) else model)
+
+
+def own_data(source: Source) -> DataConfig:
+    """The data set that a model was made for, where it goes by a name that everybody knows.
+
+    :raises UsageError: it does not.
+    """
+    if source.artifact and source.task.name in GLUE:
+        return DataConfig(dataset=source.task.name)
+    raise UsageError("no data given", hint="`dataset=NAME` (GLUE), `data=FOLDER`, or `dev=FILE`")

@@ -1,0 +1,166 @@
+"""What makes artifacts: the stages, and the chains of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replank.api.sources import ModelLike, own_data, source_of
+from replank.data.config import DataConfig
+from replank.models.artifact import Artifact
+
+if TYPE_CHECKING:
+    from replank.benchmarking.summary import Summary
+    from replank.chain.budget import Budget
+    from replank.chain.plan import RunConfig
+    from replank.chain.search_plan import SearchConfig
+    from replank.chain.search_result import SearchResult
+    from replank_compress.methods.config import SuccessorConfig
+    from replank_compress.training.config import FinetuneConfig
+    from replank_export.convert import ExportConfig
+    from replank_export.int8.config import Int8Config
+
+
+def finetune(
+    encoder: ModelLike,
+    out: str | Path,
+    config: FinetuneConfig | None = None,
+    *,
+    data: DataConfig,
+    force: bool = False,
+) -> Artifact:
+    """Fine-tune an encoder on a task.
+
+    >>> predecessor = replank.finetune("encoder", "out", replank.Finetune(epochs=2), data=data)
+
+    :param encoder: with or without a head; a head of another size gives way to a new one.
+    :param out: the new artifact's folder. Called again after an interruption, training resumes.
+    :param force: replace an artifact that lies there.
+    :raises ReplankError: nothing was written, and what was there is as it was.
+    """
+    from replank_compress.finetune import finetune as stage
+    from replank_compress.training.config import FinetuneConfig
+
+    return stage(source_of(encoder), Path(out), config or FinetuneConfig(), data, force=force)
+
+
+def compress(
+    predecessor: ModelLike,
+    out: str | Path,
+    config: SuccessorConfig | None = None,
+    *,
+    data: DataConfig | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Make a successor of fewer layers.
+
+    >>> successor = replank.compress("predecessor", "out", replank.Theseus(layers=2, epochs=2), data=data)
+
+    :param predecessor: a fine-tuned model.
+    :param data: of a model that was made for a GLUE data set, that data set by default.
+    :param config: its type is the method: ``Theseus`` (the default, half the layers), ``Truncate``, ``Kd``, ``Pkd``.
+    :param out: the new artifact's folder. Called again after an interruption, training resumes.
+    :param force: replace an artifact that lies there.
+    :raises ReplankError: nothing was written, and what was there is as it was.
+    """
+    from replank_compress.methods.theseus import TheseusConfig
+    from replank_compress.successor import compress as stage
+
+    source = source_of(predecessor)
+    return stage(source, Path(out), config or TheseusConfig(), data or own_data(source), force=force)
+
+
+def export(
+    model: ModelLike,
+    out: str | Path,
+    config: ExportConfig | None = None,
+    *,
+    data: DataConfig | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Export a torch model to a fused ONNX graph, compared with torch under every kind of padding.
+
+    >>> onnx = replank.export("successor", "out", data=data)
+
+    :param data: real texts to compare on and to measure the quality on; without it, random tokens are compared.
+    :raises QualityGateError: the graph gives other numbers than torch.
+    :raises ModelError: no exporter writes a completely fused graph of it.
+    """
+    from replank_export.convert import ExportConfig
+    from replank_export.convert import export as stage
+
+    return stage(source_of(model), Path(out), config or ExportConfig(), data, force=force)
+
+
+def quantize(
+    model: ModelLike,
+    out: str | Path,
+    config: Int8Config | None = None,
+    *,
+    data: DataConfig | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Quantize an ONNX model to INT8, and measure what that costs and brings.
+
+    >>> int8 = replank.quantize("onnx", "out", replank.DynamicInt8(max_drop=0.1, allow_slower=True), data=data)
+
+    :param config: its type is the scheme: ``DynamicInt8`` (the default) or ``StaticInt8``.
+    :param data: the task's data; without it the quality is not known. Static scales need it.
+    :raises QualityGateError: the quality falls by more than ``max_drop``, or INT8 is not faster here.
+    """
+    from replank_export.int8 import DynamicInt8
+    from replank_export.quantize import quantize as stage
+
+    return stage(source_of(model), Path(out), config or DynamicInt8(), data, force=force)
+
+
+def run(
+    encoder: ModelLike, out: str | Path, config: RunConfig | None = None, *, data: DataConfig | None = None
+) -> Summary:
+    """The whole chain: encoder to predecessor, successor, ONNX and INT8, and a comparison of them.
+
+    >>> summary = replank.run("encoder", "out", replank.Run(layers=2), data=data)
+
+    :param encoder: a model that is fine-tuned already is its own predecessor.
+    :param out: gets a folder for each stage, ``summary.json`` and a report; finished stages are kept as they are.
+    :param data: of a model that was made for a GLUE data set, that data set by default.
+    """
+    from replank.chain.pipeline import run as chain
+    from replank.chain.plan import RunConfig
+
+    source = source_of(encoder)
+    return chain(source, Path(out), (config or RunConfig()).plan(), data or own_data(source))
+
+
+def quickstart(out: str | Path = "demo") -> Summary:
+    """The whole chain on a real encoder and real texts from packages, offline, in minutes.
+
+    :raises MissingExtraError: the ``demo`` extra is not installed.
+    """
+    from replank.chain.pipeline import quickstart as chain
+
+    return chain(Path(out))
+
+
+def search(
+    predecessor: ModelLike,
+    out: str | Path,
+    budget: Budget,
+    config: SearchConfig | None = None,
+    *,
+    data: DataConfig | None = None,
+) -> SearchResult:
+    """Find the model of the best quality within a budget, among depths and precisions of a predecessor.
+
+    >>> found = replank.search("predecessor", "out", replank.Budget(max_latency_ms=5, min_retention=0.98), data=data)
+
+    :param out: gets ``search.json`` and the artifact ``winner``.
+    :param data: of a model that was made for a GLUE data set, that data set by default.
+    :returns: the candidates, with what is known of each and why it has not won.
+    :raises QualityGateError: no candidate meets the budget.
+    """
+    from replank.chain.search import search as find
+    from replank.chain.search_plan import SearchConfig
+
+    source = source_of(predecessor)
+    return find(source, Path(out), (config or SearchConfig()).plan(), budget, data or own_data(source))
