@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from replank.reporting.document import Block, Grid, Heading, Paragraph
 from replank.reporting.facts import Facts
-from replank.resampling.compare import compare_answers
+from replank.resampling.compare import kept_part
 from replank.runtime.evaluate import RowAnswers
+from replank.system.errors import DataError
 from replank.tasks.task import headline
 
 
@@ -62,9 +63,12 @@ class _Score:
         return f"{part:.1%}{self._interval(first, name, part)}"
 
     def _interval(self, first: _Score, name: str, part: float) -> str:
-        if self is first or self.answers is None or first.answers is None or self.answers.data != first.answers.data:
+        if self is first or self.answers is None or first.answers is None:
             return ""
-        kept = compare_answers([self.answers], [first.answers], [first.answers]).metrics[name].kept_a
+        try:
+            kept = kept_part(self.answers, first.answers, name)
+        except DataError:  # of one row there is nothing to draw again, and of other rows or words nothing to compare
+            return ""
         # A summary may be of other models than those that now lie in the folders.
         is_of_it = kept is not None and math.isclose(kept.value, part, abs_tol=1e-3)
         return f" ({kept.low:.1%} to {kept.high:.1%})" if kept is not None and is_of_it else ""

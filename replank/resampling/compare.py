@@ -109,6 +109,16 @@ def compare_answers(
     )
 
 
+def kept_part(answers: RowAnswers, predecessor: RowAnswers, metric: str) -> Kept | None:
+    """The part of a predecessor's metric that a model keeps, with its interval; of one seed.
+
+    :returns: ``None`` where the predecessor's is not above 0 in every resample.
+    :raises DataError: answers are of different tasks or rows, or of one row alone.
+    """
+    found = resample(TaskRuns({A: [answers]}, [predecessor]), (metric,), Resampling())[metric]
+    return _kept(found.methods[A], found.predecessor)
+
+
 def _metric_comparison(found: Resampled) -> MetricComparison:
     a, b = found.methods[A], found.methods[B]
     return MetricComparison(

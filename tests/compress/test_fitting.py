@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
 from replank_compress.successor import compress, initial_layers
 from small_models import make_model
-from tiny import tiny_settings
+from tiny import save_table, sentences, tiny_settings
 
 SHORT: dict[str, Any] = {"epochs": 1 / 3, "batch_size": 32, "learning_rate": 1e-30, "precision": "fp32", "layers": 2}
 
@@ -114,6 +115,22 @@ def test_every_method_can_start_so(predecessor: Path, data: DataConfig, tmp_path
     assert facts.unexplained is not None
     assert all(0 <= part < 1 for part in facts.unexplained)
     assert found["spread"].manifest.made_by.facts_of(TrainingFacts).unexplained is None
+
+
+def test_without_texts_enough_the_default_starts_unfitted_and_says_so(
+    predecessor: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seed, split in enumerate(("train", "dev")):
+        save_table(tmp_path, f"{split}.tsv", ("sentence", "label"), sentences(4, seed))
+    data = DataConfig(data=tmp_path, text="sentence", max_length=32)
+    settings = SHORT | {"epochs": 1, "batch_size": 4}
+    with pytest.raises(FieldError, match="`init_layers` is fitted; expected more than 64 tokens of text"):
+        compress(open_source(predecessor), tmp_path / "out", TheseusConfig(**settings, init_layers="fitted"), data)
+    assert not (tmp_path / "out").exists()
+    with caplog.at_level(logging.WARNING):
+        made = compress(open_source(predecessor), tmp_path / "other", TheseusConfig(**settings), data)
+    assert "the start is not fitted: that takes more than 64 tokens of text" in caplog.text
+    assert made.manifest.made_by.facts_of(TrainingFacts).unexplained is None
 
 
 def test_layers_of_another_model_are_not_fitted(encoder: Path) -> None:

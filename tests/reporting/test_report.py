@@ -23,6 +23,7 @@ from replank.reporting.page import to_page
 from replank.reporting.sections import document
 from replank.reporting.write import write_report
 from replank.tasks.task import Task
+from row_answers import right_or_wrong
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -91,6 +92,14 @@ def test_what_is_kept_is_of_the_first_model_on_the_same_rows(folder: Path) -> No
     (folder / "summary.json").unlink()
     change(folder / "int8", lambda manifest: manifest["quality"].update(data="other", metrics={"accuracy": 0.1}))
     assert re.search(r"\| int8 \| 0\.1000 \|.*\|  \| test, 64 \|", to_markdown(document(read_facts(folder))))
+
+
+def test_answers_that_cannot_be_compared_leave_a_part_without_interval(folder: Path) -> None:
+    facts = read_facts(folder)
+    for answers in (right_or_wrong([True]), None):  # one row, and a release that kept none
+        stages = [replace(stage, answers=answers) for stage in facts.stages]
+        text = to_markdown(document(replace(facts, stages=stages)))
+        assert re.search(r"^\| the successor \|.*\| \d+\.\d% \| test, 64 \|$", text, re.MULTILINE)
 
 
 def test_the_page_stands_alone(folder: Path) -> None:
