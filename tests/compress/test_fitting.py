@@ -128,7 +128,7 @@ def test_without_texts_enough_the_default_starts_unfitted_and_says_so(
         compress(open_source(predecessor), tmp_path / "out", TheseusConfig(**settings, init_layers="fitted"), data)
     assert not (tmp_path / "out").exists()
     with caplog.at_level(logging.WARNING):
-        made = compress(open_source(predecessor), tmp_path / "other", TheseusConfig(**settings), data)
+        made = compress(open_source(predecessor), tmp_path / "out", TheseusConfig(**settings), data)
     assert "the start is not fitted: that takes more than 64 tokens of text" in caplog.text
     assert made.manifest.made_by.facts_of(TrainingFacts).unexplained is None
 
