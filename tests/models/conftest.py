@@ -22,3 +22,9 @@ def plain_graph(onnx_artifact: Path, tmp_path: Path) -> Path:
     folder = shutil.copytree(onnx_artifact, tmp_path / "graph")
     (folder / "replank.json").unlink()
     return folder
+
+
+@pytest.fixture
+def encoder_copy(encoder: Path, tmp_path: Path) -> Path:
+    """An encoder in a plain folder, to change or damage."""
+    return shutil.copytree(encoder, tmp_path / "plain")

@@ -1,0 +1,30 @@
+"""Plain model folders as people have them: changed by hand, or with a head as transformers saves it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from replank.system.json_files import read_json
+from tiny import tiny_settings, write_tokenizer
+
+
+def configure(folder: Path, *without: str, **changes: Any) -> Path:
+    """Change and drop entries of ``config.json``."""
+    kept = {key: value for key, value in read_json(folder / "config.json").items() if key not in without}
+    (folder / "config.json").write_text(json.dumps(kept | changes), encoding="utf-8")
+    return folder
+
+
+def with_head(folder: Path, head: str, outputs: int) -> Path:
+    """A model with a head, as transformers saves it."""
+    torch.manual_seed(0)
+    model_class = getattr(transformers, f"BertFor{head}")
+    config = transformers.BertConfig(**tiny_settings(num_hidden_layers=1, num_labels=outputs))
+    model_class(config).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
