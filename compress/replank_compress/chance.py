@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 
 from replank.data.examples import Dataset
 from replank.models.source import Source
@@ -12,7 +11,7 @@ from replank.runtime.evaluate import answer_rows
 from replank.runtime.load import load_model
 from replank.system.processes import is_first_process
 from replank.system.progress import progress
-from replank.tasks.metrics import score
+from replank.tasks.metrics import chance_correlation
 
 _log = logging.getLogger(__name__)
 
@@ -24,18 +23,17 @@ _DEVIATIONS = 1.64
 def tell_of_chance(source: Source, data: Dataset) -> None:
     """Warn of a predecessor whose answers on dev have nothing to do with the labels: there is nothing to keep of it.
 
-    The measure is Matthews' correlation, of numbers Pearson's. By chance it is 0, however frequent a label is, and its
-    standard deviation over n rows 1 / sqrt(n).
+    The measure is :func:`chance_correlation`, whose standard deviation over n rows is 1 / sqrt(n), or less where
+    several labels may hold.
     """
     task = data.task
     if not is_first_process() or not task.kind.has_labels or task.kind.is_over_vocabulary:
         return
-    metric = "matthews" if task.kind.has_label_names else "pearson"
     dev = Dataset(task, {"dev": data.split("dev").head(_ROWS)})
     rows = len(dev.split("dev"))
     with progress("evaluate the predecessor", rows) as advance:
         answers = answer_rows(load_model(source, task=task, device="auto"), dev, "dev", progress=advance)
-    correlation = score(replace(task, metrics=(metric,)), answers.predicted, answers.truth)[metric]
+    correlation = chance_correlation(task, answers.predicted, answers.truth)
     if correlation * math.sqrt(rows) <= _DEVIATIONS:
         _log.warning(
             "the predecessor is no better than chance on %d rows of dev: its answers have a correlation of %.2f with "

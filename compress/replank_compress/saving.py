@@ -17,7 +17,7 @@ from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
 from replank.models.provenance import MadeBy, Stopwatch, config_json
 from replank.models.source import Source, open_source
 from replank.resampling.answers_file import evaluate_into
-from replank.runtime.evaluate import evaluate
+from replank.runtime.evaluate import choose_thresholds, evaluate
 from replank.runtime.load import load_model
 from replank.runtime.predictors import TorchPredictor
 from replank.system.environment import versions
@@ -117,10 +117,11 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, lessons: Lessons, 
             model.save_pretrained(folder)
         save_tokenizer(run.source.folder, folder)
         loaded = load_model(open_source(folder), task=run.data.task)
-        with progress(f"evaluate on {held_out}", len(run.data.split(held_out))) as advance:
-            quality = evaluate_into(folder, loaded, run.data, held_out, progress=advance)
-        if other := run.data.also_held_out:
-            quality = replace(quality, mismatched=evaluate(loaded, run.data, other))
+        data = choose_thresholds(loaded, run.data)
+        with progress(f"evaluate on {held_out}", len(data.split(held_out))) as advance:
+            quality = evaluate_into(folder, loaded, data, held_out, progress=advance)
+        if other := data.also_held_out:
+            quality = replace(quality, mismatched=evaluate(loaded, data, other))
         training = {"curve": trained.curve, "seconds": trained.seconds, "joules": trained.joules}
         (folder / TRAINING).write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
         chart = training_chart(f"{run.stage}: {run.data.task.name}", trained.curve, run.data.task.headline)
@@ -130,7 +131,7 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, lessons: Lessons, 
             Manifest(
                 kind="torch",
                 precision="fp32",
-                task=run.data.task,
+                task=data.task,
                 made_by=MadeBy.now(
                     run.stage,
                     run.config,

@@ -27,7 +27,8 @@ class BatchConfig:
         None, "Column to repeat beside the answers. [default: the number of the row, from 1]", flag="id"
     )
     scores: bool = setting(
-        False, "Write the probability of every label, not only of the likeliest; for models that label whole texts."
+        False,
+        "Write the probability of every label, not only of the answer; for models that label whole texts.",
     )
 
 
@@ -75,7 +76,7 @@ class BatchJob:
         logits = model.logits(first, second[0] if second else None, progress=progress)
         return [
             (name, *kind.row(labels, scores, every=self.config.scores))
-            for name, scores in zip(ids, kind.scores(labels, logits), strict=True)
+            for name, scores in zip(ids, model.task.scores(logits), strict=True)
         ]
 
 

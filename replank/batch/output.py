@@ -15,8 +15,8 @@ from replank.system.files import replace_file, replacing_file
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
-# The words and the entities of a text are lists: .csv and .parquet hold them as JSON.
-Answer = tuple[str | int | float | list[dict[str, Any]], ...]
+# The words, the entities and the labels of a text are lists: .csv and .parquet hold them as JSON.
+Answer = tuple[str | int | float | list[dict[str, Any]] | list[str] | list[float], ...]
 
 
 def require_suffix(out: Path) -> None:

@@ -29,6 +29,8 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
         ("task", f"{task.name}: {task.kind}" + (f" into {shown_names(task.labels)}" if task.labels else "")),
         ("max length", f"{task.max_length} tokens"),
     ]
+    if limits := task.thresholds_by_label:
+        rows.append(("thresholds", ", ".join(f"{label} {limit:g}" for label, limit in limits.items())))
     if source.artifact is None or manifest is None:
         return [*rows, ("manifest", "none: a plain model folder")]
     rows += [

@@ -59,6 +59,7 @@ def predict(
     """Answer TEXTS, or the lines of stdin; of a pair task, arguments in twos, or a tab between the two.
 
     A line of stdin may also be JSON: a string, a list of two strings. --json prints one JSON object a line.
+    A model of several labels a text prints all that hold, none of them as an empty field.
     A model that labels words prints each on a line, as CoNLL's files do; one that gives vectors prints JSON lists. With
     --glue, the test split of a GLUE task is answered into the files that its leaderboard takes.
     """
@@ -83,12 +84,17 @@ def predict(
 
 
 def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
-    """A line for each text: the likeliest label with its probability, or all of them as JSON."""
+    """A line for each text: the label with its probability, or those that hold with theirs; or all of them as JSON."""
     texts: Any = [row if len(row) == 2 else row[0] for row in batch]
+    several = model.task.kind.is_multi_label
     for row, answer in zip(batch, model.predict(texts), strict=True):
         if as_json:
             shown = row[0] if len(row) == 1 else row
-            yield json.dumps({"text": shown, "label": answer.label, "scores": answer.scores})
+            decided = {"labels": answer.labels} if several else {"label": answer.label}
+            yield json.dumps({"text": shown, **decided, "scores": answer.scores})
+        elif several:
+            held = (f"{answer.scores[label]:.4f}" for label in answer.labels)
+            yield _line(", ".join(answer.labels), ", ".join(held), *row)
         else:
             yield _line(answer.label, f"{answer.score:.4f}", *row)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
-
 from replank.data.examples import Dataset
 
 _LARGE_SHARE = 0.9
@@ -19,10 +17,10 @@ def tell_of_imbalance(data: Dataset) -> None:
     Of words, most have no name everywhere; it is said only where accuracy judges.
     """
     task, labels = data.task, data.split("train").labels
-    is_judged_by_accuracy = task.headline == "accuracy"
+    is_judged_by_accuracy = task.headline in ("accuracy", "micro_f1", "subset_accuracy")
     if labels is None or not task.kind.has_label_names or (task.is_per_token and not is_judged_by_accuracy):
         return
-    counts = np.bincount(np.concatenate(labels) if task.is_per_token else labels, minlength=len(task.labels))
+    counts = task.kind.label_counts(labels, len(task.labels))
     largest, smallest = int(counts.argmax()), int(counts.argmin())
     if counts[largest] <= _LARGE_SHARE * counts.sum() and counts[largest] <= _LARGE_RATIO * counts[smallest]:
         return
@@ -33,7 +31,7 @@ def tell_of_imbalance(data: Dataset) -> None:
         task.labels[largest],
         100 * counts[smallest] / counts.sum(),
         task.labels[smallest],
-        "; accuracy hardly counts the small classes: `metric=macro_f1` counts all alike"
+        f"; {task.headline} hardly counts the small classes: `metric=macro_f1` counts all alike"
         if is_judged_by_accuracy
         else "",
     )

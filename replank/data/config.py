@@ -9,6 +9,7 @@ from pathlib import Path
 
 from replank.data.examples import OTHER_NAMES, SPLITS, Dataset, Examples
 from replank.data.glue import load_glue
+from replank.data.label_lists import column_names, with_lists
 from replank.data.label_names import label_names
 from replank.data.labels import (
     Numbering,
@@ -43,7 +44,9 @@ class DataConfig:
     :param train: file of the training split; ``dev`` and ``test`` likewise.
     :param text: the text column, or the first of a pair.
     :param text_pair: the second text column of a pair.
-    :param label: the label column; ``None`` means ``label``; of words also ``tags`` and ``ner_tags``.
+    :param label: the label column; ``None`` means ``label``; of words also ``tags`` and ``ner_tags``, of several labels
+        a text ``labels``. Several columns, with commas between, hold 0 or 1 for a label each.
+    :param label_separator: the characters between labels, where one value holds all labels of a text.
     :param labels: the names of all classes, in the order of the model's outputs; a file may hold the names, or their
         numbers from 0. ``None`` leaves them to the model, to the data set, to what the package datasets wrote into a
         Parquet file, or to the training split.
@@ -62,7 +65,10 @@ class DataConfig:
     test: str | os.PathLike[str] | None = setting(None, "File of the held-out split.")
     text: str | None = setting(None, "Column of the text, or of the first text of a pair.")
     text_pair: str | None = setting(None, "Column of the second text of a pair.")
-    label: str | None = setting(None, "Column of the label. [default: label]")
+    label: str | None = setting(
+        None, "Column of the label; a,b,c: of 0 and 1 for each of several labels. [default: label]"
+    )
+    label_separator: str | None = setting(None, "Characters between the labels of a text where one value holds all.")
     labels: tuple[str, ...] | None = setting(
         None,
         "Names of all classes in the order of their numbers: a,b,c or @FILE with one a line. "
@@ -96,10 +102,16 @@ class DataConfig:
             glue_task(self.dataset)
         if self.text_pair is not None and self.text is None:
             raise UsageError("`text_pair` needs `text` as well")
+        self._require_values()
+
+    def _require_values(self) -> None:
+        """Refuse values that can be none, each for itself."""
         if self.max_length is not None and self.max_length < 4:
             raise FieldError("max_length", self.max_length, "4 or more")
         if self.task is not None:
             kind_named(self.task)
+        if self.label_separator == "":
+            raise FieldError("label_separator", "''", "the characters between labels, such as a comma")
         if self.metric is not None and self.metric not in METRICS:
             raise FieldError("metric", self.metric, f"one of {', '.join(METRICS)}")
         if self.labels is not None:
@@ -152,9 +164,18 @@ def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) 
     glue = GLUE.get(config.dataset or "")
     if model and glue and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
         model = None  # of another task than the one named: whoever compares the two will say so
-    kind = config.kind or (model.kind if model else glue.kind if glue else KINDS["classification"])
-    label_column = config.label or (model.label_column if model else _label_column(kind, next(iter(tables.values()))))
+    first = next(iter(tables.values()))
+    several = config.label_separator is not None or (config.label and column_names(config.label, first))
+    usual = KINDS["multi-label" if several else "classification"]
+    kind = config.kind or (model.kind if model else glue.kind if glue else usual)
+    label_column = config.label or (model.label_column if model else _label_column(kind, first))
     known = {*(config.labels or ()), *(model.labels if model else ()), *(glue.labels if glue else ())}
+    separator = config.label_separator or (model.label_separator if model else None)
+    columns = column_names(label_column, first) if kind.is_multi_label else None
+    if several and not kind.is_multi_label:
+        raise UsageError(f"tasks of kind {kind} have one label a text", hint="`task=multi-label` takes several")
+    if kind.is_multi_label:
+        tables = {name: with_lists(table, label_column, separator, frozenset(known)) for name, table in tables.items()}
     cells: dict[str, list[Cell] | None] = {}
     for split, column in label_cells(tables, label_column, kind, known).items():
         cells[split] = None
@@ -162,10 +183,13 @@ def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) 
             tables[split], cells[split] = only_labelled(
                 tables[split], column, label_column, drop=config.drop_unlabelled, is_named=kind.has_label_names
             )
-    labels = _labels(config, kind, tables, cells, label_column, glue, model)
+    labels = _labels(config, kind, tables, cells, label_column, columns, glue, model)
+    if columns and set(columns) != set(labels):
+        raise DataError(f"the label columns are {shown_names(columns)}; the labels are {shown_names(labels)}")
     task = _task(config, kind, tables, labels, label_column, glue, model)
-    if kind.has_labels and len({*task.columns, label_column}) <= len(task.columns):
-        raise UsageError(f"one column is used twice: {', '.join((*task.columns, label_column))}")
+    used = (*task.columns, *(columns or [label_column]))
+    if kind.has_labels and len(set(used)) < len(used):
+        raise UsageError(f"one column is used twice: {', '.join(used)}")
     numbering = _numbering(config, task)
     return Dataset(task, {split: _examples(task, table, cells[split], numbering) for split, table in tables.items()})
 
@@ -198,10 +222,11 @@ def _labels(
     tables: dict[str, Table],
     cells: dict[str, list[Cell] | None],
     label_column: str,
+    columns: tuple[str, ...] | None,
     glue: GlueTask | None,
     model: Task | None,
 ) -> tuple[str, ...]:
-    """The model's classes; else those of the settings, of GLUE, or of the training split."""
+    """The model's classes; else those of the settings, of GLUE, of the label columns, or of the training split."""
     if not kind.has_label_names:
         if config.labels:
             raise UsageError(f"`labels` names classes, and tasks of kind {kind} have none")
@@ -210,7 +235,7 @@ def _labels(
         return model.labels
     if glue and glue.labels and not config.labels:
         return glue.labels
-    return label_names(kind, cells.get("train"), tables.get("train"), label_column, config.labels)
+    return label_names(kind, cells.get("train"), tables.get("train"), label_column, config.labels or columns)
 
 
 def _numbering(config: DataConfig, task: Task) -> Numbering | None:
@@ -261,6 +286,8 @@ def _task(
         label_column=label_column,
         metrics=_with_headline(config.metric, metrics, kind, labels),
         max_length=config.max_length or known_length,
+        label_separator=config.label_separator or (model.label_separator if model else None),
+        thresholds=model.thresholds if model and model.kind == kind else None,
     )
 
 

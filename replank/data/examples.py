@@ -28,7 +28,8 @@ class Examples:
     :param first: the texts, or the first texts of pairs.
     :param second: the second texts of pairs, else ``None``.
     :param labels: shape ``(rows,)``: label indices (int64), numbers (float32), or for each row an array of the label
-        indices of its words; ``None`` for an unlabelled split.
+        indices of its words; where several labels may hold, shape ``(rows, labels)``, whether each does; ``None`` for
+        an unlabelled split.
     """
 
     first: Sequence[str]
@@ -49,7 +50,8 @@ class Examples:
     def with_unlabelled(self, others: Examples) -> Examples:
         """These rows, and behind them those of others, whose labels are ``None``."""
         labels = np.empty(len(self) + len(others), dtype=object)
-        labels[: len(self)] = list(require_labels(self.labels))
+        for row, label in enumerate(require_labels(self.labels)):  # of arrays, numpy would make one array
+            labels[row] = label
         second = None if self.second is None else [*self.second, *(others.second or ())]
         return Examples([*self.first, *others.first], second, labels)
 

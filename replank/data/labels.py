@@ -206,17 +206,26 @@ def _cell(value: Value, kind: Kind, known: Collection[str]) -> Cell | None:
     if isinstance(value, str) and value not in known and _LIST_AS_TEXT.fullmatch(value):
         raise DataError(
             f"expected a label, found a list that is written as a text, {_shown(value)}",
-            hint="lists are for .jsonl and .parquet; words in .csv and .tsv have spaces between; multi-label is not "
-            "supported",
+            hint="lists are for .jsonl and .parquet; in .csv and .tsv words have spaces between, several labels of a "
+            "text a `label_separator`, or a column of 0 and 1 each",
         )
     if kind.is_per_word or isinstance(value, list):
         items = value.split() if isinstance(value, str) else value or []
         names = [_name(_item(value, item), kind, known) for item in items]
+        if kind.is_multi_label:
+            return _all_named(value, names)
         if not kind.is_per_word:
             return single_value([str(name) for name in names])
         found = [name for name in names if name is not None]
         return found if names and len(found) == len(names) else None
     return _name(value, kind, known)
+
+
+def _all_named(value: Value, names: list[str | None]) -> list[str]:
+    """The labels of a list; an empty one says that none holds."""
+    if None in names:
+        raise DataError(f"a label is empty (null or NaN) in the list {_shown(value)}")
+    return [name for name in names if name is not None]
 
 
 def _item(value: Value, item: object) -> Value:

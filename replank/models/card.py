@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
 # The hub's names of metrics, where they differ from ours.
-_HUB_METRICS = {"matthews": "matthews_correlation", "macro_f1": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
+_HUB_METRICS = {
+    "matthews": "matthews_correlation",
+    "macro_f1": "f1",
+    "micro_f1": "f1",
+    "micro_precision": "precision",
+    "micro_recall": "recall",
+    "subset_accuracy": "accuracy",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+}
 
 
 def model_card(manifest: Manifest) -> str:
@@ -26,6 +35,7 @@ def model_card(manifest: Manifest) -> str:
         "## Task",
         f"{task.kind} of {' and '.join(f'`{column}`' for column in task.columns) or 'texts'}, "
         f"at most {task.max_length} tokens{labels}",
+        *([_thresholds(limits)] if (limits := task.thresholds_by_label) else []),
         "## Lineage",
         *(f"{number}. {step}" for number, step in enumerate(lineage(manifest), 1)),
         "## Quality",
@@ -90,20 +100,18 @@ def _metadata(manifest: Manifest) -> ModelCardData:
     from huggingface_hub import EvalResult, ModelCardData
 
     task, quality = manifest.task, manifest.quality
-    metrics = {
-        _HUB_METRICS.get(name, name): (name, value) for name, value in (quality.metrics if quality else {}).items()
-    }
+    metrics = quality.metrics if quality else {}
     results = [
         EvalResult(
             task_type=task.kind.pipeline,
             dataset_type=task.name,
             dataset_name=task.name,
             dataset_split=quality.split,
-            metric_type=metric,
+            metric_type=_HUB_METRICS.get(name, name),
             metric_value=round(value, 4),
             metric_name=name,
         )
-        for metric, (name, value) in metrics.items()
+        for name, value in metrics.items()
         if quality
     ]
     return ModelCardData(
@@ -111,10 +119,19 @@ def _metadata(manifest: Manifest) -> ModelCardData:
         library_name="transformers" if manifest.kind == "torch" else "onnx",
         tags=["replank", manifest.precision],
         base_model=_base_model(manifest),
-        metrics=sorted(metrics) or None,
+        metrics=sorted({_HUB_METRICS.get(name, name) for name in metrics}) or None,
         model_name=_title(manifest) if results else None,
         eval_results=results or None,
     )
+
+
+def _thresholds(limits: dict[str, float]) -> str:
+    """The probability from which each label holds; one where all have the same."""
+    distinct = set(limits.values())
+    if len(distinct) == 1:
+        return f"Any number of labels may hold, each from a probability of {distinct.pop():g} on."
+    each = ", ".join(f"`{label}` {limit:g}" for label, limit in limits.items())
+    return f"Any number of labels may hold, each from a probability on: {each}."
 
 
 def _base_model(manifest: Manifest) -> str | None:

@@ -19,7 +19,7 @@ _UNNAMED = re.compile(r"LABEL_\d+")
 # transformers' number of labels where a configuration says none.
 _DEFAULT_LABELS = 2
 # Functions on one logit, and on several, that a kind of task stands for; by torch's names.
-_KNOWN_ACTIVATIONS = {1: ("Identity", "Sigmoid"), 2: ("Identity", "Softmax")}
+_KNOWN_ACTIVATIONS = {1: ("Identity", "Sigmoid"), 2: ("Identity", "Softmax", "Sigmoid")}
 
 
 def folder_task(
@@ -127,16 +127,16 @@ def _kind(folder: Path, config: Mapping[str, Any], name: str, labels: tuple[str,
         )
     if activation == "Identity" and len(labels) == 1:
         problem = "regression"
+    if activation == "Sigmoid" and len(labels) > 1:
+        problem = "multi_label_classification"
     kinds = [kind for kind in KINDS.values() if kind.head == head]
     found = next((kind for kind in kinds if kind.fits(len(labels), problem)), None)
     if found is None:
-        what = {
-            "multi_label_classification": "a multi-label model, whose labels do not exclude each other",
-            "regression": f"a regression to {len(labels)} numbers",
-        }.get(str(problem), "of a kind that replank does not know")
+        unknown = "of a kind that replank does not know"
+        what = f"a regression to {len(labels)} numbers" if problem == "regression" else unknown
         raise ModelError(
             f"{name} is {what}: config.json says problem_type {problem!r} with {len(labels)} outputs",
-            hint="models that give one label, or one number, for a text are handled",
+            hint="models that give labels, or one number, for a text are handled",
         )
     return found
 

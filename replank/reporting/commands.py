@@ -59,6 +59,12 @@ def _flags(name: str, value: Any) -> list[str]:
 def _data(stage: Stage) -> list[str]:
     task = stage.manifest.task
     columns = [*task.columns, None, None][:2]
-    named = {"--text": columns[0], "--text-pair": columns[1], "--label": task.label_column, "--task": task.kind.name}
+    named = {
+        "--text": columns[0],
+        "--text-pair": columns[1],
+        "--label": task.label_column,
+        "--label-separator": task.label_separator,
+        "--task": task.kind.name,
+    }
     flags = [part for flag, value in named.items() if value for part in (flag, value)]
     return ["--dataset", re.sub(r"\s+", " ", task.name), "--data", "DATA", *flags, "--max-length", str(task.max_length)]

@@ -65,8 +65,8 @@ def write_answers(path: Path, answers: RowAnswers, *, force: bool = False) -> No
         "split": answers.split,
         "data": answers.data,
         "rows": len(answers),
-        "truth": _values(answers.truth),
-        "predicted": _values(answers.predicted),
+        "truth": _values(answers.task, answers.truth),
+        "predicted": _values(answers.task, answers.predicted),
     }
     if answers.unseen_words is not None:
         values["unseen_words"] = answers.unseen_words
@@ -184,12 +184,22 @@ def _decisions(values: Any, place: str, task: Task, rows: int) -> Decisions:
         raise ValueError(f"{place} has {len(found)} values; expected {rows}, the number of rows")
     if task.is_per_token:
         return [_labels(_list(row, f"{place}[{index}]"), f"{place}[{index}]", task) for index, row in enumerate(found)]
+    if task.kind.is_multi_label:
+        return _holding(found, place, task)
     if task.kind.has_label_names:
         return _labels(found, place, task)
     for index, value in enumerate(found):
         if type(value) not in (int, float) or not abs(value) <= _LARGEST_NUMBER:
             raise ValueError(f"{place}[{index}] is {value!r:.40}; expected a finite number")
     return np.array(found, dtype=np.float32)
+
+
+def _holding(values: list[Any], place: str, task: Task) -> NDArray[np.bool_]:
+    """Whether each label holds, of rows that name those that do."""
+    holds = np.zeros((len(values), len(task.labels)), dtype=np.bool_)
+    for index, row in enumerate(values):
+        holds[index, _labels(_list(row, f"{place}[{index}]"), f"{place}[{index}]", task)] = True
+    return holds
 
 
 def _labels(values: list[Any], place: str, task: Task) -> NDArray[np.int64]:
@@ -207,8 +217,10 @@ def _list(values: Any, place: str) -> list[Any]:
     return values
 
 
-def _values(decisions: Decisions) -> list[Any]:
-    """JSON values; a number of 32 bits as short as it can be written."""
+def _values(task: Task, decisions: Decisions) -> list[Any]:
+    """JSON values; a number of 32 bits as short as it can be written, and of several labels those that hold."""
+    if task.kind.is_multi_label:
+        return [np.flatnonzero(row).tolist() for row in decisions]
     if isinstance(decisions, list):
         return [row.tolist() for row in decisions]
     if decisions.dtype == np.float32:

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 # How often each row was drawn, shape ``(resamples, rows)``, to a metric's values, ``(resamples,)``, NaN where the
 # metric is undefined.
 WeightedMetric = Callable[[Floats], Floats]
+_Maker = Callable[[Task, Decisions, Decisions], WeightedMetric]
 
 # Of a variance, as a part of the largest one.
 _ROUNDING = 1e-9
@@ -36,6 +37,24 @@ def weighted_metric(name: str, task: Task, predicted: Decisions, truth: Decision
     :param predicted: as :func:`replank.tasks.metrics.score` takes it; ``truth`` likewise.
     """
     return _WEIGHTED[name](task, truth, predicted)
+
+
+def _subset_accuracy(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMetric:
+    right = (np.asarray(truth) == np.asarray(predicted)).all(axis=1).astype(np.float64)
+    return lambda weights: _ratio(weights @ right, weights.sum(axis=1))
+
+
+def _micro(of: Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]) -> _Maker:
+    """A metric of all decisions together.
+
+    :param of: what it divides, of the numbers of labels in both, in the truth and in the answers.
+    """
+
+    def maker(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMetric:
+        counts = [np.asarray(count.sum(axis=1), dtype=np.float64) for count in _class_counts(task, truth, predicted)]
+        return lambda weights: _ratio(*of(*(weights @ count for count in counts)))
+
+    return maker
 
 
 def _accuracy(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMetric:
@@ -60,6 +79,9 @@ def _macro_f1(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMet
     def measured(weights: Floats) -> Floats:
         # Of a class that is not in the resample, NaN; as scikit-learn, the mean leaves it out.
         by_class = _ratio(2 * (weights @ common), weights @ (wanted + found))
+        if task.kind.is_multi_label:
+            # It counts labels, which are always the same, and not the classes that occur.
+            return np.asarray(np.nan_to_num(by_class).mean(axis=1))
         is_there = ~np.isnan(by_class)
         return _ratio(np.where(is_there, by_class, 0).sum(axis=1), is_there.sum(axis=1))
 
@@ -99,10 +121,14 @@ def _entity_f1(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMe
     return lambda weights: _ratio(2 * (weights @ common), weights @ of_both)
 
 
-_WEIGHTED: Mapping[str, Callable[[Task, Decisions, Decisions], WeightedMetric]] = {
+_WEIGHTED: Mapping[str, _Maker] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "macro_f1": _macro_f1,
+    "micro_f1": _micro(lambda common, wanted, found: (2 * common, wanted + found)),
+    "micro_precision": _micro(lambda common, wanted, found: (common, found)),
+    "micro_recall": _micro(lambda common, wanted, found: (common, wanted)),
+    "subset_accuracy": _subset_accuracy,
     "matthews": _matthews,
     "pearson": _pearson,
     "spearman": _spearman,
@@ -160,6 +186,8 @@ def _class_counts(task: Task, truth: Decisions, predicted: Decisions) -> tuple[c
     from scipy.sparse import csr_array
 
     wanted, found = _labels(task, truth), _labels(task, predicted)
+    if task.kind.is_multi_label:
+        return csr_array(wanted & found, dtype=float), csr_array(wanted, dtype=float), csr_array(found, dtype=float)
     rows, shape = _row_of_each(task, truth), (len(truth), int(max(wanted.max(initial=0), found.max(initial=0))) + 1)
     ones, right = np.ones(len(rows)), wanted == found
     return (

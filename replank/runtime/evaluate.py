@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from replank.data.examples import Dataset, Examples
 from replank.data.training_examples import LabelledExamples
@@ -14,6 +16,7 @@ from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import Decisions, majority_share, require_labels, score
 from replank.tasks.task import Task
+from replank.tasks.thresholds import with_thresholds
 
 Progress = Callable[[int], None]
 
@@ -73,6 +76,15 @@ def answer_rows(model: Model, data: Dataset, split: str, *, progress: Progress |
     )
 
 
+def choose_thresholds(model: Model, data: Dataset) -> Dataset:
+    """The data of a multi-label task with the thresholds that suit a model, chosen on dev; any other as it is."""
+    if not data.task.kind.is_multi_label:
+        return data
+    dev = data.split("dev")
+    logits = model.logits(dev.first, dev.second)
+    return replace(data, task=with_thresholds(data.task, logits, np.asarray(require_labels(dev.labels))))
+
+
 def quality_of(answers: RowAnswers, manifest: Manifest | None) -> Quality:
     """The metrics of a model's answers.
 
@@ -99,7 +111,8 @@ def require_same_task(name: str, task: Task, data: Dataset) -> None:
     """
     differences = []
     # A head with one output may give a number or a probability: a plain folder does not always tell, the data does.
-    if (task.kind.head, task.outputs) != (data.task.kind.head, data.task.outputs):
+    is_other_kind = task.outputs > 1 and task.kind != data.task.kind
+    if is_other_kind or (task.kind.head, task.outputs) != (data.task.kind.head, data.task.outputs):
         differences.append(
             f"{name} answers with {task.kind.describe(task.labels)}; "
             f"the data has {data.task.kind.describe(data.task.labels)}"
@@ -115,7 +128,7 @@ def _decide_on_texts(
 ) -> tuple[Decisions, Decisions, int | None]:
     """The decisions, the truth, and no unseen words."""
     logits = model.logits(examples.first, examples.second, progress=progress)
-    return task.kind.decide(logits), require_labels(examples.labels), None
+    return task.decide(logits), require_labels(examples.labels), None
 
 
 def _decide_on_tokens(

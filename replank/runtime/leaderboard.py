@@ -36,7 +36,7 @@ def write_predictions(
     for split, file in present.items():
         examples = data.split(split)
         logits = model.logits(examples.first, examples.second, progress=progress)
-        found = data.task.kind.decide(logits)
+        found = data.task.decide(logits)
         if glue.labels:
             lines = [answers[int(index)] for index in found]
         else:

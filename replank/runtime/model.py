@@ -80,12 +80,12 @@ class Model:
         """The likeliest output at each token of many examples, in their order: arrays as long as their tokens."""
         answers: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(tokens)
         for rows, output in self._run(tokens, progress):
-            for row, answer in zip(rows, self.task.kind.decide(output), strict=True):
+            for row, answer in zip(rows, self.task.decide(output), strict=True):
                 answers[row] = answer[: len(tokens[row])]
         return answers
 
     def predict(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Prediction]:
-        """The label, or the number, of each text.
+        """The label, the labels, or the number, of each text.
 
         :param texts: single texts, or pairs where the task compares two; a plain model folder may not tell which, and
             takes either.
@@ -94,8 +94,15 @@ class Model:
         """
         self._require_route("/predict")
         first, second = self._columns(texts)
-        rows = self.task.kind.scores(self.task.labels, self.logits(first, second))
-        return [Prediction(row[0].label, row[0].score, {entry.label: entry.score for entry in row}) for row in rows]
+        return [
+            Prediction(
+                row[0].label,
+                row[0].score,
+                {entry.label: entry.score for entry in row},
+                self.task.kind.holding(row),
+            )
+            for row in self.task.scores(self.logits(first, second))
+        ]
 
     def tag(
         self, texts: Sequence[str | Sequence[str]], *, progress: Callable[[int], None] | None = None

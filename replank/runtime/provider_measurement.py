@@ -110,5 +110,5 @@ def _answers(model: Model) -> NDArray[Any]:
         batch = random_batch(model, _ANSWERS_AT_ONCE, length, seed)
         mask = np.arange(length) < generator.integers(1, length + 1, (_ANSWERS_AT_ONCE, 1))
         logits = model.predictor(replace(batch, attention_mask=mask.astype(np.int64)))
-        answers.append(model.task.kind.decide(logits))
+        answers.append(model.task.decide(logits))
     return np.concatenate(answers)

@@ -21,7 +21,7 @@ def tag_text(task: Task, text: str, tokens: Tokens, logits: Logits) -> TaggedTex
     :raises ModelError: a logit is NaN or infinite.
     """
     seen = np.array([start for start in tokens.starts if start >= 0], dtype=np.int64)
-    scores = iter(task.kind.scores(task.labels, logits[seen]) if len(seen) else [])
+    scores = iter(task.scores(logits[seen]) if len(seen) else [])
     words = []
     for (begin, end), start in zip(tokens.spans, tokens.starts, strict=True):
         best = next(scores)[0] if start >= 0 else None

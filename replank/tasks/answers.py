@@ -15,6 +15,16 @@ class Score:
 
 
 @dataclass(frozen=True)
+class HeldScore(Score):
+    """A score of a label that does not exclude others.
+
+    :param holds: whether the probability reaches the label's threshold.
+    """
+
+    holds: bool
+
+
+@dataclass(frozen=True)
 class Tensor:
     """An output of an inference protocol that speaks in tensors.
 
@@ -22,7 +32,7 @@ class Tensor:
     """
 
     name: str
-    datatype: Literal["BYTES", "FP32"]
+    datatype: Literal["BYTES", "FP32", "BOOL"]
     width: int | None = None
 
     @property
@@ -38,11 +48,14 @@ class Prediction:
     :param label: the likeliest label; of regression ``value``.
     :param score: its probability, 0 to 1; of regression the number itself.
     :param scores: of every label, the likeliest first.
+    :param labels: those that hold: where labels exclude each other the likeliest, else any number of them, the
+        likeliest first; none of regression.
     """
 
     label: str
     score: float
     scores: dict[str, float]
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

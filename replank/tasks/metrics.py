@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ def score(task: Task, predicted: Decisions, truth: Decisions | None) -> dict[str
 
     A constant prediction has no correlation and scores 0; so does a single row.
 
-    :param predicted: shape ``(examples,)``, as of :meth:`Kind.decide`. Of per-token kinds, an array for each example of
-        the tokens that have a label.
+    :param predicted: shape ``(examples,)``, as of :meth:`Kind.decide`; ``(examples, labels)`` where several labels may
+        hold. Of per-token kinds, an array for each example of the tokens that have a label.
     :param truth: the labels, likewise.
     :raises DataError: the examples carry no labels.
     """
@@ -43,9 +44,9 @@ def score(task: Task, predicted: Decisions, truth: Decisions | None) -> dict[str
 def majority_share(task: Task, truth: Decisions) -> float | None:
     """The fraction of the labels that are the most frequent one: the accuracy of always answering it.
 
-    :returns: ``None`` where labels are no names.
+    :returns: ``None`` where labels are no names, or several may hold.
     """
-    if not task.kind.has_label_names:
+    if not task.kind.has_label_names or task.kind.is_multi_label:
         return None
     labels = _flat(task, truth)
     return float(np.bincount(labels).max() / len(labels)) if len(labels) else None
@@ -59,6 +60,20 @@ def require_labels(truth: Decisions | None) -> Decisions:
     if truth is None:
         raise DataError("this split has no labels to score against", hint="choose another `split`")
     return truth
+
+
+def chance_correlation(task: Task, predicted: Decisions, truth: Decisions) -> float:
+    """The correlation of answers with labels: 0 by chance, however frequent a label is.
+
+    Of labels Matthews', of numbers Pearson's; where several labels may hold the mean over them.
+    """
+    if not task.kind.is_multi_label:
+        metric = "matthews" if task.kind.has_label_names else "pearson"
+        return score(replace(task, metrics=(metric,)), predicted, truth)[metric]
+    from sklearn.metrics import matthews_corrcoef
+
+    pairs = zip(np.asarray(truth).T, np.asarray(predicted).T, strict=True)
+    return float(np.mean([matthews_corrcoef(wanted, found) for wanted, found in pairs]))
 
 
 def positive_label(task: Task) -> int:
@@ -104,6 +119,18 @@ def _macro_f1(task: Task, truth: Decisions, predicted: Decisions) -> float:
     return float(f1_score(_flat(task, truth), _flat(task, predicted), average="macro", zero_division=0))
 
 
+def _micro(name: str) -> Metric:
+    """F1, precision or recall of all decisions on labels together."""
+
+    def measured(task: Task, truth: Decisions, predicted: Decisions) -> float:
+        from sklearn import metrics
+
+        metric = getattr(metrics, f"{name}_score")
+        return float(metric(_flat(task, truth), _flat(task, predicted), average="micro", zero_division=0))
+
+    return measured
+
+
 def _matthews(task: Task, truth: Decisions, predicted: Decisions) -> float:
     from sklearn.metrics import matthews_corrcoef
 
@@ -133,6 +160,11 @@ METRICS: Mapping[str, Metric] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "macro_f1": _macro_f1,
+    "micro_f1": _micro("f1"),
+    "micro_precision": _micro("precision"),
+    "micro_recall": _micro("recall"),
+    # scikit-learn's accuracy of rows of labels.
+    "subset_accuracy": _accuracy,
     "matthews": _matthews,
     "pearson": _pearson,
     "spearman": _spearman,

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from replank.system.typed_json import dataclass_from_json, object_values
+from replank.tasks.answers import Score
 from replank.tasks.kinds import Kind, kind_named
+from replank.tasks.kinds.multi_label import DEFAULT_THRESHOLD
 from replank.tasks.vectors import Vectors
 
 # transformers' names of the two texts of a pair, where no data has named its columns.
@@ -26,6 +31,9 @@ class Task:
     :param label_column: the column of the label.
     :param metrics: names of metrics, the headline first; keys of :data:`replank.tasks.metrics.METRICS`.
     :param max_length: tokens a text (or pair) is truncated to, special tokens included.
+    :param label_separator: the characters between labels, where a table writes several in one value.
+    :param thresholds: where several labels may hold, the probability from which each does, in the order of
+        ``labels``; ``None``: 0.5.
     :param vectors: how an embedding model makes a vector of a text; ``None`` where its folder did not say.
     """
 
@@ -37,6 +45,20 @@ class Task:
     metrics: tuple[str, ...]
     max_length: int = 128
     vectors: Vectors | None = None
+    label_separator: str | None = None
+    thresholds: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.thresholds is None:
+            return
+        if not self.kind.is_multi_label or len(self.thresholds) != len(self.labels):
+            raise ValueError(
+                f"task.thresholds has {len(self.thresholds)} numbers, of {self.kind.describe(self.labels)}; "
+                "expected one for each label where several may hold"
+            )
+        for index, threshold in enumerate(self.thresholds):
+            if not 0 <= threshold <= 1:
+                raise ValueError(f"task.thresholds[{index}] is {threshold}; expected a probability, 0 to 1")
 
     @property
     def headline(self) -> str:
@@ -64,11 +86,30 @@ class Task:
         return self.kind.outputs(self.labels)
 
     @property
+    def thresholds_by_label(self) -> dict[str, float] | None:
+        """The probability from which each label holds; ``None`` where labels exclude each other, or there are none."""
+        if not self.kind.is_multi_label:
+            return None
+        return dict(zip(self.labels, self.thresholds or [DEFAULT_THRESHOLD] * len(self.labels), strict=True))
+
+    @property
     def vector_settings(self) -> Vectors:
         """How a vector is made of a text: as the model's folder said, else the mean of the tokens at length 1."""
         if self.vectors is not None:
             return self.vectors
         return Vectors() if self.is_per_token else Vectors(pooling=None, normalize=False)
+
+    def decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+        """The decisions, see :meth:`Kind.decide`."""
+        return self.kind.decide(logits, self.thresholds)
+
+    def scores(self, logits: NDArray[np.float32]) -> list[list[Score]]:
+        """The scores of all labels of each example, see :meth:`Kind.scores`."""
+        return self.kind.scores(self.labels, logits, self.thresholds)
+
+    def agreement(self, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float | None:
+        """The fraction of rows for which two models decide alike, see :meth:`Kind.agreement`."""
+        return self.kind.agreement(reference, candidate, self.thresholds)
 
     def to_json(self) -> dict[str, Any]:
         """This task as plain JSON values."""
@@ -78,7 +119,7 @@ class Task:
     def from_json(cls, values: dict[str, Any]) -> Task:
         """The task that :meth:`to_json` wrote.
 
-        :raises ValueError: a value is missing or of another type.
+        :raises ValueError: a value is missing or of another type, or thresholds that can be none.
         :raises FieldError: a kind that this release does not know.
         """
         if not isinstance(values, dict) or not isinstance(values.get("kind"), str):

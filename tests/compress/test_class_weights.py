@@ -12,6 +12,7 @@ import torch
 from replank.data.config import DataConfig
 from replank.models.source import open_source
 from replank.system.errors import FieldError
+from replank.tasks.kinds import KINDS
 from replank_compress.finetune import finetune
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.theseus import TheseusConfig
@@ -34,6 +35,20 @@ def test_they_are_the_inverse_of_the_shares(tmp_path: Path) -> None:
     assert balanced_weights(words).tolist() == pytest.approx([4 / 2, 4 / (2 * 3)])
 
 
+def test_the_sides_of_each_of_several_labels_count_alike(tmp_path: Path) -> None:
+    """a holds in one row of four, b in two, and c, which no row tells apart, keeps the weight 1."""
+    train = save_labels(tmp_path, ".jsonl", [["a", "c"], ["b", "c"], ["c", "b"], ["c"]])
+    weights = balanced_weights(DataConfig(train=train, task="multi-label").load())
+    assert weights.tolist() == [pytest.approx([4 / 6, 1, 1]), pytest.approx([4 / 2, 1, 1])]
+    model, labels = make_model(num_labels=3, problem_type="multi_label_classification"), torch.eye(3)[:2]
+    logits = model(**INPUTS).logits.detach()
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    side = torch.where(labels > 0, weights[1], weights[0])
+    with weighted_loss(model.train(), KINDS["multi-label"], weights):
+        assert model(**INPUTS, labels=labels).loss.item() == pytest.approx((each * side).mean().item(), abs=1e-6)
+    assert model(**INPUTS, labels=labels).loss.item() == pytest.approx(each.mean().item(), abs=1e-6)
+
+
 def test_numbers_have_none(tmp_path: Path) -> None:
     train = save_labels(tmp_path, ".csv", ["1", "2"])
     with pytest.raises(FieldError, match="expected nothing, because tasks of kind regression have no classes"):
@@ -47,7 +62,7 @@ def test_the_loss_is_weighted_in_training_alone() -> None:
     each = -torch.log_softmax(logits, 1)[torch.arange(2), labels]
     plain = model(**INPUTS, labels=labels).loss.item()
     assert plain == pytest.approx(each.mean().item(), abs=1e-6)
-    with weighted_loss(model, torch.tensor([0.5, 3.0])):
+    with weighted_loss(model, KINDS["classification"], torch.tensor([0.5, 3.0])):
         assert model(**INPUTS, labels=labels).loss.item() == pytest.approx(plain, abs=1e-6)
         model.train()
         weighted = model(**INPUTS, labels=labels).loss

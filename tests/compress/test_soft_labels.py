@@ -32,10 +32,12 @@ from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
 from replank_compress.successor import compress
 from replank_compress.training.answers import Answers, TaughtExamples, compute_answers
+from replank_compress.training.targets import have_loss
 from tiny import save_table, sentences
 
 SHORT: dict[str, Any] = {"epochs": 2.0, "batch_size": 32, "learning_rate": 1e-3, "precision": "fp32", "layers": 2}
 KIND = KINDS["classification"]
+PROBABILITY = 1 / (1 + np.exp(-0.7))
 STUDENT = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.5]])
 TAUGHT = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
 
@@ -65,8 +67,34 @@ def test_a_row_without_a_label_learns_the_answers_alone() -> None:
     assert mixed_loss(TheseusConfig(), nothing) == pytest.approx(float(soft.mean()))
 
 
-@pytest.mark.parametrize(("name", "target"), [("regression", 0.7), ("probability", 1 / (1 + np.exp(-0.7)))])
-def test_the_answer_is_the_target_of_a_number_without_a_label(name: str, target: float) -> None:
+def test_a_number_may_be_what_marks_no_label_elsewhere() -> None:
+    """-100 is a temperature, or a balance: the row has a label, and both losses count it."""
+    numbers, answers = torch.tensor([-100.0, 3.0]), torch.tensor([[-90.0], [2.0]])
+    student = SimpleNamespace(logits=torch.tensor([[-95.0], [1.0]]), loss=torch.tensor(7.0))
+    found = SoftLabels(KINDS["regression"], KdConfig(soft_weight=0.25)).loss(student, {"labels": numbers}, answers)
+    assert float(found) == pytest.approx(0.25 * (25 + 1) / 2 + 0.75 * 7)
+    assert have_loss(numbers).all()
+
+
+def test_answers_on_several_labels_weigh_as_much_as_the_labels() -> None:
+    """Their mean over labels, as binary cross entropy is one: of sure answers, the two losses are the same."""
+    kind, labels = KINDS["multi-label"], torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    logits = torch.tensor([[0.3, -2.0, 1.0], [0.5, 1.5, -1.0]])
+    hard = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    sure = (2 * labels - 1) * 50
+    soft = kind.distillation_loss(logits, sure, 1.0)
+    assert soft.shape == (2,)
+    assert float(soft.mean()) == pytest.approx(float(hard))
+    mixed = SoftLabels(kind, KdConfig(soft_weight=0.25, temperature=1.0))
+    found = mixed.loss(SimpleNamespace(logits=logits, loss=hard), {"labels": labels}, sure)
+    assert float(found) == pytest.approx(float(hard))
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("multi-label", [PROBABILITY]), ("regression", 0.7), ("probability", PROBABILITY)],
+)
+def test_the_answer_is_the_target_of_a_number_without_a_label(name: str, target: Any) -> None:
     found = KINDS[name].unlabelled_target(Tokens([1], [0]), np.array([[0.7]], dtype=np.float32))
     assert found == pytest.approx(target)
 

@@ -16,6 +16,7 @@ from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import QualityGateError
 from replank.tasks.kinds import KINDS
+from replank.tasks.task import Task
 from replank.text.padding import Batch
 from replank_export.convert import ExportConfig, export
 from replank_export.verify.compare import difference, verify
@@ -60,7 +61,8 @@ def test_a_graph_that_gives_no_numbers_is_refused_at_any_precision(successor: Pa
 def test_difference_is_what_its_fields_say() -> None:
     reference = np.array([[3.0, -1.0], [0.0, 1.0]], dtype=np.float32)
     candidate = np.array([[3.0, -1.0], [1.0, 0.5]], dtype=np.float32)
-    found = difference("x", reference, candidate, KINDS["classification"])
+    task = Task("t", KINDS["classification"], ("a", "b"), ("text",), "label", ("accuracy",))
+    found = difference("x", reference, candidate, task)
     cosine = (9 + 1 + 0 + 0.5) / np.sqrt(11 * (9 + 1 + 1 + 0.25))
     sqnr = round(10 * float(np.log10(11 / 1.25)), 2)
     assert found == Difference(
@@ -74,7 +76,7 @@ def test_difference_is_what_its_fields_say() -> None:
         label_agreement=0.5,
     )
     assert found.cosine == pytest.approx(cosine)
-    assert difference("x", reference, reference, KINDS["classification"]).sqnr_db is None
+    assert difference("x", reference, reference, task).sqnr_db is None
     assert Differences(tolerance=1e-4, max_abs=1.0, cases=(found,)).failures == [found]
 
 

@@ -106,6 +106,7 @@ def test_distilberts_own_keys(encoder_copy: Path) -> None:
         ({"id2label": {"0": "a"}, "problem_type": "multi_label_classification"}, "probability", ()),
         ({"id2label": {"0": "a"}, "problem_type": "regression"}, "regression", ()),
         ({"id2label": None}, "classification", ("0", "1")),
+        ({"id2label": {"0": "a", "1": "b"}, "problem_type": "multi_label_classification"}, "multi-label", ("a", "b")),
         ({"num_labels": 3}, "classification", ("0", "1", "2")),
         ({"num_labels": 5, "id2label": {"0": "no", "1": "yes"}}, "classification", ("no", "yes")),
     ],

@@ -90,10 +90,6 @@ def test_a_configuration_that_makes_no_sense(encoder_copy: Path, config: dict[st
         ({"num_labels": 3}, "config.json describes 3 labels, the weights have 2"),
         ({"num_labels": "two"}, "config.json says num_labels 'two'; expected a number of labels"),
         ({"num_labels": 0}, "config.json says num_labels 0; expected a number of labels"),
-        (
-            {"problem_type": "multi_label_classification"},
-            "is a multi-label model, whose labels do not exclude each other",
-        ),
         ({"problem_type": "regression"}, "is a regression to 2 numbers: config.json says problem_type 'regression'"),
         ({"problem_type": "ranking"}, "of a kind that replank does not know: config.json says problem_type 'ranking'"),
         ({"vocab_size": 99}, "config.json says vocab_size 99, the weights have 81 rows"),

@@ -14,13 +14,14 @@ from replank.resampling.answers_file import is_answers_file, read_answers, write
 from replank.system.errors import DataError, ModelError, UsageError
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
-from row_answers import NUMBERS, TWO_CLASSES, WORDS, answers
+from row_answers import NUMBERS, TOPICS, TWO_CLASSES, WORDS, answers
 
 TOKENS = Task("text", KINDS["masked-lm"], (), ("text",), "", ("accuracy",))
 MADE = {
     "classes": answers(TWO_CLASSES, [0, 1, 1], [0, 1, 0]),
     "numbers": answers(NUMBERS, [0.1, -1e-30, 3e38], [1, 2.5, 3]),
     "words": replace(answers(WORDS, [[0, 1, 2], [], [3]], [[0, 1, 1], [], [3]]), unseen_words=2),
+    "topics": answers(TOPICS, [[1, 0, 1], [0, 0, 0]], [[1, 1, 1], [0, 0, 1]]),
     "tokens": answers(TOKENS, [[7], [30521, 0]], [[7], [101, 0]]),
 }
 
@@ -47,7 +48,7 @@ def test_a_file_is_small_and_says_what_it_is(tmp_path: Path) -> None:
     assert values["task"]["metrics"] == ["pearson", "spearman"]
 
 
-CLASSES, NUMBERS_, WORDS_ = "classes", "numbers", "words"
+CLASSES, NUMBERS_, WORDS_, TOPICS_ = "classes", "numbers", "words", "topics"
 BROKEN: list[tuple[str, dict[str, Any], str]] = [
     (CLASSES, {"schema": 2}, "schema is 2; expected 1"),
     (CLASSES, {"schema": None}, "schema is None; expected 1"),
@@ -76,6 +77,11 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
     (WORDS_, {"predicted": [[0, 1, 4], [], [3]]}, "predicted[0][2] is 4; expected a whole number, 0 to 3"),
     (WORDS_, {"predicted": [[0, 1, 2], 0, [3]]}, "predicted[1] is 0; expected a list"),
     (WORDS_, {"predicted": [[0, 1, 2], [], []]}, "predicted[2] has 0 values; expected 1, as truth[2]"),
+    (TOPICS_, {"truth": [[0, 3], []]}, "truth[0][1] is 3; expected a whole number, 0 to 2"),
+    (TOPICS_, {"truth": [0, 1]}, "truth[0] is 0; expected a list"),
+    (TOPICS_, {"task.thresholds": [0.5, 2, 0.5]}, "task.thresholds[1] is 2; expected a probability, 0 to 1"),
+    (TOPICS_, {"task.thresholds": [0.5]}, "task.thresholds has 1 numbers, of any of 3 labels"),
+    (CLASSES, {"task.thresholds": [0.5, 0.5]}, "task.thresholds has 2 numbers, of 2 labels (bad, good); expected one"),
     (WORDS_, {"unseen_words": "none"}, "unseen_words is 'none'; expected an integer"),
 ]
 

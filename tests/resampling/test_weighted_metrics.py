@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from replank.resampling.weighted_metrics import weighted_metric
 from replank.tasks.metrics import METRICS, Decisions, score
 from replank.tasks.task import Task
-from row_answers import NUMBERS, THREE_CLASSES, TWO_CLASSES, WORDS, answers
+from row_answers import NUMBERS, THREE_CLASSES, TOPICS, TWO_CLASSES, WORDS, answers
 
 TASKS = [
     replace(TWO_CLASSES, metrics=("accuracy", "f1", "macro_f1", "matthews")),
@@ -22,6 +22,7 @@ TASKS = [
     replace(THREE_CLASSES, metrics=("accuracy", "macro_f1", "matthews")),
     NUMBERS,
     WORDS,
+    TOPICS,
 ]
 
 
@@ -39,7 +40,9 @@ def cases(draw: st.DrawFn, task: Task) -> tuple[Any, Any, list[list[int]]]:
         both = [[draw(st.lists(label, min_size=size, max_size=size)) for size in lengths] for _ in range(2)]
     else:
         # Few values, so that many are equal: ties of ranks, and resamples in which all are the same.
-        value = st.sampled_from([*range(len(task.labels))] or [-1.5, 0.0, 0.1, 2.0])
+        value: st.SearchStrategy[Any] = st.sampled_from([*range(len(task.labels))] or [-1.5, 0.0, 0.1, 2.0])
+        if task.kind.is_multi_label:
+            value = st.lists(st.booleans(), min_size=len(task.labels), max_size=len(task.labels))
         both = [draw(st.lists(value, min_size=rows, max_size=rows)) for _ in range(2)]
     row = st.integers(0, rows - 1)
     return both[0], both[1], draw(st.lists(st.lists(row, min_size=rows, max_size=rows), min_size=1, max_size=4))
@@ -73,6 +76,7 @@ def test_every_metric_is_among_these() -> None:
         (NUMBERS, [1, 2, 3], [0.7, 0.7, 0.7], "spearman"),
         (WORDS, [[0, 0], [0]], [[0, 0], [0]], "entity_f1"),
         (WORDS, [[], []], [[], []], "accuracy"),
+        (TOPICS, [[0, 0, 0], [0, 0, 0]], [[0, 1, 0], [0, 0, 0]], "micro_precision"),
     ],
 )
 def test_a_metric_that_would_divide_by_nothing_is_undefined(

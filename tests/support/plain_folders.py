@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from replank.system.json_files import read_json
+from replank.tasks.kinds import KINDS
 from tiny import tiny_settings, write_tokenizer
 
 
@@ -26,5 +27,18 @@ def with_head(folder: Path, head: str, outputs: int) -> Path:
     model_class = getattr(transformers, f"BertFor{head}")
     config = transformers.BertConfig(**tiny_settings(num_hidden_layers=1, num_labels=outputs))
     model_class(config).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+def multi_label_folder(folder: Path, labels: tuple[str, ...]) -> Path:
+    """A model of several labels a text, as transformers saves it, whose logits differ from text to text."""
+    torch.manual_seed(0)
+    names = KINDS["multi-label"].head_settings(labels)
+    config = transformers.BertConfig(**tiny_settings(num_hidden_layers=2, **names))
+    model = transformers.BertForSequenceClassification(config)
+    for parameter in model.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
     write_tokenizer(folder)
     return folder

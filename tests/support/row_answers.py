@@ -17,6 +17,14 @@ THREE_CLASSES = Task(
     "colours", KINDS["classification"], ("red", "green", "blue"), ("text",), "label", ("macro_f1", "matthews")
 )
 NUMBERS = Task("stars", KINDS["regression"], (), ("text",), "label", ("pearson", "spearman"))
+TOPICS = Task(
+    "topics",
+    KINDS["multi-label"],
+    ("sport", "money", "law"),
+    ("text",),
+    "labels",
+    KINDS["multi-label"].default_metrics(()),
+)
 WORDS = Task(
     "names",
     KINDS["token-classification"],
@@ -30,7 +38,8 @@ WORDS = Task(
 def answers(task: Task, predicted: Any, truth: Any, *, model: str = "m", data: str = "d" * 64) -> RowAnswers:
     """Answers of a model on dev.
 
-    :param predicted: labels or numbers, or for each row a list of labels; ``truth`` likewise.
+    :param predicted: labels or numbers, or for each row a list: of the labels of its words, or of a truth value for
+        each label; ``truth`` likewise.
     """
     return RowAnswers(
         model=model,
@@ -51,4 +60,6 @@ def right_or_wrong(right: Sequence[bool] | NDArray[np.bool_], **settings: str) -
 def _decisions(task: Task, values: Any) -> Any:
     if task.is_per_token:
         return [np.array(row, dtype=np.int64) for row in values]
+    if task.kind.is_multi_label:
+        return np.array(values, dtype=np.bool_)
     return np.array(values, dtype=np.int64 if task.kind.has_label_names else np.float32)

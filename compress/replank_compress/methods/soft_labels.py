@@ -11,8 +11,8 @@ import torch
 from replank.system.errors import FieldError
 from replank.system.settings import setting
 from replank.tasks.kinds import Kind
-from replank.tasks.kinds.kind import IGNORED
 from replank_compress.methods.config import SuccessorConfig
+from replank_compress.training.targets import have_loss
 
 # The key of a batch that holds the predecessor's answers.
 TAUGHT = "taught"
@@ -80,11 +80,11 @@ class SoftLabels:
         labels, alpha = inputs["labels"], self._config.soft_weight
         if taught is None:
             taught = self.answers(inputs).logits
-            asked = labels != IGNORED
+            asked = have_loss(labels)
         else:
             asked = ~taught.isnan().any(dim=-1)
         soft = self._kind.distillation_loss(student.logits[asked], taught[asked], self._config.temperature)
-        is_labelled = (labels != IGNORED).reshape(asked.shape)[asked]
+        is_labelled = have_loss(labels).reshape(asked.shape)[asked]
         total = (torch.where(is_labelled, alpha, 1.0) * soft).sum()
         if alpha < 1 and is_labelled.any():
             total = total + (1 - alpha) * is_labelled.sum() * hard

@@ -23,6 +23,7 @@ from replank.system.quiet import quiet_transformers
 from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import score
 from replank.tasks.task import Task
+from replank.tasks.thresholds import with_thresholds
 from replank.text.tokenization import TextEncoder
 from replank_compress.training.answers import ROWS_AT_ONCE, Answers, TaughtExamples
 from replank_compress.training.arguments import training_arguments
@@ -184,7 +185,7 @@ class Training:
             with (
                 quiet_transformers(),
                 watcher,
-                nullcontext() if weights is None else weighted_loss(method.model, weights),
+                nullcontext() if weights is None else weighted_loss(method.model, data.task.kind, weights),
             ):
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except Exception as error:
@@ -226,8 +227,11 @@ def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
                 [target[target != IGNORED] for _, target in pairs],
             )
         else:
+            logits = found.astype(np.float32)
+            judged = with_thresholds(task, logits, labels)
+            decided = judged.decide(logits)
             # Of shape (rows, 1) where the loss asks for it.
-            values = score(task, task.kind.decide(found.astype(np.float32)), labels.reshape(len(found)))
+            values = score(judged, decided, labels.reshape(decided.shape).astype(decided.dtype))
         return {"headline": values[task.headline]} | values
 
     return compute

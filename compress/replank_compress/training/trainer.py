@@ -13,12 +13,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from replank.system.errors import TrainingError
-from replank.tasks.kinds.kind import IGNORED
 from replank_compress.training.batches import LengthGrouped
 from replank_compress.training.callbacks import Spending, StepBegin
 from replank_compress.training.checkpoints import newest
 from replank_compress.training.internals import MeanLossTrainer
 from replank_compress.training.method import Method
+from replank_compress.training.targets import have_loss
 
 
 class MethodTrainer(MeanLossTrainer):
@@ -73,7 +73,7 @@ class MethodTrainer(MeanLossTrainer):
     ) -> Any:
         """The method's loss in training, the model's own in evaluation."""
         taught = inputs.get("taught")
-        if (inputs["labels"] == IGNORED).all() and (taught is None or taught.isnan().all()):
+        if not have_loss(inputs["labels"]).any() and (taught is None or taught.isnan().all()):
             # Blank texts, or words beyond the maximal length: the mean over no target would be NaN.
             unasked = ("labels", "taught")
             outputs = model(**{name: value for name, value in inputs.items() if name not in unasked})

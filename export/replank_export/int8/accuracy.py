@@ -81,7 +81,7 @@ def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examp
                 reference, predictor=OnnxPredictor(open_session(path), reference.task.kind.output)
             )
             found = _all_answers(candidate, batches)
-            error[name] = difference(name, expected, found, reference.task.kind).mean_abs
+            error[name] = difference(name, expected, found, reference.task).mean_abs
             advance(1)
     return sorted(error, key=lambda name: error[name])
 

@@ -12,7 +12,7 @@ from replank.models.facts import Difference, Differences
 from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
 from replank.system.errors import QualityGateError
-from replank.tasks.kinds import Kind
+from replank.tasks.task import Task
 from replank.text.padding import Batch
 from replank_export.verify.padding_cases import Case, padding_cases
 
@@ -82,13 +82,12 @@ def verify(
     if examples is not None:
         examples = examples.head(_REAL_ROWS)
         cases.append(Case("real texts", real_batches(reference, examples)))
-    kind = reference.task.kind
     differences, worst = [], None
     for case in cases:
         ours, theirs = (
             [row for batch in case.batches for row in answers(model, batch)] for model in (reference, candidate)
         )
-        differences.append(difference(case.name, np.concatenate(ours), np.concatenate(theirs), kind))
+        differences.append(difference(case.name, np.concatenate(ours), np.concatenate(theirs), reference.task))
         if examples is not None and case is cases[-1]:
             worst = _worst(examples, ours, theirs)
         if progress:
@@ -98,7 +97,7 @@ def verify(
     return Verification(reference.source.name, found, worst)
 
 
-def difference(case: str, reference: Logits, candidate: Logits, kind: Kind) -> Difference:
+def difference(case: str, reference: Logits, candidate: Logits, task: Task) -> Difference:
     """The difference of two arrays of logits of the same shape ``(rows, outputs)``."""
     ours, theirs = reference.astype(np.float64), candidate.astype(np.float64)
     error = theirs - ours
@@ -112,7 +111,7 @@ def difference(case: str, reference: Logits, candidate: Logits, kind: Kind) -> D
         scale=float(np.abs(reference).max()),
         cosine=float((ours * theirs).sum() / length) if length else 1.0,
         sqnr_db=round(10 * float(np.log10(power / noise)), 2) if noise else None,
-        label_agreement=kind.agreement(reference, candidate),
+        label_agreement=task.agreement(reference, candidate),
     )
 
 

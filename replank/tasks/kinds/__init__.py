@@ -13,6 +13,7 @@ from replank.tasks.kinds.classification import Classification
 from replank.tasks.kinds.feature_extraction import FeatureExtraction
 from replank.tasks.kinds.kind import Kind as Kind
 from replank.tasks.kinds.masked_lm import MaskedLm
+from replank.tasks.kinds.multi_label import MultiLabel
 from replank.tasks.kinds.probability import Probability
 from replank.tasks.kinds.regression import Regression
 from replank.tasks.kinds.sentence_embedding import SentenceEmbedding
@@ -22,6 +23,7 @@ _KINDS: tuple[Kind, ...] = (
     Regression(),
     Probability(),
     Classification(),
+    MultiLabel(),
     TokenClassification(),
     MaskedLm(),
     FeatureExtraction(),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.tasks.answers import Score, Tensor
-from replank.tasks.kinds.kind import Cell, Kind, Route, look_up, single_value
+from replank.tasks.kinds.kind import Cell, Kind, Route, Thresholds, Value, look_up, single_value
+
+AnyScore = TypeVar("AnyScore", bound=Score)
 
 
 class Classification(Kind):
@@ -50,7 +52,7 @@ class Classification(Kind):
         """The likeliest label and its probability, then those of all labels."""
         return ["label", "score", *(f"score_{label}" for label in labels if every)]
 
-    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[str | float]:
+    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[Value]:
         """The values of :meth:`columns`."""
         probabilities = {score.label: score.score for score in scores}
         return [scores[0].label, scores[0].score, *(probabilities[label] for label in labels if every)]
@@ -73,7 +75,7 @@ class Classification(Kind):
         """Matthews' correlation too; of two classes, F1 of the second."""
         return (*self.default_metrics(labels), "matthews", *(("f1",) if len(labels) == 2 else ()))
 
-    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
         return softmax_scores(labels, logits)
 
 
@@ -94,9 +96,11 @@ def softmax_scores(labels: Sequence[str], logits: NDArray[np.float32]) -> list[l
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = shifted / shifted.sum(axis=1, keepdims=True)
     return [
-        sorted(
-            (Score(label, float(value)) for label, value in zip(labels, row, strict=True)),
-            key=lambda score: -score.score,
-        )
+        likeliest_first(Score(label, float(value)) for label, value in zip(labels, row, strict=True))
         for row in probabilities
     ]
+
+
+def likeliest_first(scores: Iterable[AnyScore]) -> list[AnyScore]:
+    """Scores in the order of answers."""
+    return sorted(scores, key=lambda score: -score.score)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError
-from replank.tasks.kinds.kind import Cell, Kind, Route
+from replank.tasks.kinds.kind import Cell, Kind, Route, Thresholds
 
 
 class FeatureExtraction(Kind):
@@ -52,6 +52,8 @@ class FeatureExtraction(Kind):
         """None: what vectors are good for, a task decides."""
         return ()
 
-    def agreement(self, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float | None:
+    def agreement(
+        self, reference: NDArray[np.float32], candidate: NDArray[np.float32], thresholds: Thresholds = None
+    ) -> float | None:
         """Vectors are no decisions."""
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 
 # The target of a position that has no loss, as torch's cross entropy has it.
 IGNORED = -100
+# A value in a table of answers.
+Value = str | float | list[str] | list[float]
 # A label as a file has it: a text, or a list where the file can hold lists.
 Cell = str | list[str]
+# Of each label, the probability from which it holds; ``None``: 0.5, or nothing that is decided so.
+Thresholds = Sequence[float] | None
 _SHOWN_NAMES = 12
 Route = Literal["/predict", "/ner", "/embed"]
 
@@ -41,6 +46,8 @@ class Kind(ABC):
     :cvar is_per_token: whether each token has an output, shape ``(batch, length, outputs)``, or each text,
         ``(batch, outputs)``.
     :cvar is_per_word: whether texts are lists of words with a label each.
+    :cvar is_multi_label: whether any number of labels may hold, each from a threshold on; its labels and decisions are
+        then bool arrays, a value for each label.
     :cvar is_over_vocabulary: whether the outputs are the vocabulary.
     :cvar takes_pairs: whether an example may be two texts.
     :cvar has_labels: whether examples have a label column.
@@ -59,6 +66,7 @@ class Kind(ABC):
     has_head: ClassVar[bool] = True
     is_per_token: ClassVar[bool] = False
     is_per_word: ClassVar[bool] = False
+    is_multi_label: ClassVar[bool] = False
     is_over_vocabulary: ClassVar[bool] = False
     takes_pairs: ClassVar[bool] = True
     has_labels: ClassVar[bool] = True
@@ -124,7 +132,14 @@ class Kind(ABC):
 
     @abstractmethod
     def label_array(self, labels: Sequence[Any]) -> NDArray[Any]:
-        """Labels of :meth:`parse_label` as one array, shape ``(examples,)``."""
+        """Labels of :meth:`parse_label` as one array, shape ``(examples,)``, or ``(examples, labels)``."""
+
+    def label_counts(self, labels: Any, count: int) -> NDArray[np.int64]:
+        """How often each label occurs, shape ``(count,)``.
+
+        :param labels: as :meth:`label_array` holds them.
+        """
+        return np.bincount(np.concatenate(labels) if self.is_per_token else labels, minlength=count)
 
     # Training
 
@@ -135,10 +150,36 @@ class Kind(ABC):
 
         :param label: as :meth:`label_array` holds it; ``None`` of an unlabelled example.
         :param generator: random numbers of this example in this epoch.
-        :returns: a target is a label, a number, or an int64 array as long as the tokens, with -100 where nothing is
-            asked.
+        :returns: a target is a label, a number, a bool for each label, or an int64 array as long as the tokens, with
+            -100 where nothing is asked.
         """
         return tokens, label
+
+    def balanced_weights(self, labels: Any, count: int) -> NDArray[np.float32]:
+        """Weights by which each class counts as much as any other in the loss: rows / (classes * rows of the class).
+
+        :param labels: as :meth:`label_array` holds them.
+        :param count: the number of classes; the weight of one without a row is 1.
+        :returns: shape ``(count,)``.
+        """
+        rows = self.label_counts(labels, count)
+        present = rows > 0
+        weights = np.ones(count, dtype=np.float32)
+        weights[present] = rows.sum() / (present.sum() * rows[present])
+        return weights
+
+    def weighted_loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """The mean cross entropy of the targets of a batch, each times the weight of its class.
+
+        :param logits: shape ``(batch, outputs)``, or ``(batch, length, outputs)``.
+        :param targets: see :meth:`target_array`.
+        :param weights: see :meth:`balanced_weights`.
+        """
+        from torch.nn import functional
+
+        flat, wanted = logits.flatten(0, -2), targets.flatten()
+        total = functional.cross_entropy(flat, wanted, weights, ignore_index=IGNORED, reduction="sum")
+        return total / (wanted != IGNORED).sum()
 
     def asked(self, tokens: Tokens) -> list[int] | None:
         """The positions of an example that have an answer; ``None`` where the text as a whole has it."""
@@ -167,7 +208,8 @@ class Kind(ABC):
         """The targets of a batch, each as :meth:`example` gives it.
 
         :param length: tokens of each text, padding included.
-        :returns: shape ``(batch,)``, or ``(batch, length)`` with -100 where no token is asked.
+        :returns: shape ``(batch,)``, or ``(batch, length)`` with -100 where no token is asked; of numbers and of
+            several labels float32, ``(batch, outputs)`` where the loss asks for it.
         """
         if not self.is_per_token:
             return np.array(targets)
@@ -178,18 +220,20 @@ class Kind(ABC):
 
     # Decisions and answers
 
-    def decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
-        """The decisions: indices of labels, or numbers.
+    def decide(self, logits: NDArray[np.float32], thresholds: Thresholds = None) -> NDArray[Any]:
+        """The decisions: indices of labels, numbers, or for each label whether it holds.
 
         :param logits: shape ``(examples, outputs)``, or ``(examples, length, outputs)``.
-        :returns: the same shape without the last dimension.
+        :returns: the same shape without the last dimension; where several labels may hold, the same shape.
         :raises DataError: a logit is NaN or infinite.
         """
         if not np.isfinite(logits).all():
             raise DataError("the model's logits are not finite numbers (NaN or infinity)")
-        return self._decide(logits)
+        return self._decide(logits, thresholds)
 
-    def scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
+    def scores(
+        self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds = None
+    ) -> list[list[Score]]:
         """The scores of all labels of each example, the likeliest first.
 
         :param logits: shape ``(examples, outputs)``.
@@ -197,7 +241,11 @@ class Kind(ABC):
         """
         if not np.isfinite(logits).all():
             raise ModelError("the model's logits are not finite numbers (NaN or infinity)")
-        return self._scores(labels, logits)
+        return self._scores(labels, logits, thresholds)
+
+    def holding(self, scores: Sequence[Score]) -> tuple[str, ...]:
+        """The labels that hold, of the scores of one example: the likeliest one."""
+        return (scores[0].label,)
 
     def columns(self, labels: Sequence[str], *, every: bool) -> list[str]:
         """The columns of a table of answers.
@@ -206,7 +254,7 @@ class Kind(ABC):
         """
         raise ModelError(f"models of kind {self} give no table of answers")
 
-    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[str | float]:
+    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[Value]:
         """One row of such a table, from the scores of one example."""
         raise ModelError(f"models of kind {self} give no table of answers")
 
@@ -228,7 +276,9 @@ class Kind(ABC):
         """Names of all metrics that mean something here, those of :meth:`default_metrics` first."""
         return self.default_metrics(labels)
 
-    def agreement(self, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float | None:
+    def agreement(
+        self, reference: NDArray[np.float32], candidate: NDArray[np.float32], thresholds: Thresholds = None
+    ) -> float | None:
         """The fraction of rows for which two models decide alike; ``None`` where they decide nothing.
 
         :param reference: logits, shape ``(rows, outputs)``; ``candidate`` likewise.
@@ -242,10 +292,10 @@ class Kind(ABC):
         """
         return float((reference != candidate).mean()), "of all"
 
-    def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+    def _decide(self, logits: NDArray[np.float32], thresholds: Thresholds) -> NDArray[Any]:
         return np.asarray(logits.argmax(axis=-1))
 
-    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
         raise ModelError(f"models of kind {self} score no labels")
 
 
@@ -256,8 +306,8 @@ def single_value(cell: Cell) -> str:
     """
     if isinstance(cell, list):
         raise DataError(
-            f"expected one label, found a list of labels, {shown_names(cell)}: multi-label is not supported",
-            hint="`task=token-classification` takes a label for each word",
+            f"expected one label, found a list of labels, {shown_names(cell)}",
+            hint="`task=multi-label` takes any number of labels a text, `task=token-classification` one for each word",
         )
     return cell
 
@@ -268,11 +318,15 @@ def look_up(name: str, index: Mapping[str, int]) -> int:
     :raises DataError: the label is unknown.
     """
     if name not in index:
-        alike = next((known for known in index if without_style(known) == without_style(name)), None)
+        plain = {without_style(known): known for known in index}
+        key = without_style(name)
+        near = get_close_matches(key, plain, n=1)
         raise DataError(
             f"label {name!r} is not one of {shown_names(list(index))}",
-            hint=f"is it {alike!r}, in another spelling?"
-            if alike
+            hint=f"is it {plain[key]!r}, in another spelling?"
+            if key in plain
+            else f"did you mean {plain[near[0]]!r}?"
+            if near
             else "every label must occur in the training split or among `labels`",
         )
     return index[name]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.answers import Score
-from replank.tasks.kinds.kind import Cell
+from replank.tasks.kinds.kind import Cell, Thresholds
 from replank.tasks.kinds.regression import Regression
 
 if TYPE_CHECKING:
@@ -48,21 +48,30 @@ class Probability(Regression):
 
     def distillation_loss(self, student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
         """T²·KL(σ(t/T) ∥ σ(s/T)), as of two labels."""
-        from torch.nn.functional import binary_cross_entropy_with_logits
+        return bernoulli_divergence(student, teacher, temperature)
 
-        ours, theirs = student.float() / temperature, teacher.float() / temperature
-        target = theirs.sigmoid()
-        ours, theirs = (binary_cross_entropy_with_logits(logits, target, reduction="none") for logits in (ours, theirs))
-        return (ours - theirs).sum(-1) * temperature**2
+    def _decide(self, logits: NDArray[np.float32], thresholds: Thresholds) -> NDArray[Any]:
+        return sigmoid(logits[:, 0])
 
-    def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
-        return _sigmoid(logits[:, 0])
-
-    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
-        return [[Score("value", float(value))] for value in _sigmoid(logits[:, 0])]
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
+        return [[Score("value", float(value))] for value in sigmoid(logits[:, 0])]
 
 
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def bernoulli_divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    """T²·KL(σ(t/T) ∥ σ(s/T)), the mean over the outputs, as the binary cross entropy on labels is one.
+
+    :param student: logits, shape ``(answers, outputs)``; ``teacher`` likewise.
+    :returns: shape ``(answers,)``.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    ours, theirs = student.float() / temperature, teacher.float() / temperature
+    target = theirs.sigmoid()
+    ours, theirs = (binary_cross_entropy_with_logits(logits, target, reduction="none") for logits in (ours, theirs))
+    return (ours - theirs).mean(-1) * temperature**2
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """σ(x), without overflow for large negative numbers."""
     half = np.tanh(logits / 2, dtype=np.float32) / 2
     return np.asarray(half + np.float32(0.5))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.answers import Score, Tensor
-from replank.tasks.kinds.kind import Cell, Kind, Route, single_value
+from replank.tasks.kinds.kind import Cell, Kind, Route, Thresholds, Value, single_value
 
 if TYPE_CHECKING:
     import torch
@@ -69,11 +69,15 @@ class Regression(Kind):
         """The teacher's number, whose loss as a label is the one as an answer."""
         return self.decide(answer)[0]
 
+    def holding(self, scores: Sequence[Score]) -> tuple[str, ...]:
+        """None: a number is no label."""
+        return ()
+
     def columns(self, labels: Sequence[str], *, every: bool) -> list[str]:
         """The number."""
         return ["value"]
 
-    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[str | float]:
+    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[Value]:
         """The number."""
         return [scores[0].score]
 
@@ -89,7 +93,9 @@ class Regression(Kind):
         """Correlations of values and of ranks."""
         return ("pearson", "spearman")
 
-    def agreement(self, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float | None:
+    def agreement(
+        self, reference: NDArray[np.float32], candidate: NDArray[np.float32], thresholds: Thresholds = None
+    ) -> float | None:
         """Numbers are no decisions."""
         return None
 
@@ -98,10 +104,10 @@ class Regression(Kind):
         spread = float(np.ptp(reference)) or 1.0
         return float(np.abs(candidate - reference).max()) / spread, "of their range"
 
-    def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+    def _decide(self, logits: NDArray[np.float32], thresholds: Thresholds) -> NDArray[Any]:
         return logits[:, 0]
 
-    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
         return [[Score("value", float(row[0]))] for row in logits]
 
 

@@ -12,7 +12,7 @@ from replank.system.errors import DataError, FieldError
 from replank.tasks.answers import Score
 from replank.tasks.entities import entity_scheme
 from replank.tasks.kinds.classification import named_labels, softmax_scores
-from replank.tasks.kinds.kind import IGNORED, Cell, Kind, Route, look_up
+from replank.tasks.kinds.kind import IGNORED, Cell, Kind, Route, Thresholds, look_up
 from replank.text.words import words_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class TokenClassification(Kind):
         """Those of classes too."""
         return tuple(dict.fromkeys((*self.default_metrics(labels), "accuracy", "macro_f1", "matthews")))
 
-    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
         """Of words or tokens, shape ``(words, outputs)``."""
         return softmax_scores(labels, logits)
 

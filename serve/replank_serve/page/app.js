@@ -115,7 +115,7 @@ function result(view, names, answers, text, many) {
   sides.append(...answers.map((answer, index) => {
     const side = make("div", "side");
     if (names.length > 1) side.append(make("h2", "", names[index]));
-    side.append(view.draw(answer, text));
+    side.append(view.draw(answer, text, infos.get(names[index]).task));
     return side;
   }));
   item.append(sides);

@@ -5,20 +5,31 @@ import { make, terms } from "/page/dom.js";
 const one_or_many = (body, many) => (many ? body : [body]);
 
 // How to show the answers of each route: `answers` takes a response apart into one answer per text, `draw` makes an
-// element of an answer, and `decision` is the part of it on which two models agree or not, if they decide anything.
+// element of an answer to a text, of a task, and `decision` is the part of it on which two models agree or not, if they decide anything.
 export const views = {
-  "/predict": { answers: one_or_many, draw: bars, decision: (scores) => scores[0].label },
+  "/predict": { answers: one_or_many, draw: bars, decision: held },
   "/ner": { answers: one_or_many, draw: entities, decision: ({ words }) => words.map((word) => word.label).join(" ") },
   "/embed": { answers: (body) => body, draw: vector },
 };
 
-function bars(scores) {
-  const list = make("ul", "bars");
-  list.append(...scores.map((score, rank) => bar(score, rank === 0)));
-  return list;
+const severalMayHold = (scores) => "holds" in scores[0];
+
+function held(scores) {
+  if (!severalMayHold(scores)) return scores[0].label;
+  return scores.filter(({ holds }) => holds).map(({ label }) => label).sort().join(", ");
 }
 
-function bar({ label, score }, best) {
+function bars(scores, text, { thresholds }) {
+  const list = make("ul", "bars");
+  const several = severalMayHold(scores);
+  list.append(...scores.map((score, rank) => bar(score, several ? score.holds : rank === 0, thresholds?.[score.label])));
+  if (!several) return list;
+  const holds = held(scores);
+  return make("div", "", make("p", "quiet", holds ? `Holds: ${holds}.` : "None of the labels holds."), list);
+}
+
+// A threshold is marked on its bar, and told to those who do not see it.
+function bar({ label, score }, best, threshold) {
   const row = make("li", best ? "best" : "");
   const isNumber = score < 0 || score > 1 || label === "value";
   const shown = isNumber ? score.toFixed(3) : `${(100 * score).toFixed(1)} %`;
@@ -28,6 +39,12 @@ function bar({ label, score }, best) {
     filled.style.width = `${100 * score}%`;
     const track = make("span", "track", filled);
     track.setAttribute("aria-hidden", "true");
+    if (threshold !== undefined) {
+      const mark = make("span", "threshold");
+      mark.style.left = `${100 * threshold}%`;
+      track.append(mark);
+      row.title = `${label} holds from ${(100 * threshold).toFixed(0)} % on`;
+    }
     row.append(track);
   }
   return row;

@@ -25,7 +25,7 @@ def label_scores(task: Task, logits: Logits, function: Function | None) -> list[
     :param function: applied to the logits; ``None`` is the task's own.
     """
     if function is None:
-        return task.kind.scores(task.labels, logits)
+        return task.scores(logits)
     names = task.labels or ("value",)
     return [
         sorted(

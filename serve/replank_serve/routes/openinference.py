@@ -228,7 +228,7 @@ def _answer(body: InferRequest, wanted: dict[str, bool], loaded: LoadedModel, in
 
 def _tensors(task: Task, logits: Logits) -> dict[str, dict[str, Any]]:
     """All output tensors by name."""
-    rows = task.kind.scores(task.labels, logits)
+    rows = task.scores(logits)
     data = task.kind.tensor_data(task.labels, rows)
     return {
         output.name: output.model_dump() | {"shape": [len(rows), *output.shape[1:]], "data": data[output.name]}

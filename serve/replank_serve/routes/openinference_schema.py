@@ -15,7 +15,7 @@ class TensorMetadata(BaseModel):
     """An input or output tensor; -1 in its shape stands for the number of texts."""
 
     name: str
-    datatype: Literal["BYTES", "FP32"]
+    datatype: Literal["BYTES", "FP32", "BOOL"]
     shape: list[int]
 
 
@@ -70,9 +70,11 @@ class InferRequest(BaseModel, strict=True):
 
 
 class OutputTensor(TensorMetadata):
-    """An output: the `label` of each text, the `scores` of all labels in the model's order, or the `value`."""
+    """An output: the `label` of each text, the `scores` of all labels in the model's order, whether each `holds` where
+    several may, or the `value`.
+    """
 
-    data: list[str] | list[float]
+    data: list[str] | list[float] | list[bool]
 
 
 class InferResponse(BaseModel):

@@ -91,6 +91,7 @@ def _info(service: InferenceService, loaded: LoadedModel) -> Info:
             route=task.kind.route,
             answers=task.kind.describe(task.labels),
             labels=list(task.labels),
+            thresholds=task.thresholds_by_label,
             columns=list(task.columns),
             is_pair=task.is_pair,
         ),

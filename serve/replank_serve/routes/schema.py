@@ -128,6 +128,9 @@ class ScoreBody(BaseModel):
 
     label: str
     score: float
+    holds: bool | None = Field(
+        None, description="Whether the probability reaches the label's threshold; only where several labels may hold."
+    )
 
 
 class EntityGroupBody(BaseModel):
@@ -202,6 +205,9 @@ class TaskInfo(BaseModel):
     route: str | None = Field(description="The route for its requests.")
     answers: str = Field(description="Its answers in words, such as `2 labels (bad, good)`.")
     labels: list[str]
+    thresholds: dict[str, float] | None = Field(
+        description="Where several labels may hold, the probability from which each does; else null."
+    )
     columns: list[str]
     is_pair: bool
 

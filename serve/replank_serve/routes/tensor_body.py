@@ -21,6 +21,7 @@ HEAD_LENGTH = "inference-header-content-length"
 TENSOR_TYPES = ("application/json", "", "application/octet-stream")
 EXTENSION = "binary_tensor_data"
 _LENGTH = struct.Struct("<I")
+_NUMBERS = {"FP32": "<f4", "BOOL": "?"}
 
 
 def split_body(body: bytes, head_length: str | None) -> tuple[bytes, bytes]:
@@ -81,8 +82,8 @@ def with_binary_texts(values: dict[str, Any], binary: bytes, max_texts: int) -> 
 
 def binary_data(datatype: str, data: Sequence[Any]) -> bytes:
     """The data of an output tensor in binary."""
-    if datatype == "FP32":
-        return np.asarray(data, dtype="<f4").tobytes()
+    if datatype in _NUMBERS:
+        return np.asarray(data, dtype=_NUMBERS[datatype]).tobytes()
     encoded = [text.encode() for text in data]
     return b"".join(_LENGTH.pack(len(text)) + text for text in encoded)
 
