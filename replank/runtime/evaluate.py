@@ -13,6 +13,7 @@ from replank.models.facts import Quality
 from replank.models.manifest import Manifest
 from replank.runtime.model import Model
 from replank.system.errors import DataError
+from replank.system.progress import progress
 from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import Decisions, majority_share, require_labels, score
 from replank.tasks.task import Task
@@ -81,7 +82,8 @@ def choose_thresholds(model: Model, data: Dataset) -> Dataset:
     if not data.task.kind.is_multi_label:
         return data
     dev = data.split("dev")
-    logits = model.logits(dev.first, dev.second)
+    with progress("thresholds on dev", len(dev)) as advance:
+        logits = model.logits(dev.first, dev.second, progress=advance)
     return replace(data, task=with_thresholds(data.task, logits, np.asarray(require_labels(dev.labels))))
 
 

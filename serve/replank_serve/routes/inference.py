@@ -49,8 +49,8 @@ def _add_predict(app: FastAPI, service: InferenceService, task: Task) -> None:
         app,
         "/predict",
         summary="Classify texts or pairs",
-        description="One input is answered with its labels, the likeliest first; a list of inputs with a "
-        f"list of such answers. {_TIMES}",
+        description="One input is answered with its labels, the likeliest first, and where several may hold with "
+        f"whether each does; a list of inputs with a list of such answers. {_TIMES}",
         openapi_extra=described_body(PredictRequest, _examples(task, {"top": 1})),
         response_description="labels and scores",
         response_model=list[ScoreBody] | list[list[ScoreBody]],
