@@ -17,12 +17,14 @@ class ConfigKeys:
     :param heads: attention heads per layer.
     :param hidden_size: width of the hidden states.
     :param activation: activation function of the feed-forward layers.
+    :param feed_forward: width between the two matrices of a feed-forward layer.
     """
 
     layers: str = "num_hidden_layers"
     heads: str = "num_attention_heads"
     hidden_size: str = "hidden_size"
     activation: str = "hidden_act"
+    feed_forward: str = "intermediate_size"
 
 
 _USUAL_KEYS = ConfigKeys()
@@ -44,6 +46,7 @@ class Encoder:
     :param first_position: the row of the position embedding that the first token has; ``None``: that after the
         padding id.
     :param attentions: attention operators per layer that a completely fused graph has.
+    :param first_dense: below a layer, the first matrix of its feed-forward part.
     :param last_dense: below a layer, the matrix whose product and what went around it make the layer's sum.
     :param last_norm: the layer norm of that sum; ``None`` where the sum is the layer's output.
     :param norms: layer norms per layer, each fused with the addition before it.
@@ -61,6 +64,7 @@ class Encoder:
     token_projections: tuple[str, ...] = ()
     keys: ConfigKeys = _USUAL_KEYS
     first_position: int | None = 0
+    first_dense: str = "intermediate.dense"
     last_dense: str = "output.dense"
     last_norm: str | None = "output.LayerNorm"
     attentions: int = 1
@@ -80,6 +84,10 @@ class Encoder:
     def hidden_size(self, config: dict[str, Any]) -> int:
         """The width of the hidden states."""
         return int(_read(config, _USUAL_KEYS.hidden_size, self.keys.hidden_size))
+
+    def feed_forward(self, config: dict[str, Any]) -> int:
+        """The width of the feed-forward layers."""
+        return int(config[self.keys.feed_forward])
 
     def activation(self, config: dict[str, Any]) -> str:
         """The activation function, by transformers' name; the exact GELU is ``gelu``, the default of all encoders."""
@@ -127,7 +135,10 @@ _ROWS = (
     Encoder(
         "distilbert",
         stack="transformer.layer",
-        keys=ConfigKeys(layers="n_layers", heads="n_heads", hidden_size="dim", activation="activation"),
+        keys=ConfigKeys(
+            layers="n_layers", heads="n_heads", hidden_size="dim", activation="activation", feed_forward="hidden_dim"
+        ),
+        first_dense="ffn.lin1",
         last_dense="ffn.lin2",
         last_norm="output_layer_norm",
     ),
