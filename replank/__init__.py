@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from replank.api import load as load
     from replank.api import loadtest as loadtest
     from replank.api import predict_file as predict_file
+    from replank.api import pretrain as pretrain
     from replank.api import push_to_hub as push_to_hub
     from replank.api import quantize as quantize
     from replank.api import quickstart as quickstart
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from replank.system.errors import ReplankError as ReplankError
     from replank.tasks.answers import Prediction as Prediction
     from replank.tasks.answers import TaggedText as TaggedText
+    from replank_compress.growing.config import PretrainConfig as Pretrain
+    from replank_compress.growing.schedule import Stage as Stage
     from replank_compress.methods.kd import KdConfig as Kd
     from replank_compress.methods.pkd import PkdConfig as Pkd
     from replank_compress.methods.theseus import TheseusConfig as Theseus
@@ -66,6 +69,7 @@ _PLACES = {
     "load": ("replank.api", "load"),
     "loadtest": ("replank.api", "loadtest"),
     "predict_file": ("replank.api", "predict_file"),
+    "pretrain": ("replank.api", "pretrain"),
     "push_to_hub": ("replank.api", "push_to_hub"),
     "quantize": ("replank.api", "quantize"),
     "quickstart": ("replank.api", "quickstart"),
@@ -89,11 +93,13 @@ _PLACES = {
     "Loadtest": ("replank_serve.loadtest.config", "LoadtestConfig"),
     "Model": ("replank.runtime.model", "Model"),
     "Pkd": ("replank_compress.methods.pkd", "PkdConfig"),
+    "Pretrain": ("replank_compress.growing.config", "PretrainConfig"),
     "Run": ("replank.chain.plan", "RunConfig"),
     "Prediction": ("replank.tasks.answers", "Prediction"),
     "ReplankError": ("replank.system.errors", "ReplankError"),
     "Search": ("replank.chain.search_plan", "SearchConfig"),
     "Serve": ("replank_serve.http.config", "ServeConfig"),
+    "Stage": ("replank_compress.growing.schedule", "Stage"),
     "StaticInt8": ("replank_export.int8", "StaticInt8"),
     "TaggedText": ("replank.tasks.answers", "TaggedText"),
     "Theseus": ("replank_compress.methods.theseus", "TheseusConfig"),
@@ -116,10 +122,12 @@ __all__ = [
     "Model",
     "Pkd",
     "Prediction",
+    "Pretrain",
     "ReplankError",
     "Run",
     "Search",
     "Serve",
+    "Stage",
     "StaticInt8",
     "TaggedText",
     "Theseus",
@@ -136,6 +144,7 @@ __all__ = [
     "load",
     "loadtest",
     "predict_file",
+    "pretrain",
     "push_to_hub",
     "quantize",
     "quickstart",

@@ -23,6 +23,7 @@ from replank.api.publishing import triton as triton
 from replank.api.stages import compress as compress
 from replank.api.stages import export as export
 from replank.api.stages import finetune as finetune
+from replank.api.stages import pretrain as pretrain
 from replank.api.stages import quantize as quantize
 from replank.api.stages import quickstart as quickstart
 from replank.api.stages import run as run

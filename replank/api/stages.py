@@ -15,10 +15,36 @@ if TYPE_CHECKING:
     from replank.chain.plan import RunConfig
     from replank.chain.search_plan import SearchConfig
     from replank.chain.search_result import SearchResult
+    from replank_compress.growing.config import PretrainConfig
     from replank_compress.methods.config import SuccessorConfig
     from replank_compress.training.config import FinetuneConfig
     from replank_export.convert import ExportConfig
     from replank_export.int8.config import Int8Config
+
+
+def pretrain(
+    encoder: str | Path,
+    out: str | Path,
+    config: PretrainConfig | None = None,
+    *,
+    data: DataConfig,
+    force: bool = False,
+) -> Artifact:
+    """Pretrain an encoder from random weights by masked language modelling, growing it by a schedule.
+
+    >>> stages = (replank.Stage(steps=4, layers=2, pooling=2), replank.Stage(steps=2))
+    >>> grown = replank.pretrain("encoder", "out", replank.Pretrain(stages=stages), data=data)
+
+    :param encoder: a ``config.json``, a folder with one, or a hub model; its weights are not used.
+    :param out: the new artifact's folder. Called again after an interruption, training resumes.
+    :param data: texts; labels are not read.
+    :param force: replace an artifact that lies there.
+    :raises ReplankError: nothing was written, and what was there is as it was.
+    """
+    from replank_compress.growing.config import PretrainConfig
+    from replank_compress.pretrain import pretrain as stage
+
+    return stage(encoder, Path(out), config or PretrainConfig(), data, force=force)
 
 
 def finetune(

@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "search": "The best model under a budget.",
     },
     "Stages": {
+        "pretrain": "Texts to encoder, growing it on the way.",
         "finetune": "Encoder to predecessor.",
         "compress": "Predecessor to successor of fewer layers.",
         "export": "Torch model to fused ONNX model.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replank.cli.options import print_json, print_table
 from replank.models.artifact import Artifact
-from replank.models.facts import ExportFacts, Int8Facts
+from replank.models.facts import ExportFacts, Int8Facts, PretrainingFacts
 
 
 def show(artifact: Artifact, as_json: bool) -> None:
@@ -28,6 +28,8 @@ def show(artifact: Artifact, as_json: bool) -> None:
     match manifest.made_by.facts:
         case Int8Facts() as facts:
             rows += _int8_rows(facts)
+        case PretrainingFacts() as facts:
+            rows += _growth_rows(facts)
         case ExportFacts(kept_in_fp32=kept) if kept:
             rows.append(("kept in fp32", ", ".join(kept)))
     rows.append(("seconds", f"{manifest.made_by.seconds:.0f}"))
@@ -41,4 +43,17 @@ def _int8_rows(facts: Int8Facts) -> list[tuple[str, str]]:
     if sizes := facts.sizes:
         parts = [f"{name} {before / 1e6:.1f} → {after / 1e6:.1f}" for name, before, after in sizes.parts]
         rows.append(("MB", ", ".join(parts)))
+    return rows
+
+
+def _growth_rows(facts: PretrainingFacts) -> list[tuple[str, str]]:
+    rows = []
+    for number, (stage, seconds) in enumerate(zip(facts.stages, facts.stage_seconds, strict=True), 1):
+        sizes = f"{stage.layers} layers, width {stage.width}, length {stage.length}, pooling {stage.pooling}"
+        cost = f"{stage.steps} steps, {stage.flops / 1e12:.3g} TFLOPs, {seconds:.0f} s"
+        losses = f"held-out loss {stage.first_loss:.3f} to {stage.last_loss:.3f}"
+        rows.append((f"stage {number}", f"{sizes}: {cost}; {losses}"))
+    if len(facts.stages) > 1:
+        speedups = f"{facts.predicted_speedup:+.0%} by FLOPs, {facts.measured_speedup:+.0%} by the clock"
+        rows.append(("speed-up", f"{speedups}, against as many steps of the whole encoder"))
     return rows

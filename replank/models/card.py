@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replank.models.facts import Int8Facts, Quality, TrainingFacts
+from replank.models.facts import Int8Facts, PretrainingFacts, Quality, TrainingFacts
 from replank.models.manifest import Manifest
 from replank.models.provenance import variant_name
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
+_TRAINED = (TrainingFacts, PretrainingFacts)
 # The hub's names of metrics, where they differ from ours.
 _HUB_METRICS = {
     "matthews": "matthews_correlation",
@@ -41,7 +42,7 @@ def model_card(manifest: Manifest) -> str:
         "## Quality",
         _quality(manifest.quality),
         *([_batches(facts)] if isinstance(facts := manifest.made_by.facts, Int8Facts) else []),
-        *(["![Training](training.svg)"] if isinstance(manifest.made_by.facts, TrainingFacts) else []),
+        *(["![Training](training.svg)"] if isinstance(manifest.made_by.facts, _TRAINED) else []),
         "## How to load it",
         _usage(manifest),
     ]
@@ -80,7 +81,8 @@ def _settings(config: dict[str, Any]) -> str:
                 head, inner = f"{name} {variant_name(value.get('type', ''))}".strip(), _settings(value)
                 words.append(f"{head} ({inner})" if inner else head)
             case list():
-                words.append(f"{name} {' '.join(map(str, value))}")
+                items = (f"({_settings(item)})" if isinstance(item, dict) else str(item) for item in value)
+                words.append(f"{name} {' '.join(items)}")
             case float():
                 words.append(f"{name} {value:g}")
             case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +137,69 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GrowthStage:
+    """A stage of pretraining.
+
+    :param layers: Transformer layers; ``width``, of the feed-forward layers.
+    :param length: tokens of a block; ``pooling``, how many become one from the second layer on.
+    :param parameters: of the stage's encoder, with its head.
+    :param flops: of all its steps, forward and backward.
+    :param first_loss: the held-out loss of masked language modelling as the stage began, right after a growth.
+    :param last_loss: that at its end.
+    """
+
+    steps: int
+    layers: int
+    width: int
+    length: int
+    pooling: int
+    parameters: int
+    flops: int
+    first_loss: float
+    last_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingFacts:
+    """Facts of `pretrain`.
+
+    :param data: digest of each split.
+    :param stages: those of the growth schedule, the whole encoder last.
+    :param stage_seconds: duration of each stage's steps, evaluations left out.
+    :param processor_seconds: of each stage's steps, which hold on a busy machine too.
+    """
+
+    data: dict[str, str]
+    stages: tuple[GrowthStage, ...]
+    stage_seconds: tuple[float, ...]
+    processor_seconds: tuple[float, ...]
+
+    @property
+    def chosen_on(self) -> str | None:
+        """None: the last weights are taken, whatever the held-out loss."""
+        return None
+
+    @property
+    def predicted_speedup(self) -> float:
+        """By FLOPs: those of as many steps of the whole encoder, over those that were spent, minus 1."""
+        return self._speedup([stage.flops for stage in self.stages])
+
+    @property
+    def measured_speedup(self) -> float:
+        """Likewise by the seconds of the steps."""
+        return self._speedup(self.stage_seconds)
+
+    @property
+    def processor_speedup(self) -> float:
+        """Likewise by processor time."""
+        return self._speedup(self.processor_seconds)
+
+    def _speedup(self, costs: Sequence[float]) -> float:
+        steps = sum(stage.steps for stage in self.stages)
+        return steps * costs[-1] / self.stages[-1].steps / sum(costs) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportFacts:
     """Facts of `export`.
 
@@ -246,8 +310,9 @@ class Int8Facts:
         return None if self.data is None else self.data.get("dev", self.data.get("test"))
 
 
-StageFacts = TrainingFacts | ExportFacts | Int8Facts
+StageFacts = TrainingFacts | PretrainingFacts | ExportFacts | Int8Facts
 FACTS_OF_STAGE: dict[str, type[StageFacts]] = {
+    "pretrain": PretrainingFacts,
     "finetune": TrainingFacts,
     "compress": TrainingFacts,
     "export": ExportFacts,

@@ -22,7 +22,7 @@ TRAINING, TRAINING_CHART = "training.json", "training.svg"
 ROW_ANSWERS = "answers.json"
 _OF_THE_RUN = (TRAINING, TRAINING_CHART, ROW_ANSWERS)
 # Facts of the run, not of the model: they do not enter the digest. Release 0.1.0 had the training curve among them.
-_NOT_IDENTITY = ("machine", "seconds", "finished_at", "curve")
+_NOT_IDENTITY = ("machine", "seconds", "finished_at", "curve", "stage_seconds", "processor_seconds")
 
 ArtifactKind = Literal["torch", "onnx"]
 
@@ -93,7 +93,7 @@ class Manifest:
             return True
         if self.parent and self.parent.manifest:
             return self.parent.manifest.chose_on(rows)
-        return False if self.made_by.stage == "finetune" else None
+        return False if self.made_by.stage in ("pretrain", "finetune") else None
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values."""

@@ -50,10 +50,17 @@ def _flags(name: str, value: Any) -> list[str]:
         case {"type": kind, **rest}:
             inner = [part for key, item in rest.items() for part in _flags(str(key), item)]
             return [flag, variant_name(kind), *inner]
+        case [dict(), *_]:
+            # Stages of a growth, each of which is an option.
+            return [part for item in value for part in (flag.removesuffix("s"), _pairs(item))]
         case list():
             return [flag, ",".join(map(str, value))]
         case _:
             return [flag, str(value)]
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ",".join(f"{name}={value}" for name, value in values.items() if name != "type" and value is not None)
 
 
 def _data(stage: Stage) -> list[str]:

@@ -50,7 +50,7 @@ class TextEncoder:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length, strategy="longest_first", direction=truncation_side)
         self._tokenizer = tokenizer
-        self._pad_id = pad_id
+        self.pad_id = pad_id
         self._token_type_ids = token_type_ids
         self._mask_id = mask_id
         self.max_length = max_length
@@ -110,7 +110,7 @@ class TextEncoder:
 
     def pad(self, examples: Sequence[Tokens]) -> Batch:
         """One batch, padded on the right to its longest example."""
-        return pad(examples, pad_id=self._pad_id, token_type_ids=self._token_type_ids)
+        return pad(examples, pad_id=self.pad_id, token_type_ids=self._token_type_ids)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ class TextEncoder:
         added = self._tokenizer.get_added_tokens_decoder()
         # [CLS] and [SEP], which are put around a text, need not be marked as special in the vocabulary.
         around = self._tokenizer.encode("").ids
-        return sorted({*around, self._pad_id, *(index for index, token in added.items() if token.special)})
+        return sorted({*around, self.pad_id, *(index for index, token in added.items() if token.special)})
 
     @cached_property
     def vocabulary_size(self) -> int:

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from replank.system.environment import available_cores, has_fast_bf16
 from replank.system.errors import FieldError
 from replank.system.processes import local_process_count
-from replank_compress.training.config import Precision, TrainingConfig
+from replank_compress.training.config import BatchConfig, Precision, TrainingConfig
 from replank_compress.training.internals import ACTIVATION_CHECKPOINTING, use_one_device
 
 # A checkpoint and an evaluation are due each epoch, or after so many steps of a longer one: what is lost, at most, when
@@ -21,31 +21,53 @@ _PATIENCE_SECONDS = 6 * 3600
 
 
 def training_arguments(config: TrainingConfig, work: Path, rows: int) -> TrainingArguments:
-    """The arguments of Trainer.
+    """The arguments of Trainer, for a training that ends with the weights that did best on dev.
 
     :param work: the folder of checkpoints.
     :param rows: rows of the training split.
     :raises FieldError: the batch cannot be split, or there is no hardware for the precision.
+    """
+    total = config.steps(rows)
+    return step_arguments(
+        config,
+        work,
+        steps=total,
+        interval=min(config.steps_per_epoch(rows), _INTERVAL),
+        rows_at_once=config.rows_at_once(),
+        learning_rate=config.learning_rate,
+        warmup_steps=int(config.warmup * total),
+        seed=config.seed,
+        load_best_model_at_end=True,
+        metric_for_best_model="headline",
+        greater_is_better=True,
+    )
+
+
+def step_arguments(
+    config: BatchConfig, work: Path, *, steps: int, interval: int, rows_at_once: int, **own: Any
+) -> TrainingArguments:
+    """The arguments that all trainings share, with others of their own.
+
+    :param interval: steps between two evaluations, at each of which a checkpoint is written.
+    :param rows_at_once: examples of a micro-batch.
+    :raises FieldError: there is no hardware for the precision.
     """
     cuda = torch.cuda.is_available()
     if config.precision == "fp16" and not cuda:
         raise FieldError("precision", "fp16", "bf16, fp32 or auto, because there is no CUDA device here")
     if not cuda:
         torch.set_num_threads(max(1, available_cores() // local_process_count()))
-    total = config.steps(rows)
-    interval = max(1, min(config.steps_per_epoch(rows), _INTERVAL, total))
+    interval = max(1, min(interval, steps))
     renamed: dict[str, Any] = {ACTIVATION_CHECKPOINTING: config.checkpoint_activations}
     arguments = TrainingArguments(
         output_dir=str(work),
-        max_steps=total,
-        per_device_train_batch_size=config.rows_at_once(),
-        per_device_eval_batch_size=config.rows_at_once(),
+        max_steps=steps,
+        per_device_train_batch_size=rows_at_once,
+        per_device_eval_batch_size=rows_at_once,
         gradient_accumulation_steps=config.micro_batches,
         **renamed,
-        learning_rate=config.learning_rate,
-        warmup_steps=int(config.warmup * total),
+        **own,
         weight_decay=config.weight_decay,
-        seed=config.seed,
         bf16=_uses_bf16(config.precision, cuda),
         fp16=config.precision == "fp16",
         use_cpu=not cuda,
@@ -53,9 +75,6 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
         eval_steps=interval,
         save_strategy="steps",
         save_steps=interval,
-        load_best_model_at_end=True,
-        metric_for_best_model="headline",
-        greater_is_better=True,
         logging_steps=min(50, interval),
         label_names=["labels"],
         remove_unused_columns=False,

@@ -16,7 +16,8 @@ _NAMES = ("activation_checkpointing", "gradient_checkpointing")
 ACTIVATION_CHECKPOINTING = next((field.name for field in fields(TrainingArguments) if field.name in _NAMES), _NAMES[0])
 # The files of a checkpoint without which a resumed run would be another one; Trainer writes its state last.
 STATE_FILE = "trainer_state.json"
-CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", STATE_FILE)
+OPTIMIZER_FILE = "optimizer.pt"
+CHECKPOINT_FILES = ("model.safetensors", OPTIMIZER_FILE, "scheduler.pt", STATE_FILE)
 # A pattern for the states of the random generators, a file for each process.
 RANDOM_STATES = "rng_state*.pth"
 

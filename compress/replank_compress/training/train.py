@@ -201,7 +201,7 @@ class Training:
         trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
         state = trainer.state
         return Trained(
-            curve=_curve(state.log_history),
+            curve=curve_of_log(state.log_history),
             steps=state.global_step,
             best=float(state.best_metric or 0.0),
             layer_steps=sum(method.layers_run(step, total) for step in range(state.global_step)),
@@ -209,7 +209,7 @@ class Training:
         )
 
 
-def _curve(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def curve_of_log(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Trainer's log without the entries on its own speed."""
     unwanted = ("runtime", "per_second")
     kept = [entry for entry in history if "loss" in entry or "eval_loss" in entry]
