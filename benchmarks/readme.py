@@ -26,6 +26,7 @@ from compression_table import (
     scores_table,
     trials_table,
 )
+from growing_table import growing_table, read_growing
 from replank.benchmarking.result import Benchmark
 from replank.benchmarking.summary import Summary
 from replank.chain.comparison import comparison_table
@@ -116,6 +117,15 @@ def choices_block(_: str) -> str:
 def paper_block(_: str) -> str:
     """The paper's own figures."""
     return paper_table()
+
+
+def growing_block(name: str) -> str:
+    """Ways of growing an encoder against training the whole of it."""
+    cells = read_growing(RESULTS / name)
+    if not cells:
+        return "This table is being measured: no cell of it is done yet."
+    seeds = len({cell["seed"] for cell in cells})
+    return f"{growing_table(cells)}\n\nSeeds: {seeds}. {machine_line(cells[0])}"
 
 
 def int8_quality_block(name: str) -> str:
@@ -294,6 +304,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "compression_trials": trials_block,
         "compression_choices": choices_block,
         "compression_paper": paper_block,
+        "growing": growing_block,
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,
     },
