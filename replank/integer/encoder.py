@@ -89,10 +89,14 @@ class Attention:
         observe(f"{name}.probabilities", probabilities, 9)  # of which the sign is never used
         sums = multiply_matrices(probabilities, value)
         observe(f"{name}.context.accumulator", sums, 32)
-        batch, length, width = hidden.shape[0], hidden.shape[1], sums.shape[1] * sums.shape[3]
-        context = self.context(sums.swapaxes(1, 2).reshape(batch, length, width))
+        context = self.context(sums.swapaxes(1, 2).reshape(*hidden.shape[:2], self.context_width))
         observe(f"{name}.context", context, 8)
         return context
+
+    @property
+    def context_width(self) -> int:
+        """Channels of the context: those of all heads."""
+        return int(self.value.linear.bias.size)
 
     def _split(self, values: Integers) -> Integers:
         """``(batch, length, width)`` to ``(batch, heads, length, width / heads)``."""
