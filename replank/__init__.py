@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from replank_export.convert import ExportConfig as Export
     from replank_export.int8 import DynamicInt8 as DynamicInt8
     from replank_export.int8 import StaticInt8 as StaticInt8
+    from replank_export.integer.config import IntegerInt8 as IntegerInt8
     from replank_export.triton import TritonConfig as Triton
     from replank_export.verify.comparison import Comparison as Comparison
     from replank_serve.http.config import ServeConfig as Serve
@@ -89,6 +90,7 @@ _PLACES = {
     "DynamicInt8": ("replank_export.int8", "DynamicInt8"),
     "Export": ("replank_export.convert", "ExportConfig"),
     "Finetune": ("replank_compress.training.config", "FinetuneConfig"),
+    "IntegerInt8": ("replank_export.integer.config", "IntegerInt8"),
     "Kd": ("replank_compress.methods.kd", "KdConfig"),
     "Loadtest": ("replank_serve.loadtest.config", "LoadtestConfig"),
     "Model": ("replank.runtime.model", "Model"),
@@ -117,6 +119,7 @@ __all__ = [
     "DynamicInt8",
     "Export",
     "Finetune",
+    "IntegerInt8",
     "Kd",
     "Loadtest",
     "Model",

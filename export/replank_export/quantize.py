@@ -23,15 +23,14 @@ from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import instruction_sets, int8_target
-from replank.system.errors import DataError, ModelError, QualityGateError, UsageError
+from replank.system.errors import ModelError, QualityGateError
 from replank.system.extras import require
 from replank.system.progress import progress
-from replank.text.padding import Batch
+from replank_export.calibration_texts import calibration_texts
 from replank_export.convert import compare, copy_model_files, evaluate_held_out, load_data, ort_config
 from replank_export.fusion.attention_mask import takes_lengths
 from replank_export.fusion.fusion_counts import count_fused
 from replank_export.graph_files import is_large
-from replank_export.int8 import SCHEMES
 from replank_export.int8.accuracy import keep_until_good
 from replank_export.int8.config import Int8Config
 from replank_export.int8.prepared_graph import TABLES, float_weights
@@ -69,7 +68,7 @@ def quantize(
     data = load_data(source, data_config)
     task = data.task if data else source.task
     reference = load_model(source, task=task)
-    texts = _calibration_texts(reference, data, config) if config.texts_wanted() else []
+    texts = calibration_texts(reference, data, config.name, rows) if (rows := config.texts_wanted()) else []
     with new_artifact(out, force=force) as folder, config.prepare(source.model_file, texts) as graph:
         target = folder / "model.onnx"
         graph.write(target)
@@ -141,25 +140,6 @@ def _require_float(source: Source) -> dict[str, int]:
             source.name,
         )
     return fused
-
-
-def _calibration_texts(model: Model, data: Dataset | None, config: Int8Config) -> list[Batch]:
-    """Texts of the training split, or of dev where there is none, each in a batch of its own."""
-    if data is None:
-        others = " or ".join(f"`scheme={name}`" for name, scheme in SCHEMES.items() if not scheme().texts_wanted())
-        raise UsageError(
-            f"the scheme {config.name} is calibrated on texts of the task, and no data is given",
-            hint=f"give `dataset`, `data` or `train`; or choose {others}, which needs none",
-        )
-    rows = config.texts_wanted()
-    split = next((name for name in ("train", "dev") if name in data.splits), data.held_out)
-    examples = data.split(split).head(rows)
-    if len(examples) < rows:
-        raise DataError(
-            f"the {split} split has {len(examples)} rows; the scheme {config.name} is calibrated on {rows}",
-            hint="give more rows, or set a smaller `calibration_rows` (at least 16)",
-        )
-    return [model.text_encoder.pad([tokens]) for tokens in model.text_encoder.tokenize(examples.first, examples.second)]
 
 
 def _speed(reference: Model, candidate: Model) -> Int8Speed:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from replank_compress.methods.config import SuccessorConfig
     from replank_compress.training.config import FinetuneConfig
     from replank_export.convert import ExportConfig
-    from replank_export.int8.config import Int8Config
+    from replank_export.schemes import Scheme
 
 
 def pretrain(
@@ -121,7 +121,7 @@ def export(
 def quantize(
     model: ModelLike,
     out: str | Path,
-    config: Int8Config | None = None,
+    config: Scheme | None = None,
     *,
     data: DataConfig | None = None,
     force: bool = False,
@@ -130,12 +130,13 @@ def quantize(
 
     >>> int8 = replank.quantize("onnx", "out", replank.DynamicInt8(max_drop=0.1, allow_slower=True), data=data)
 
-    :param config: its type is the scheme: ``DynamicInt8`` (the default) or ``StaticInt8``.
+    :param config: its type is the scheme: ``DynamicInt8`` (the default), ``StaticInt8``, or ``IntegerInt8``, which
+        takes a torch model.
     :param data: the task's data; without it the quality is not known. Static scales need it.
     :raises QualityGateError: the quality falls by more than ``max_drop``, or INT8 is not faster here.
     """
     from replank_export.int8 import DynamicInt8
-    from replank_export.quantize import quantize as stage
+    from replank_export.schemes import quantize as stage
 
     return stage(source_of(model), Path(out), config or DynamicInt8(), data, force=force)
 

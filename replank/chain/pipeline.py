@@ -54,7 +54,7 @@ def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: 
     from replank_compress.finetune import finetune
     from replank_compress.successor import compress
     from replank_export.convert import export
-    from replank_export.quantize import quantize
+    from replank_export.schemes import IntegerInt8, quantize
 
     folders = StageFolders(out, data)
     if encoder.is_fine_tuned:
@@ -64,7 +64,9 @@ def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: 
         predecessor = folders.stage("predecessor", finetune, encoder, plan.finetune, data_config)
     successor = folders.stage("successor", compress, predecessor, plan.compress, data_config)
     onnx = folders.stage("onnx", export, successor, plan.export, data_config)
-    int8 = folders.stage("int8", quantize, onnx, plan.quantize, data_config)
+    # Integers are made of the weights themselves; the other schemes quantize a graph.
+    origin = successor if isinstance(plan.quantize, IntegerInt8) else onnx
+    int8 = folders.stage("int8", quantize, origin, plan.quantize, data_config)
     names = (
         f"predecessor ({predecessor.layers} layers, torch)",
         f"successor ({successor.layers} layers, torch)",

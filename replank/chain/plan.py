@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from replank.system.errors import FieldError
 from replank.system.settings import setting
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from replank_compress.methods.theseus import TheseusConfig
     from replank_compress.training.config import FinetuneConfig
     from replank_export.convert import ExportConfig
-    from replank_export.int8 import DynamicInt8
+    from replank_export.schemes import Scheme
+
+SchemeName = Literal["dynamic", "static", "integer"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Plan:
     finetune: FinetuneConfig
     compress: TheseusConfig
     export: ExportConfig
-    quantize: DynamicInt8
+    quantize: Scheme
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,12 @@ class RunConfig:
     finetune_epochs: float = setting(3.0, "Passes over the training split for the predecessor.")
     compress_epochs: float = setting(5.0, "Passes over the training split for the successor.")
     seed: int = setting(42, "Seed of everything random.")
-    max_drop: float = setting(0.005, "Loss of the headline metric allowed to INT8: 0.005 is half a point.")
+    scheme: SchemeName = setting("dynamic", "Scheme of INT8; see replank quantize.")
+    max_drop: float | None = setting(None, "Loss of the headline metric allowed to INT8; by default the scheme's own.")
 
     def __post_init__(self) -> None:
+        if self.scheme not in (names := get_args(SchemeName)):
+            raise FieldError("scheme", self.scheme, f"one of {', '.join(names)}")
         for name in ("finetune_epochs", "compress_epochs"):
             value = getattr(self, name)
             if not 0 < value < math.inf:
@@ -50,12 +55,15 @@ class RunConfig:
         from replank_compress.methods.theseus import TheseusConfig
         from replank_compress.training.config import FinetuneConfig
         from replank_export.convert import ExportConfig
-        from replank_export.int8 import DynamicInt8
+        from replank_export.schemes import SCHEMES, IntegerInt8
 
+        # Should INT8 be slower on this machine, the comparison at the end shows it.
+        settings: dict[str, Any] = {} if self.scheme == IntegerInt8.name else {"allow_slower": True}
+        if self.max_drop is not None:
+            settings["max_drop"] = self.max_drop
         return Plan(
             FinetuneConfig(epochs=self.finetune_epochs, seed=self.seed),
             TheseusConfig(epochs=self.compress_epochs, seed=self.seed, layers=self.layers),
             ExportConfig(),
-            # Should INT8 be slower on this machine, the comparison at the end shows it.
-            DynamicInt8(max_drop=self.max_drop, allow_slower=True),
+            SCHEMES[self.scheme](**settings),
         )

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replank.cli.command import command
-from replank.cli.inspect_tables import flops_table, graph_table, identity_rows, precision_table, speed_table
+from replank.cli.inspect_tables import (
+    flops_table,
+    graph_table,
+    identity_rows,
+    integer_table,
+    precision_table,
+    speed_table,
+)
 from replank.cli.options import console, json_option, option, print_json, print_table
+from replank.models.facts import Int8Facts
 from replank.models.source import Source, open_source
 from replank.system.extras import installed_version, require
 
@@ -48,6 +56,8 @@ def inspect(model: str, batch_size: int, length: int, measure: bool, as_json: bo
         console().print(flops_table(forward_pass.to_json()))
     if graph:
         console().print(graph_table(graph))
+    if manifest and isinstance(facts := manifest.made_by.facts, Int8Facts) and facts.integer:
+        console().print(integer_table(facts.integer))
     if forward_pass:
         console().print(precision_table(forward_pass.by_precision()))
     if speed:

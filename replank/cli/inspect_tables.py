@@ -8,6 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from replank.models.card import lineage
+from replank.models.facts import IntegerFacts
 from replank.models.manifest import Manifest
 from replank.models.source import Source
 from replank.tasks.kinds.kind import shown_names
@@ -72,6 +73,18 @@ def graph_table(graph: dict[str, Any]) -> Table:
     for name, lines in (("fused", fused), ("not int8", kept)):
         for number, line in enumerate(lines):
             table.add_row(name if number == 0 else "", line)
+    return table
+
+
+def integer_table(facts: IntegerFacts) -> Table:
+    """The bits of each integer tensor, and its largest value on the calibration texts against what they hold."""
+    types = ", ".join(f"{count} {kind}" for kind, count in facts.types.items())
+    table = Table(box=SIMPLE, title=f"integers for {facts.target}: tensors of {types}", title_justify="left")
+    for column in ("tensor", "bits", "largest", "of its limit"):
+        table.add_column(column, justify="left" if column == "tensor" else "right")
+    for tensor in facts.tensors:
+        limit = 2 ** (tensor.bits - 1) - 1
+        table.add_row(tensor.name, str(tensor.bits), str(tensor.largest), f"{tensor.largest / limit:.1%}")
     return table
 
 

@@ -12,7 +12,7 @@ from replank.cli.config_options import variant_of, variant_options
 from replank.cli.options import FOLDER, data_options, out_options
 from replank.cli.stage_result import show
 from replank.data.config import DataConfig
-from replank_export.int8 import SCHEMES
+from replank_export.schemes import SCHEMES
 
 
 @command("replank quantize onnx int8 --dataset sst2")
@@ -25,6 +25,8 @@ def quantize(
     model: str, out: Path, scheme: str, data: DataConfig | None, force: bool, as_json: bool, **settings: Any
 ) -> None:
     """Make an INT8 model: quantize MODEL, an ONNX model, and measure what it costs and brings, into OUT.
+
+    The scheme integer takes a torch model, such as finetune and compress make.
 
     With the task's data the loss is measured; above --max-drop nothing is written and the exit code is 3.
     """

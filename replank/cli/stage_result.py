@@ -38,6 +38,8 @@ def show(artifact: Artifact, as_json: bool) -> None:
 
 def _int8_rows(facts: Int8Facts) -> list[tuple[str, str]]:
     rows = [("kept in float", ", ".join(entry.node for entry in facts.kept_in_float) or "no weight matrix")]
+    if facts.integer:
+        rows.append(("in integers", f"{facts.integer.compared} values of hidden states, all equal to the definition"))
     if speed := facts.speed:
         rows.append(("speed", f"{speed.ms:.2f} ms for {speed.length} tokens, {speed.ratio:.1f}x its source"))
     if sizes := facts.sizes:

@@ -76,7 +76,7 @@ class _Builder:
         family = self._family
         modules = [family.words, family.positions, *([family.token_types] if family.token_types else [])]
         tables = [self._weight(f"{module}.weight") for module in modules]
-        scale = scale_of(self.ranges["embeddings.sum"], _SUM_BITS)
+        scale = scale_of(self._range("embeddings.sum"), _SUM_BITS)
         scale = coarse_enough(scale, max(float(np.abs(table).max()) for table in tables))
         found = [self._table(table, scale) for table in tables]
         norm, norm_scale = self._norm(family.embedding_norm, scale, "embeddings")
@@ -104,11 +104,13 @@ class _Builder:
             index, family.attention, family.attention_norm, context_scale, scale, f"{name}.attention"
         )
         linear = self._linear(family.layer(index, family.intermediate), attended_scale)
-        gelu_scale = np.maximum(scale_of(self.ranges[f"{name}.intermediate"], INPUT_BITS), FINEST_SCALE)
+        gelu_scale = np.maximum(scale_of(self._range(f"{name}.intermediate"), INPUT_BITS), FINEST_SCALE)
         gelu_scale = coarse_enough(gelu_scale, linear.largest_real)
         intermediate = Projection(linear, self._requantizer(linear, gelu_scale, largest(INPUT_BITS)))
         gelu = Gelu.of(float(gelu_scale))
-        activated_scale = coarse_enough(scale_of(self.ranges[f"{name}.gelu"], 8), gelu.bound * gelu.output_scale)
+        activated_scale = coarse_enough(
+            scale_of(self._range(f"{name}.gelu", linear.bias.size), 8), gelu.bound * gelu.output_scale
+        )
         activated = Requantizer.of(gelu.output_scale / activated_scale, input_bound=gelu.bound, end=largest(8))
         output, output_scale = self._residual(
             index, family.output, family.output_norm, activated_scale, attended_scale, f"{name}.output"
@@ -126,7 +128,9 @@ class _Builder:
         # Probabilities of a row add up to little more than 1, whatever the rounding: at most a half for each key.
         bound = largest(8) * (256 + self._architecture.position_limit(self.config))
         sums_scale = value_scale * PROBABILITY_SCALE
-        context_scale = coarse_enough(scale_of(self.ranges[f"{name}.context"], 8), bound * sums_scale)
+        context_scale = coarse_enough(
+            scale_of(self._range(f"{name}.context", value.linear.bias.size), 8), bound * sums_scale
+        )
         context = Requantizer.of(sums_scale / context_scale, input_bound=bound, end=largest(8))
         return Attention(heads, query, key, value, softmax, context), context_scale
 
@@ -141,7 +145,7 @@ class _Builder:
         family, end = self._family, largest(8)
         linear = self._linear(family.layer(index, dense), scale)
         bits = residual_bits(linear.bias.size)
-        sum_scale = scale_of(self.ranges[f"{name}_sum"], bits)
+        sum_scale = scale_of(self._range(f"{name}_sum"), bits)
         sum_scale = coarse_enough(sum_scale, max(linear.largest_real, float(np.max(end * around_scale))))
         projection = Projection(linear, self._requantizer(linear, sum_scale, largest(30)))
         branch = Requantizer.of(around_scale / sum_scale, input_bound=end, end=largest(30))
@@ -158,7 +162,7 @@ class _Builder:
         highest = np.abs(steps) * 2**OUTPUT_BITS + np.abs(beta)
         # Where the tensor has one range, it has one scale.
         highest = highest if self.ranges[name].ndim else highest.max()
-        norm_scale = coarse_enough(scale_of(self.ranges[name], 8), highest)
+        norm_scale = coarse_enough(scale_of(self._range(name, gamma.size), 8), highest)
         affine = Requantizer.of(steps / norm_scale, input_bound=2**OUTPUT_BITS, end=largest(8), bias=beta / norm_scale)
         real_epsilon = float(self.config.get("layer_norm_eps", 1e-12))
         return LayerNorm(LayerNorm.epsilon_of(real_epsilon, float(scale), gamma.size), affine), norm_scale
@@ -166,7 +170,8 @@ class _Builder:
     def _projection(self, module: str, scale: Reals, name: str) -> tuple[Projection, Reals]:
         """A linear layer with results of 8 bits, and their scale."""
         linear = self._linear(module, scale)
-        result_scale = coarse_enough(scale_of(self.ranges[name], 8), linear.largest_real)
+        width = linear.bias.size if name == "embeddings.projected" else 1
+        result_scale = coarse_enough(scale_of(self._range(name, width), 8), linear.largest_real)
         return Projection(linear, self._requantizer(linear, result_scale, largest(8))), result_scale
 
     @staticmethod
@@ -175,6 +180,20 @@ class _Builder:
 
     def _linear(self, module: str, scale: Reals) -> Linear:
         return Linear.of(self._weight(f"{module}.weight"), self._weight(f"{module}.bias"), scale)
+
+    def _range(self, name: str, width: int = 1) -> Reals:
+        """The range of an activation.
+
+        :param width: of its channels, where each may have one of its own.
+        """
+        ends = self.ranges[name]
+        if ends.shape not in ((), (width,)) or (width == 1 and ends.ndim):
+            raise ModelError(
+                f"the range of the activation {name} has the shape {ends.shape}; expected one number"
+                + (f", or one for each of {width} channels" if width > 1 else ""),
+                hint="ranges are of a model of the same architecture and depth; quantize it anew",
+            )
+        return ends
 
     def _weight(self, weight: str) -> Reals:
         if weight not in self.weights:

@@ -119,7 +119,7 @@ class Layer:
     activated: Requantizer
     output: Residual
 
-    def __call__(self, hidden: Integers, mask: Integers, name: str, observe: Observe) -> Integers:
+    def __call__(self, hidden: Integers, mask: Integers, name: str = "", observe: Observe = ignore) -> Integers:
         """The next hidden state, in 8 bits."""
         context = self.attention(hidden, mask, name, observe)
         attended = self.attention_output(context, hidden, f"{name}.attention", observe)
@@ -160,7 +160,7 @@ class Embeddings:
     norm: LayerNorm
     projection: Projection | None
 
-    def __call__(self, input_ids: Integers, token_type_ids: Integers | None, observe: Observe) -> Integers:
+    def __call__(self, input_ids: Integers, token_type_ids: Integers | None, observe: Observe = ignore) -> Integers:
         """The first hidden state, in 8 bits."""
         total = self.words(input_ids) + self.positions(self.position_ids(input_ids))
         if self.token_types:

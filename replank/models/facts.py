@@ -271,6 +271,37 @@ class Int8Speed:
         return self.source_ms / self.ms
 
 
+@dataclass(frozen=True)
+class IntegerTensor:
+    """A tensor of an encoder that computes in integers.
+
+    :param bits: that it has room in, sign included.
+    :param largest: its largest absolute value on the calibration texts; the limit is ``2**(bits - 1) - 1``.
+    """
+
+    name: str
+    bits: int
+    largest: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerFacts:
+    """Facts of an encoder that computes in integers.
+
+    :param target: the kernels that its 8-bit types were chosen for, ``cpu`` or ``cuda``.
+    :param compared: how many integers of hidden states were compared with the definition; all were equal.
+    :param types: the number of tensors of each type between the inputs and the head.
+    :param float_tensors: the tensors of floating point: all of them in the head.
+    :param tensors: the integers, in the order of computation.
+    """
+
+    target: str
+    compared: int
+    types: dict[str, int]
+    float_tensors: tuple[str, ...]
+    tensors: tuple[IntegerTensor, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Int8Facts:
     """Facts of `quantize`.
@@ -284,6 +315,7 @@ class Int8Facts:
     :param reduce_range: whether weights have 7 bits, which do not overflow where sums have 16.
     :param speed: ``None`` if the machine that it was made on is not the target.
     :param batch_difference: the largest difference of a logit of a text in a batch from that of the text alone.
+    :param integer: of the scheme ``integer``.
     """
 
     data: dict[str, str] | None
@@ -296,6 +328,7 @@ class Int8Facts:
     sizes: Int8Sizes | None = added("0.2.0")
     speed: Int8Speed | None = added("0.2.0")
     batch_difference: float | None = added("0.4.0")
+    integer: IntegerFacts | None = None
 
     @property
     def is_batch_invariant(self) -> bool:

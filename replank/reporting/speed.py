@@ -133,6 +133,15 @@ def _int8(facts: Int8Facts) -> list[Block]:
     if speed := facts.speed:
         words.append(f"{speed.ms:.2f} ms for {speed.length} tokens, {speed.ratio:.2f} times as fast as its source")
     blocks: list[Block] = [Paragraph("; ".join(words).capitalize() + ".")]
+    if integer := facts.integer:
+        fullest = max(integer.tensors, key=lambda tensor: (tensor.bits == 32) * tensor.largest)
+        blocks.append(
+            Paragraph(
+                f"Between the look-up of embeddings and the head all of its tensors are integers; {integer.compared} "
+                f"of its hidden states' integers are equal to the definition's. The largest 32-bit value on the "
+                f"calibration texts is {fullest.largest}, in {fullest.name}. The head is in floating point."
+            )
+        )
     if facts.sizes:
         rows = [(name, f"{before / 1e6:.2f}", f"{after / 1e6:.2f}") for name, before, after in facts.sizes.parts]
         blocks.append(Grid(("weights", "source, MB", "INT8, MB"), rows))
