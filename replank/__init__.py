@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from replank.api import attack as attack
     from replank.api import benchmark as benchmark
     from replank.api import compare as compare
     from replank.api import compress as compress
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from replank.chain.search_plan import SearchConfig as Search
     from replank.data.config import DataConfig as Data
     from replank.models.artifact import Artifact as Artifact
+    from replank.robustness.config import AttackConfig as Attack
+    from replank.robustness.result import AttackResult as AttackResult
     from replank.runtime.model import Model as Model
     from replank.system.errors import ReplankError as ReplankError
     from replank.tasks.answers import Prediction as Prediction
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 
 # The module and the name there of each public name. Type checkers read the imports above; a test holds both equal.
 _PLACES = {
+    "attack": ("replank.api", "attack"),
     "benchmark": ("replank.api", "benchmark"),
     "compare": ("replank.api", "compare"),
     "compress": ("replank.api", "compress"),
@@ -81,6 +85,8 @@ _PLACES = {
     "triton": ("replank.api", "triton"),
     "verify": ("replank.api", "verify"),
     "Comparison": ("replank_export.verify.comparison", "Comparison"),
+    "Attack": ("replank.robustness.config", "AttackConfig"),
+    "AttackResult": ("replank.robustness.result", "AttackResult"),
     "Artifact": ("replank.models.artifact", "Artifact"),
     "BatchConfig": ("replank.batch.job", "BatchConfig"),
     "Benchmark": ("replank.benchmarking.result", "Benchmark"),
@@ -110,6 +116,8 @@ _PLACES = {
 }
 __all__ = [
     "Artifact",
+    "Attack",
+    "AttackResult",
     "BatchConfig",
     "Benchmark",
     "BenchmarkConfig",
@@ -137,6 +145,7 @@ __all__ = [
     "Triton",
     "Truncate",
     "__version__",
+    "attack",
     "benchmark",
     "compare",
     "compress",

@@ -115,6 +115,19 @@ def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: p
 
 
 @pytest.fixture(scope="session")
+def masked_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain Hugging Face folder: a tiny BERT that guesses masked words, and was never trained."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    folder = tmp_path_factory.mktemp("masked-lm")
+    torch.manual_seed(1)
+    BertForMaskedLM(BertConfig(**tiny_settings())).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def model(onnx_artifact: Path) -> Model:
     """The ONNX artifact, loaded."""
     from replank.models.source import open_source

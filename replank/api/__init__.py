@@ -20,6 +20,7 @@ from replank.api.checks import report as report
 from replank.api.checks import verify as verify
 from replank.api.publishing import push_to_hub as push_to_hub
 from replank.api.publishing import triton as triton
+from replank.api.robustness import attack as attack
 from replank.api.stages import compress as compress
 from replank.api.stages import export as export
 from replank.api.stages import finetune as finetune

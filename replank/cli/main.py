@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "evaluate": "Score a model on a task's data.",
         "compare": "Which of two is better, by more than chance.",
         "verify": "Compare two models' answers.",
+        "attack": "How easily fitting words fool models.",
         "benchmark": "Latency and throughput, side by side.",
         "inspect": "Show a model's task, lineage, quality, operators, FLOPs.",
         "report": "A page about a chain and its models.",

@@ -53,7 +53,7 @@ class Difference:
     @classmethod
     def of(cls, estimate: Estimate) -> Difference:
         """The difference that an estimate is."""
-        low, high = _interval(estimate)
+        low, high = interval(estimate)
         return cls(value=estimate.value, low=low, high=high, p_value=_p_value(estimate))
 
     @property
@@ -79,7 +79,7 @@ class Kept:
     @classmethod
     def of(cls, estimate: Estimate) -> Kept:
         """The fraction that an estimate is."""
-        low, high = _interval(estimate)
+        low, high = interval(estimate)
         bound = float(np.quantile(estimate.resampled, 1 - CONFIDENCE))
         return cls(value=estimate.value, low=low, high=high, lower_bound=bound)
 
@@ -92,8 +92,8 @@ def mean_of(estimates: Sequence[Estimate]) -> Estimate:
     )
 
 
-def _interval(estimate: Estimate) -> tuple[float, float]:
-    """The percentile interval."""
+def interval(estimate: Estimate) -> tuple[float, float]:
+    """The ends of the percentile interval that holds 95 % of the resamples."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(estimate.resampled, [tail, 1 - tail])
     return float(low), float(high)

@@ -146,6 +146,10 @@ class TextEncoder:
         pair = self._tokenizer.encode("a", "b", add_special_tokens=True)
         return max(pair.type_ids) + 1 if self._token_type_ids else 1
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens, as the tokenizer puts them together."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
     def token(self, index: int) -> str:
         """The token of an id, as the vocabulary spells it; empty where it has none."""
         return str(self._tokenizer.id_to_token(index) or "")

@@ -27,11 +27,17 @@ EXAMPLES = {
 
 @pytest.fixture
 def names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Path, int8_artifact: Path, data: DataConfig
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    encoder: Path,
+    masked_lm: Path,
+    int8_artifact: Path,
+    data: DataConfig,
 ) -> dict[str, Any]:
     """A working folder with the artifacts of a chain, and what the examples take as known."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(encoder, tmp_path / "encoder")
+    shutil.copytree(masked_lm, tmp_path / "masked-lm")
     for name in ("predecessor", "successor", "onnx", "int8"):  # copies: loading writes down which device is the fastest
         shutil.copytree(int8_artifact.with_name(name), tmp_path / name)
     (tmp_path / "texts.jsonl").write_text('{"sentence": "a warm film"}\n', encoding="utf-8")
