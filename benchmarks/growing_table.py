@@ -69,7 +69,8 @@ def _loss_at(cell: dict[str, Any], flops: float) -> float:
     Its learning rate was then still higher than at its end.
     """
     points = [(entry["flops"], entry["eval_loss"]) for entry in cell["curve"]]
-    return float(np.interp(flops, *zip(*points, strict=True)))
+    spent, losses = zip(*points, strict=True)
+    return float(np.interp(flops, spent, losses))
 
 
 def _interval(values: Sequence[float], digits: int) -> str:
