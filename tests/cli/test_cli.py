@@ -24,7 +24,7 @@ from replank_compress.methods.schedule import ConstantSchedule
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
-from replank_export.int8 import SCHEMES
+from replank_export.schemes import SCHEMES
 from replank_serve.http.config import ServeConfig
 
 # Help and defaults

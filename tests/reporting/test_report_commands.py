@@ -29,7 +29,9 @@ from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
-from replank_export.int8 import SCHEMES, DynamicInt8, StaticInt8
+from replank_export.int8 import DynamicInt8, StaticInt8
+from replank_export.integer.config import IntegerInt8
+from replank_export.schemes import SCHEMES
 
 
 def test_its_commands_can_be_typed(folder: Path) -> None:
@@ -68,6 +70,7 @@ def parsed(line: list[str]) -> tuple[dict[str, Any], Any]:
         ("export", ExportConfig(precision="fp16", allow_unfused=True)),
         ("quantize", DynamicInt8(per_channel=False, allow_slower=True)),
         ("quantize", StaticInt8(calibration="entropy")),
+        ("quantize", IntegerInt8(integer_target="cuda", calibration_rows=64)),
     ],
 )
 def test_every_configuration_has_a_command(folder: Path, stage: str, config: Any) -> None:
