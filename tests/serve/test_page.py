@@ -17,6 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from commands import replank_process
+from plain_folders import multi_label_folder
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.pooling import pool
@@ -178,6 +179,27 @@ def test_a_pair_has_two_fields_named_by_the_task(browser: Browser, serve: str) -
     browser.click("#send")
     browser.until(lambda: len(browser.texts("#results .bars li")) == 2)
     assert sorted(browser.texts("#results .label")) == ["no", "yes"]
+
+
+@pytest.fixture(scope="module")
+def several_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose labels do not exclude each other."""
+    return multi_label_folder(tmp_path_factory.mktemp("several"), ("joy", "anger", "fear"))
+
+
+@pytest.mark.parametrize("serve", ["several=several_labels"], indirect=True)
+def test_labels_that_hold_stand_out_beside_their_thresholds(browser: Browser, serve: str, several_labels: Path) -> None:
+    (answer,) = load_model(open_source(several_labels), threads=1).predict(["the film is superb"])
+    browser.open(serve)
+    browser.until(lambda: browser.texts("#model") == ["several"])
+    browser.type("#first", "the film is superb", CONTROL_ENTER)
+    browser.until(lambda: len(browser.texts("#results .bars li")) == 3)
+    assert browser.texts("#results .best .label") == list(answer.labels)
+    marks = browser.run(
+        "return [...document.querySelectorAll('.threshold')].map(m => m.offsetLeft / m.parentElement.offsetWidth)"
+    )
+    assert marks == pytest.approx([0.5] * 3, abs=0.01)
+    assert browser.complaints() == []
 
 
 @pytest.fixture(scope="module")
