@@ -154,6 +154,21 @@ def int8_graph_block(name: str) -> str:
     return "\n".join([*lines, "", machine_line(read_result(name))])
 
 
+def integer_block(name: str) -> str:
+    """Processor time of an encoder in integers beside other precisions."""
+    result = read_result(name)
+    cells = {(cell["precision"], cell["rows"], cell["length"]): cell["ms"] for cell in result["cells"]}
+    shapes = list(dict.fromkeys((rows, length) for _, rows, length in cells))
+    lines = ["| precision | " + " | ".join(f"{rows} x {length}" for rows, length in shapes) + " |"]
+    lines.append("|---" + "|--:" * len(shapes) + "|")
+    for precision in dict.fromkeys(precision for precision, _, _ in cells):
+        times = [(cells[precision, *shape], cells["fp32", *shape]) for shape in shapes]
+        shown = [f"{ms:.1f} ({fp32 / ms:.2f}x)" for ms, fp32 in times]
+        lines.append(f"| {precision} | {' | '.join(shown)} |")
+    model = result["model"]
+    return "\n".join([*lines, "", f"{model['layers']} layers, {model['hidden_size']} wide. {machine_line(result)}"])
+
+
 def int8_batching_block(name: str) -> str:
     """What a batch does to INT8 answers, and what a scale per token costs."""
     result = read_result(name)
