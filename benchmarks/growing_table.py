@@ -68,8 +68,7 @@ def _loss_at(cell: dict[str, Any], flops: float) -> float:
 
     Its learning rate was then still higher than at its end.
     """
-    points = [(entry["flops"], entry["eval_loss"]) for entry in cell["curve"]]
-    spent, losses = zip(*points, strict=True)
+    spent, losses = ([entry[name] for entry in cell["curve"]] for name in ("flops", "eval_loss"))
     return float(np.interp(flops, spent, losses))
 
 

@@ -31,6 +31,14 @@ def set_layer_stack(model: Any, layers: Iterable[nn.Module]) -> None:
     setattr(owner, name, nn.ModuleList(layers))
 
 
+def is_like_bert(model: Any) -> bool:
+    """Whether a model's layers have BERT's parts in BERT's order: attention, sum, norm, feed-forward, sum, norm."""
+    layer = layer_stack(model)[0]
+    attention = getattr(getattr(layer, "attention", None), "self", None)
+    has_parts = hasattr(layer, "feed_forward_chunk") and all(hasattr(attention, n) for n in ("query", "key", "value"))
+    return has_parts and encoder_of_model(model).last_norm is not None
+
+
 def assemble(model: Any, layers: Iterable[nn.Module]) -> Any:
     """A plain model of the same architecture with other layers; all weights are copied.
 

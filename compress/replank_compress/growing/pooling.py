@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from replank.system.errors import FieldError
-from replank_compress.layers import encoder_of_model, layer_stack
+from replank_compress.layers import is_like_bert, layer_stack
 
 
 def pooling_matrix(mask: torch.Tensor, asked: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,10 +44,7 @@ def require_poolable(model: Any) -> None:
 
     :raises FieldError: its layers are not built as BERT's.
     """
-    layer = layer_stack(model)[0]
-    attention = getattr(getattr(layer, "attention", None), "self", None)
-    is_like_bert = all(hasattr(attention, name) for name in ("query", "key", "value"))
-    if not (is_like_bert and hasattr(layer, "feed_forward_chunk") and encoder_of_model(model).last_norm):
+    if not is_like_bert(model):
         raise FieldError("pooling", "asked for", f"1 with {type(model).__name__}, whose layers are not built as BERT's")
 
 
