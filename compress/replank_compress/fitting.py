@@ -12,7 +12,7 @@ layers that end with a norm is ours.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -24,7 +24,7 @@ from torch import nn
 from replank.models.encoders import Encoder
 from replank.system.errors import FieldError, TrainingError
 from replank.system.progress import progress
-from replank_compress.layers import encoder_of_model, layer_stack
+from replank_compress.layers import encoder_of_model, kind_of, layer_stack
 
 # λ, relative to the mean of the Gram matrix's diagonal.
 _RIDGE = 0.003
@@ -56,7 +56,7 @@ def fitted_layers(predecessor: Any, sizes: Sequence[int], batches: Sequence[dict
     was_training = predecessor.training
     predecessor.eval()
     with torch.no_grad(), progress("fit of the first layers", len(groups)) as advance:
-        states = [_States(*_inputs(predecessor, stack[0], batch), batch["attention_mask"].bool()) for batch in batches]
+        states = [_States(*_inputs(predecessor, stack, batch), batch["attention_mask"].bool()) for batch in batches]
         fitted = []
         for group in groups:
             fitted.append(_fit(encoder, group, states))
@@ -70,12 +70,12 @@ class _States:
     """A batch between two groups.
 
     :param ours: hidden states below the next group in the successor, shape ``(batch, length, hidden)``.
-    :param rest: what a layer takes besides, such as masks; the same for every layer.
+    :param rest: what a layer takes besides, such as masks, by kind of layer.
     :param real: which tokens are no padding, shape ``(batch, length)``.
     """
 
     ours: torch.Tensor
-    rest: tuple[tuple[Any, ...], dict[str, Any]]
+    rest: dict[str | None, tuple[tuple[Any, ...], dict[str, Any]]]
     real: torch.Tensor
 
     def __post_init__(self) -> None:
@@ -83,7 +83,8 @@ class _States:
 
     def run(self, layer: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
         """The hidden states above a layer."""
-        output: Any = layer(hidden, *self.rest[0], **self.rest[1])
+        args, kwargs = self.rest[kind_of(layer)]
+        output: Any = layer(hidden, *args, **kwargs)
         above: torch.Tensor = output[0] if isinstance(output, tuple) else output
         return above
 
@@ -92,7 +93,7 @@ def _groups(layers: list[nn.Module], sizes: Sequence[int]) -> list[list[nn.Modul
     rest = iter(layers)
     groups = [[next(rest) for _ in range(size)] for size in sizes]
     for number, group in enumerate(groups):
-        if len({(type(layer), *_shapes(layer)) for layer in group}) > 1:
+        if not all(_is_like(layer, group[0]) for layer in group):
             raise FieldError(
                 "init_layers",
                 "fitted",
@@ -102,23 +103,31 @@ def _groups(layers: list[nn.Module], sizes: Sequence[int]) -> list[list[nn.Modul
     return groups
 
 
-def _shapes(layer: nn.Module) -> Iterator[tuple[str, torch.Size]]:
-    return ((name, value.shape) for name, value in layer.state_dict().items())
+def _is_like(layer: nn.Module, other: nn.Module) -> bool:
+    """Whether two layers have the same parts of the same shapes, but for parts that one lacks, as a first norm."""
+    ours, theirs = layer.state_dict(), other.state_dict()
+    return type(layer) is type(other) and all(
+        ours[name].shape == theirs[name].shape for name in ours.keys() & theirs.keys()
+    )
 
 
-def _inputs(model: Any, layer: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Any]:
-    """The hidden states that the first layer is given, and its other arguments."""
-    seen: list[Any] = []
-    handle = layer.register_forward_pre_hook(lambda _, args, kwargs: seen.append((args, kwargs)), with_kwargs=True)
+def _inputs(model: Any, layers: Iterable[nn.Module], batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Any]:
+    """The hidden states that the first layer is given, and the other arguments of each kind of layer."""
+    seen: dict[str | None, tuple[torch.Tensor, Any]] = {}
+
+    def keep(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        rest = {name: value for name, value in kwargs.items() if name != "hidden_states"}
+        seen.setdefault(kind_of(layer), (args[0] if args else kwargs["hidden_states"], (args[1:], rest)))
+
+    handles = [layer.register_forward_pre_hook(keep, with_kwargs=True) for layer in layers]
     try:
         device = next(model.parameters()).device
         model(**{name: values.to(device) for name, values in batch.items() if name != "labels"})
     finally:
-        handle.remove()
-    ((args, kwargs),) = seen
-    if args:
-        return args[0], (args[1:], kwargs)
-    return kwargs["hidden_states"], ((), {name: value for name, value in kwargs.items() if name != "hidden_states"})
+        for handle in handles:
+            handle.remove()
+    first, *_ = (hidden for hidden, _ in seen.values())
+    return first, {kind: rest for kind, (_, rest) in seen.items()}
 
 
 def _fit(encoder: Encoder, group: list[nn.Module], states: list[_States]) -> tuple[nn.Module, float]:
@@ -149,9 +158,10 @@ def _solve(encoder: Encoder, layer: nn.Module, group: list[nn.Module], states: l
                 state.theirs = state.run(member, state.theirs)
         wanted = theirs.sum if encoder.last_norm is None else scale * _normalized(theirs.sum)
         equations.add(ours.product_input[state.real], (wanted - ours.sum)[state.real])
-    change, shift = equations.solve()
+    change, shift = equations.solve(has_bias=dense(layer).bias is not None)
     dense(layer).weight.data += change.T.to(dense(layer).weight)
-    dense(layer).bias.data += shift.to(dense(layer).bias)
+    if dense(layer).bias is not None:
+        dense(layer).bias.data += shift.to(dense(layer).bias)
     if encoder.last_norm is not None:
         attrgetter(encoder.last_norm)(layer).load_state_dict(attrgetter(encoder.last_norm)(group[-1]).state_dict())
 
@@ -231,9 +241,10 @@ class _Equations:
         self._lacks += lacks.double().sum(0).cpu()
         self._tokens += len(inputs)
 
-    def solve(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(self, *, has_bias: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """What to add to the matrix, shape ``(inner, hidden)``, and to the bias, shape ``(hidden,)``.
 
+        :param has_bias: without one, the matrix alone has to give what is lacking, and the second is zero.
         :raises FieldError: fewer tokens than unknowns for each output.
         :raises TrainingError: there is no solution in finite numbers.
         """
@@ -247,6 +258,8 @@ class _Equations:
                 hint="`init_layers='spread'` needs no texts",
             )
         input_mean, lack_mean = self._inputs / self._tokens, self._lacks / self._tokens
+        if not has_bias:
+            input_mean, lack_mean = torch.zeros_like(input_mean), torch.zeros_like(lack_mean)
         gram = self._gram - self._tokens * torch.outer(input_mean, input_mean)
         products = self._products - self._tokens * torch.outer(input_mean, lack_mean)
         ridge = _RIDGE * float(self._gram.diagonal().mean())

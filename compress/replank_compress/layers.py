@@ -24,6 +24,12 @@ def layer_stack(model: Any) -> nn.ModuleList:
     return stack
 
 
+def kind_of(layer: nn.Module) -> str | None:
+    """A layer's kind of attention, in encoders that mix kinds; else ``None``."""
+    kind: str | None = getattr(layer, "attention_type", None)
+    return kind
+
+
 def set_layer_stack(model: Any, layers: Iterable[nn.Module]) -> None:
     """Replace the layers of an encoder, in place."""
     parent, _, name = encoder_of_model(model).stack.rpartition(".")
@@ -46,8 +52,12 @@ def assemble(model: Any, layers: Iterable[nn.Module]) -> Any:
     :returns: a ``PreTrainedModel`` in evaluation mode, which loads without replank.
     """
     stack, chosen = layer_stack(model), list(layers)
-    config = copy.deepcopy(model.config)
-    setattr(config, encoder_of_model(model).keys.layers, len(chosen))
+    config, encoder = copy.deepcopy(model.config), encoder_of_model(model)
+    setattr(config, encoder.keys.layers, len(chosen))
+    if encoder.mixes_attention:
+        config.layer_types = [kind_of(layer) for layer in chosen]
+        # The rule that older files have in place of the list, which their readers would follow.
+        vars(config).pop("global_attn_every_n_layers", None)
     plain = type(model)(config)
     set_layer_stack(model, chosen)
     try:

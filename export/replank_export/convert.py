@@ -122,6 +122,7 @@ def export(
                         fused=graph.fused,
                         unfused=graph.unfused,
                         kept_in_fp32=kept,
+                        local_layers=source.encoder.local_layers(source.config),
                     ),
                     stopwatch,
                 ),

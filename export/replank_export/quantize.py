@@ -126,11 +126,12 @@ def _require_float(source: Source) -> dict[str, int]:
     if any(tensor.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16) for tensor in model.graph.initializer):
         raise ModelError(f"{source.name} is not in fp32", hint="replank export makes an fp32 graph of a torch model")
     fused = count_fused(source.model_file)
-    if fused.get("Attention", 0) < source.encoder.attentions * source.layers:
+    attentions = fused.get("Attention", 0) + fused.get("MultiHeadAttention", 0)
+    if attentions < source.layers:
         _log.warning(
             "%s has %d fused Attention nodes for %d layers; in INT8 it is slower than what replank export makes",
             source.name,
-            fused.get("Attention", 0),
+            attentions,
             source.layers,
         )
     if takes_lengths(model):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from replank.system.errors import ModelError
@@ -27,7 +28,32 @@ class ConfigKeys:
     feed_forward: str = "intermediate_size"
 
 
+@dataclass(frozen=True)
+class Fused:
+    """Operators of ONNX Runtime per layer, each in the place of several of a plain graph's.
+
+    :param attention: attention operators, by name.
+    :param norm: the operator of layer norms, each with the addition before it.
+    :param norms: layer norms.
+    :param gelus: activations with the bias before them, where they are the exact GELU; 0 of gated layers, whose
+        activation has no bias.
+    """
+
+    attention: Mapping[str, int] = field(default_factory=lambda: {"Attention": 1})
+    norm: str = "SkipLayerNormalization"
+    norms: int = 2
+    gelus: int = 1
+
+    def nodes(self, layers: int, activation: str) -> dict[str, int]:
+        """The nodes of a graph of so many layers, at least: embeddings and heads may have further norms and GELUs."""
+        per_layer = {**self.attention, self.norm: self.norms, "BiasGelu": self.gelus if activation == "gelu" else 0}
+        return {operator: layers * count for operator, count in per_layer.items() if count}
+
+
 _USUAL_KEYS = ConfigKeys()
+_USUAL_FUSED = Fused()
+# Query and key are rotated, and the feed-forward layer is gated.
+_ROTARY = Fused({"MultiHeadAttention": 1, "RotaryEmbedding": 2}, gelus=0)
 
 
 @dataclass(frozen=True)
@@ -39,18 +65,20 @@ class Encoder:
     :param model_type: its name in ``config.json``.
     :param stack: path of the stack of layers below ``model.base_model``.
     :param embeddings: name of the module with the embeddings.
+    :param words: path of the table of token embeddings below ``model.base_model``.
     :param pooler: name of the pooler's module.
     :param tables: endings of the names of modules whose weights are looked up instead of multiplied with.
     :param token_projections: linear layers outside the stack that are applied to every token.
     :param keys: its keys of ``config.json``.
     :param first_position: the row of the position embedding that the first token has; ``None``: that after the
         padding id.
-    :param attentions: attention operators per layer that a completely fused graph has.
     :param first_dense: below a layer, the first matrix of its feed-forward part.
+    :param positions: the longest input in tokens where ``config.json`` names none.
+    :param mixes_attention: whether layers differ in their kind of attention, each with a mask and rotary angles of its
+        own: a layer's ``attention_type``, listed as ``layer_types`` in ``config.json``.
     :param last_dense: below a layer, the matrix whose product and what went around it make the layer's sum.
     :param last_norm: the layer norm of that sum; ``None`` where the sum is the layer's output.
-    :param norms: layer norms per layer, each fused with the addition before it.
-    :param gelus: activations per layer, each fused with the bias before it if it is the exact GELU.
+    :param fused: operators per layer that a completely fused graph has.
     :param extra_scores: a key of ``config.json``; if it is set, attention scores have terms of relative positions that
         the count of FLOPs leaves out.
     :param refused_with: a key of ``config.json``; if it is set, the layers are not a plain stack.
@@ -59,17 +87,18 @@ class Encoder:
     model_type: str
     stack: str = "encoder.layer"
     embeddings: str = "embeddings"
+    words: str = "embeddings.word_embeddings"
     pooler: str = "pooler"
     tables: tuple[str, ...] = ("embeddings",)
     token_projections: tuple[str, ...] = ()
     keys: ConfigKeys = _USUAL_KEYS
     first_position: int | None = 0
     first_dense: str = "intermediate.dense"
+    positions: int = 512
+    mixes_attention: bool = False
     last_dense: str = "output.dense"
     last_norm: str | None = "output.LayerNorm"
-    attentions: int = 1
-    norms: int = 2
-    gelus: int = 1
+    fused: Fused = _USUAL_FUSED
     extra_scores: str | None = None
     refused_with: str | None = None
 
@@ -89,13 +118,28 @@ class Encoder:
         """The width of the feed-forward layers."""
         return int(config[self.keys.feed_forward])
 
+    def local_layers(self, config: dict[str, Any]) -> int:
+        """The number of layers whose tokens see a window of the text alone."""
+        if not self.mixes_attention:
+            return 0
+        # Older files have a rule in place of the list.
+        every = int(config.get("global_attn_every_n_layers") or 3)
+        kinds = config.get("layer_types") or [
+            "sliding_attention" if layer % every else "full_attention" for layer in range(self.layers(config))
+        ]
+        return list(kinds).count("sliding_attention")
+
     def activation(self, config: dict[str, Any]) -> str:
         """The activation function, by transformers' name; the exact GELU is ``gelu``, the default of all encoders."""
         return str(config.get(_USUAL_KEYS.activation) or config.get(self.keys.activation) or "gelu")
 
+    def head_width(self, config: dict[str, Any]) -> int:
+        """The width of an attention head."""
+        return int(config.get("head_dim") or self.hidden_size(config) // self.heads(config))
+
     def position_limit(self, config: dict[str, Any]) -> int:
         """The longest input in tokens, special tokens included."""
-        rows = int(config.get("max_position_embeddings", 512))
+        rows = int(config.get("max_position_embeddings", self.positions))
         padding = config.get("pad_token_id", 1)
         return rows - (int(padding or 0) + 1 if self.first_position is None else self.first_position)
 
@@ -155,17 +199,72 @@ _ROWS = (
     Encoder(
         "deberta-v2",
         token_projections=("embed_proj",),
+        fused=Fused({"MultiHeadAttention": 1}),
         extra_scores="relative_attention",
         # The convolution of its two largest models follows the first layer, whichever that is.
         refused_with="conv_kernel_size",
     ),
+    Encoder(
+        "modernbert",
+        stack="layers",
+        words="embeddings.tok_embeddings",
+        keys=ConfigKeys(activation="hidden_activation"),
+        positions=8192,
+        mixes_attention=True,
+        last_dense="mlp.Wo",
+        last_norm=None,
+        fused=_ROTARY,
+    ),
+    Encoder(
+        "eurobert",
+        stack="layers",
+        embeddings="embed_tokens",
+        words="embed_tokens",
+        tables=("embed_tokens",),
+        positions=8192,
+        last_dense="mlp.down_proj",
+        last_norm=None,
+        fused=replace(_ROTARY, norm="SkipSimplifiedLayerNormalization"),
+    ),
+    Encoder(
+        "gte",
+        stack="layers",
+        positions=8192,
+        last_dense="mlp.down_proj",
+        last_norm="post_mlp_layernorm",
+        fused=_ROTARY,
+    ),
+    Encoder(
+        "nomic_bert",
+        stack="layers",
+        positions=2048,
+        last_dense="mlp.down_proj",
+        last_norm="post_mlp_layernorm",
+        fused=_ROTARY,
+    ),
+    Encoder(
+        "jina_embeddings_v3",
+        stack="layers",
+        first_position=None,
+        positions=8194,
+        last_dense="mlp.fc2",
+        last_norm="post_mlp_layernorm",
+        fused=replace(_ROTARY, gelus=1),
+    ),
 )
 ENCODERS: dict[str, Encoder] = {encoder.model_type: encoder for encoder in _ROWS}
-# Encoders that people would look for here, with the reason why they are refused.
+# Models that people would look for here, with the reason why they are refused.
+_DECODER = "it is a language model, causal or made of one: replank compresses encoders alone"
+_REMOTE = "its code comes with the model instead of with transformers, and replank runs no code of models"
 REFUSED: dict[str, str] = {
     "albert": "its layers are one layer, run many times: there is nothing to replace",
-    "modernbert": "what kind of attention a layer has depends on its place, and the first has no norm: a layer cannot "
-    "take the place of others",
+    "neobert": _REMOTE,
+    "new": f"{_REMOTE}; GTE is handled as transformers' own model, of type 'gte'",
+    "qwen2": _DECODER,
+    "qwen3": _DECODER,
+    "gemma3_text": _DECODER,
+    "llama": _DECODER,
+    "mistral": _DECODER,
 }
 
 
@@ -181,7 +280,8 @@ def encoder_of(config: dict[str, Any], name: str) -> Encoder:
         reason = f"which replank cannot handle: {REFUSED[model_type]}"
         raise ModelError(f"{name} is a model of type {model_type!r}, {reason}", hint=supported)
     if model_type not in ENCODERS:
-        raise ModelError(f"{name} is a model of type {model_type!r}", hint=supported)
+        reason = f", and {_REMOTE}" if config.get("auto_map") else ""
+        raise ModelError(f"{name} is a model of type {model_type!r}{reason}", hint=supported)
     if config.get("is_decoder") or config.get("is_encoder_decoder"):
         raise ModelError(f"{name} is configured as a decoder", hint=supported)
     encoder = ENCODERS[model_type]

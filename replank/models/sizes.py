@@ -54,14 +54,14 @@ def sizes_of(weights: Weights, encoder: Encoder) -> Sizes:
 
 def _sizes(shapes: Mapping[str, tuple[int, ...]], encoder: Encoder) -> Sizes:
     def rows(table: str) -> int | None:
-        ending = f"{encoder.embeddings}.{table}.weight"
+        ending = f"{table}.weight"
         return next((shape[0] for name, shape in shapes.items() if shape and f".{name}".endswith(f".{ending}")), None)
 
     heads = (shapes[name] for name in _LAST_LAYERS if shapes.get(name))
     return Sizes(
-        vocabulary=rows("word_embeddings"),
-        positions=rows("position_embeddings"),
-        segments=rows("token_type_embeddings"),
+        vocabulary=rows(encoder.words),
+        positions=rows(f"{encoder.embeddings}.position_embeddings"),
+        segments=rows(f"{encoder.embeddings}.token_type_embeddings"),
         outputs=next((shape[0] for shape in heads), None),
     )
 

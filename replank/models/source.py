@@ -144,6 +144,7 @@ def open_source(name: str | Path) -> Source:
     config = read_json(folder / "config.json")
     encoder = encoder_of(config, str(name))
     _require_numbers(folder, config, encoder)
+    _require_attention(str(name), config, encoder)
     if kind == "onnx" and artifact is None:
         require_sound_file(folder / MODEL_FILES[kind])
     sizes = sizes_of(Weights.of(folder, kind), encoder)
@@ -185,6 +186,23 @@ def _require_numbers(folder: Path, config: dict[str, Any], encoder: Encoder) -> 
             f"{folder / 'config.json'} is damaged: no sensible {encoder.keys.layers} or max_position_embeddings",
             hint="copy the model again, or take config.json from where it was published",
         )
+
+
+def _require_attention(name: str, config: dict[str, Any], encoder: Encoder) -> None:
+    """Refuse kinds of attention for another number of layers, and a kernel that runs on GPUs alone."""
+    kinds = config.get("layer_types")
+    if encoder.mixes_attention and kinds is not None and len(kinds) != encoder.layers(config):
+        raise ModelError(
+            f"{name}: config.json lists layer_types of {len(kinds)} layers and says {encoder.keys.layers} "
+            f"{encoder.layers(config)}",
+            hint="take layer_types out where every third layer has full attention, the first among them",
+        )
+    for key in ("attn_implementation", "_attn_implementation"):
+        if "flash" in str(config.get(key)):
+            raise ModelError(
+                f"{name}: config.json says {key} {config[key]!r}, which needs a GPU and a package of its own",
+                hint=f"take {key} out: the numbers are the same",
+            )
 
 
 def _require_tables(name: str, config: dict[str, Any], sizes: Sizes) -> None:

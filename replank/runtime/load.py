@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from replank.models.facts import Int8Facts
 from replank.models.onnx_checks import require_interface
 from replank.models.source import Source
+from replank.runtime.finite_masks import finite_masks
 from replank.runtime.model import Model
 from replank.runtime.predictors import OnnxPredictor, Predictor, TorchPredictor
 from replank.runtime.provider_choice import Auto, choose_device
@@ -72,4 +74,5 @@ def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Pre
     import torch
 
     torch.set_num_threads(threads)
-    return TorchPredictor(load_torch_model(source, kind), place)
+    attention: dict[str, Any] = {"attn_implementation": finite_masks()} if source.encoder.mixes_attention else {}
+    return TorchPredictor(load_torch_model(source, kind, **attention), place)

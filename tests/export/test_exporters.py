@@ -27,6 +27,7 @@ from tiny import tiny_settings, write_tokenizer
 # place than the layers (embeddings, heads) or is fused under another name.
 BERT = {"Attention": 2, "SkipLayerNormalization": 4, "EmbedLayerNormalization": 1, "BiasGelu": 2}
 ROBERTA = {"Attention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2}
+ROTARY = {"MultiHeadAttention": 2, "RotaryEmbedding": 4}
 TORCHSCRIPT = {
     "bert": BERT,
     "electra": BERT,
@@ -46,7 +47,15 @@ DYNAMO = {
     "roberta": ROBERTA | {"SkipLayerNormalization": 5},  # one adds the position embeddings
     "mpnet": ROBERTA | {"SkipLayerNormalization": 5},
     "megatron-bert": ROBERTA,
+    "deberta-v2": {"MultiHeadAttention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2},
+    "modernbert": ROTARY | {"SkipLayerNormalization": 4},  # the last is the model's final norm; the first has none
+    "eurobert": ROTARY | {"SkipSimplifiedLayerNormalization": 4, "BiasGelu": 1},  # a GELU in the head
+    "gte": ROTARY | {"SkipLayerNormalization": 5},  # one adds the token types
+    "nomic_bert": ROTARY | {"SkipLayerNormalization": 5},
+    "jina_embeddings_v3": ROTARY | {"SkipLayerNormalization": 5, "BiasGelu": 2},
 }
+# Nodes of such a graph at most, of two layers; four of ModernBERT, so that it has both kinds of attention.
+MOST_NODES = {"modernbert": 103, "eurobert": 76, "gte": 76, "nomic_bert": 72, "deberta-v2": 144}
 UNFUSED = [name for name in ENCODERS if name not in TORCHSCRIPT | DYNAMO]
 PADDING_CASES = {
     "right padding", "left padding", "padding on both sides", "holes", "batch of one", "length one", "maximal length",
@@ -80,6 +89,35 @@ def test_dynamos_graph_is_fused_and_right_under_any_padding(model_type: str, tmp
     graph = onnx.load(str(tmp_path / "onnx" / "model.onnx")).graph
     axes = {node.name: [axis.dim_param for axis in node.type.tensor_type.shape.dim] for node in graph.input}
     assert set(map(tuple, axes.values())) == {("batch_size", "sequence_length")}
+    if model_type != "modernbert":
+        assert len(graph.node) <= MOST_NODES.get(model_type, len(graph.node))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes"),
+    [
+        ("modernbert", {"num_hidden_layers": 4}),
+        ("modernbert", {"num_hidden_layers": 3, "hidden_size": 60, "num_attention_heads": 5, "norm_bias": True}),
+        ("eurobert", {"num_hidden_layers": 3, "num_attention_heads": 6, "num_key_value_heads": 2, "hidden_size": 36}),
+        (
+            "deberta-v2",
+            {"share_att_key": False, "pos_att_type": ["c2p"], "position_buckets": -1},
+        ),
+        ("deberta-v2", {"relative_attention": False, "position_biased_input": True, "type_vocab_size": 2}),
+    ],
+    ids=str,
+)
+def test_other_shapes_of_a_family_are_fused_and_right_too(
+    model_type: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = save_model(model_type, tmp_path / "torch", **changes)
+    facts = exported(folder, tmp_path / "onnx")
+    assert (facts.exporter, facts.unfused) == ("dynamo", None)
+    nodes = onnx.load(str(tmp_path / "onnx" / "model.onnx")).graph.node
+    layers = changes.get("num_hidden_layers", 2)
+    assert facts.fused["MultiHeadAttention"] == layers
+    if layers == 4:
+        assert len(nodes) <= MOST_NODES[model_type]
 
 
 @pytest.mark.parametrize("model_type", UNFUSED)

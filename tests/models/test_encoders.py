@@ -30,7 +30,8 @@ def test_shape_and_weights_are_told_as_they_are(model_type: str) -> None:
     model = make_model(model_type)
     config, encoder = model.config.to_dict(), ENCODERS[model_type]
     assert (encoder.layers(config), encoder.heads(config), encoder.hidden_size(config)) == (4, 4, 32)
-    assert encoder.activation(config) == "gelu"
+    assert encoder.activation(config) == ("silu" if model_type in ("eurobert", "nomic_bert") else "gelu")
+    assert encoder.head_width(config) == 8
     names = [name for name, _ in model.named_parameters()]
     assert {encoder.layer_of(name) for name in names} == {0, 1, 2, 3, None}
     assert [name for name in names if encoder.is_in_stack(name)] == [
@@ -54,6 +55,15 @@ def test_only_some_settings_of_deberta_have_scores_that_are_not_counted() -> Non
     assert deberta.has_extra_scores({"relative_attention": True})
     assert not deberta.has_extra_scores({"relative_attention": False})
     assert not ENCODERS["bert"].has_extra_scores({"relative_attention": True})
+
+
+def test_local_layers_are_counted_in_files_of_any_age() -> None:
+    encoder = ENCODERS["modernbert"]
+    config = make_model("modernbert", num_hidden_layers=6).config.to_dict()
+    assert encoder.local_layers(config) == 4
+    assert encoder.local_layers(config | {"layer_types": None}) == 4
+    assert encoder.local_layers(config | {"layer_types": None, "global_attn_every_n_layers": 2}) == 3
+    assert ENCODERS["bert"].local_layers(config) == 0
 
 
 def test_a_plain_encoder_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

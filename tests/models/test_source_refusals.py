@@ -44,7 +44,9 @@ def test_a_pickle_is_not_loaded(encoder_copy: Path) -> None:
     ("config", "message"),
     [
         ({"model_type": "albert"}, "'albert', which replank cannot handle: its layers are one layer"),
-        ({"model_type": "modernbert"}, "'modernbert', which replank cannot handle: what kind of attention"),
+        ({"model_type": "neobert"}, "'neobert', which replank cannot handle: its code comes with the model"),
+        ({"model_type": "qwen3"}, "'qwen3', which replank cannot handle: it is a language model"),
+        ({"model_type": "mine", "auto_map": {"AutoModel": "m.M"}}, "'mine', and its code comes with the model"),
         ({"model_type": "deberta-v2", "conv_kernel_size": 3}, "sets conv_kernel_size; only encoders whose layers form"),
         ({"model_type": "gpt2"}, "is a model of type 'gpt2'"),
         ({"model_type": "frobnicate"}, "is a model of type 'frobnicate'"),

@@ -7,30 +7,55 @@ is saved; transformers' own forward drives the stack unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from replank_compress.layers import assemble, encoder_of_model, layer_stack, set_layer_stack
+from replank_compress.layers import assemble, encoder_of_model, kind_of, layer_stack, set_layer_stack
 
 # Of a text whose hidden states are all alike.
 _LEAST_SPREAD = 1e-6
 
 
+class Relay(nn.Module):
+    """A place in the stack that passes hidden states on and keeps what else a layer there is given.
+
+    Where layers differ in their kind of attention, transformers gives each the masks and rotary angles of its own kind.
+    A module has layers of several kinds: it takes those of each from the relay of that kind, at the stack's beginning.
+
+    :ivar given: the further arguments of the last forward pass.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.attention_type = kind
+        self.given: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
+
+    def forward(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The hidden states as they are."""
+        self.given = args, kwargs
+        return hidden_states
+
+
 class ReplaceableModule(nn.Module):
     """c predecessor layers and the successor layer that replaces them.
 
+    :param relays: by kind of attention, in encoders that mix kinds; else empty.
     :ivar replaced: which of the two runs in training. Evaluation always runs the successor.
     :ivar compares: whether a replaced module also keeps what its predecessor layers give for the same input.
     :ivar outputs: what both gave in the last such step, ours and theirs, each of shape ``(batch, length, hidden)``.
     """
 
-    def __init__(self, predecessor: Sequence[nn.Module], successor: nn.Module) -> None:
+    def __init__(
+        self, predecessor: Sequence[nn.Module], successor: nn.Module, relays: Mapping[str, Relay] | None = None
+    ) -> None:
         super().__init__()
         self.predecessor = nn.ModuleList(predecessor)
         self.successor = successor
+        self.attention_type = kind_of(successor)
+        self._relays = dict(relays or {})
         self.replaced, self.compares = True, False
         self.outputs: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -56,6 +81,9 @@ class ReplaceableModule(nn.Module):
     def _predecessor_output(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         output: Any = None
         for layer in self.predecessor:
+            kind = kind_of(layer)
+            if kind is not None:
+                args, kwargs = self._relays[kind].given
             output = layer(hidden_states, *args, **kwargs)
             hidden_states = _hidden_states(output)
         return output
@@ -83,8 +111,9 @@ class ModuleReplacement:
         stack = layer_stack(model).requires_grad_(False)
         rest = iter(stack)
         self.model = model
+        relays = {kind: Relay(kind) for kind in map(kind_of, stack) if kind is not None}
         self.modules = [
-            ReplaceableModule([next(rest) for _ in range(size)], successor.requires_grad_(True))
+            ReplaceableModule([next(rest) for _ in range(size)], successor.requires_grad_(True), relays)
             for size, successor in zip(sizes, successors, strict=True)
         ]
         set_layer_stack(model, [])
@@ -92,7 +121,7 @@ class ModuleReplacement:
         head = {id(parameter) for parameter in model.parameters()}
         head -= {id(parameter) for name, parameter in model.base_model.named_parameters() if not is_in_pooler(name)}
         self._shared = [(parameter, id(parameter) in head) for parameter in model.parameters()]
-        set_layer_stack(model, self.modules)
+        set_layer_stack(model, [*relays.values(), *self.modules])
         self.train_shared(())
 
     def replace(self, gates: Sequence[bool], *, compares: bool = False) -> None:

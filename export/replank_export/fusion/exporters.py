@@ -15,7 +15,7 @@ from replank.models.source import Source
 from replank.system.errors import ModelError
 from replank.tasks.task import Task
 from replank_export.fusion.fusion import fuse_dynamo, fuse_torchscript
-from replank_export.fusion.fusion_counts import count_fused, unfused
+from replank_export.fusion.fusion_counts import ATTENTION_OPERATORS, count_fused, unfused
 from replank_export.fusion.trace import Traced, trace_dynamo, trace_torchscript
 
 ExporterName = Literal["auto", "torchscript", "dynamo"]
@@ -26,18 +26,20 @@ _log = logging.getLogger(__name__)
 class Exporter:
     """An exporter of torch, with the fusions that fit its graphs.
 
+    :param attention: the attention operators that its graphs can have.
     :param oldest_opset: oldest ONNX opset that it writes.
     """
 
     trace: Callable[..., Traced]
     fuse: Callable[[Path, Path, Traced], None]
+    attention: frozenset[str]
     oldest_opset: int
 
 
 # In the order in which `auto` tries them: the first is far faster, and its graphs keep the mask as it is.
 EXPORTERS: dict[str, Exporter] = {
-    "torchscript": Exporter(trace_torchscript, fuse_torchscript, oldest_opset=17),
-    "dynamo": Exporter(trace_dynamo, fuse_dynamo, oldest_opset=18),
+    "torchscript": Exporter(trace_torchscript, fuse_torchscript, frozenset({"Attention"}), oldest_opset=17),
+    "dynamo": Exporter(trace_dynamo, fuse_dynamo, frozenset(ATTENTION_OPERATORS), oldest_opset=18),
 }
 
 
@@ -74,7 +76,14 @@ def write_graph(
     :param allow_unfused: fall back to the first exporter's graph if none is fused completely.
     :raises ModelError: no exporter can export the model, or no graph is fused completely.
     """
-    names = [name for name, known in EXPORTERS.items() if exporter in (name, "auto") and opset >= known.oldest_opset]
+    fitting = [
+        name
+        for name, known in EXPORTERS.items()
+        if opset >= known.oldest_opset and known.attention >= source.encoder.fused.attention.keys()
+    ]
+    names = fitting if exporter == "auto" else [exporter]
+    if not names:
+        raise ModelError(f"no exporter writes a fused graph of {source.name} in opset {opset}", hint="`opset=18` works")
     refusals: list[ModelError] = []
     for name in names:
         try:

@@ -9,7 +9,14 @@ import onnx
 
 from replank.models.source import Source
 
-FUSED_OPERATORS = ("Attention", "SkipLayerNormalization", "EmbedLayerNormalization", "BiasGelu")
+ATTENTION_OPERATORS = ("Attention", "MultiHeadAttention", "RotaryEmbedding")
+FUSED_OPERATORS = (
+    *ATTENTION_OPERATORS,
+    "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
+    "EmbedLayerNormalization",
+    "BiasGelu",
+)
 
 
 def count_fused(path: Path) -> dict[str, int]:
@@ -25,13 +32,11 @@ def unfused(counts: dict[str, int], source: Source) -> str | None:
     :param source: the model that was exported.
     """
     encoder, layers = source.encoder, source.layers
-    expected = {"Attention": encoder.attentions * layers, "SkipLayerNormalization": encoder.norms * layers}
-    if encoder.activation(source.config) == "gelu":
-        expected["BiasGelu"] = encoder.gelus * layers
+    expected = encoder.fused.nodes(layers, encoder.activation(source.config))
     # Embeddings and heads may have fused norms and GELUs of their own, but no attention.
     missing = [
         f"{counts.get(name, 0)} {name} nodes instead of {number}"
         for name, number in expected.items()
-        if counts.get(name, 0) < number or (name == "Attention" and counts[name] != number)
+        if counts.get(name, 0) < number or (name in ATTENTION_OPERATORS and counts[name] != number)
     ]
     return f"fusion found {', '.join(missing)} for {layers} layers" if missing else None

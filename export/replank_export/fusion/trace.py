@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from replank.system.errors import ModelError
 from replank.system.quiet import quiet_logging
 from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
+from replank_export.fusion.ort_attention import ORT_ATTENTION, ort_attention
 
 # No size is 1, which an exporter would take for a constant, and no two are equal, which it would tie together.
 _TRACED_SHAPE = (2, 16)
@@ -69,6 +71,7 @@ def trace_dynamo(source: Source, path: Path, task: Task, *, token_type_ids: bool
     :raises ModelError: the exporter fails.
     """
     longest = source.position_limit
+    writes_operators = "MultiHeadAttention" in source.encoder.fused.attention
     # Tools look for these names; by default each input would get unrelated symbols.
     dimensions = {0: torch.export.Dim("batch_size"), 1: torch.export.Dim("sequence_length", max=longest)}
 
@@ -86,7 +89,7 @@ def trace_dynamo(source: Source, path: Path, task: Task, *, token_type_ids: bool
         assert program is not None, "without a file, the exporter returns a program"  # noqa: S101
         program.save(str(path))
 
-    return _trace(source, task, None, token_type_ids, write)
+    return _trace(source, task, ORT_ATTENTION if writes_operators else None, token_type_ids, write)
 
 
 def _trace(
@@ -98,16 +101,18 @@ def _trace(
 ) -> Traced:
     """Load a model and write its graph, traced with example inputs.
 
-    :param attention: transformers' name of the attention implementation; ``None`` for its default.
+    :param attention: transformers' name of the attention implementation, or :data:`ORT_ATTENTION`; ``None`` for its
+        default.
     """
-    arguments: dict[str, Any] = {"attn_implementation": attention} if attention else {}
+    arguments: dict[str, Any] = {"attn_implementation": attention} if attention not in (None, ORT_ATTENTION) else {}
     model = load_torch_model(source, task.kind, **arguments).eval()
     names = list(INPUT_NAMES if token_type_ids else INPUT_NAMES[:2])
     # Ids that every vocabulary has, without padding ids: RoBERTa derives positions from them.
     ids = torch.arange(_TRACED_SHAPE[0] * _TRACED_SHAPE[1]).reshape(_TRACED_SHAPE) % (model.config.vocab_size - 10) + 10
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
     try:
-        with warnings.catch_warnings(), torch.inference_mode(), quiet_logging():
+        operators = ort_attention(model) if attention == ORT_ATTENTION else nullcontext()
+        with warnings.catch_warnings(), torch.inference_mode(), quiet_logging(), operators:
             # Deprecations, and the tracer's warnings about Python values; verification decides whether they matter.
             warnings.simplefilter("ignore")
             write(_Positional(model, names).eval(), inputs, names)

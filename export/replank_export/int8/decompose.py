@@ -86,9 +86,13 @@ def _decompose_attention(node: NodeProto, graph: _Graph) -> Iterator[NodeProto]:
 
 
 def _decompose_norm(node: NodeProto, graph: _Graph) -> Iterator[NodeProto]:
-    """``SkipLayerNormalization(x, skip, gamma, beta, bias)``; the bias belongs to the MatMul among the first two."""
+    """``SkipLayerNormalization(x, skip, gamma, beta, bias)``; the bias belongs to the MatMul among the first two.
+
+    Its results are the norm, two that only training takes, and the sum, which layers with the norm before them go on
+    with.
+    """
     hidden, skip, gamma, beta, bias = _inputs(node, 5)
-    if len(node.output) > 1:
+    if any(node.output[1:3]):
         yield node
         return
     epsilon = next(attribute.f for attribute in node.attribute if attribute.name == "epsilon")
@@ -98,9 +102,11 @@ def _decompose_norm(node: NodeProto, graph: _Graph) -> Iterator[NodeProto]:
         yield helper.make_node("Add", [skip, bias], [biased], name=biased)
         skip = biased
     # Not an Add, which the session would fuse into a SkipLayerNormalization again.
-    total = f"{node.name}_sum"
-    yield helper.make_node("Sum", [hidden, skip], [total], name=total)
-    yield helper.make_node("LayerNormalization", [total, gamma, beta], node.output, name=node.name, epsilon=epsilon)
+    name = f"{node.name}_sum"
+    total = (list(node.output)[3:] or [name])[0] or name
+    yield helper.make_node("Sum", [hidden, skip], [total], name=name)
+    norm = [total, gamma, beta]
+    yield helper.make_node("LayerNormalization", norm, node.output[:1], name=node.name, epsilon=epsilon)
 
 
 def _decompose_embeddings(node: NodeProto, _graph: _Graph) -> Iterator[NodeProto]:

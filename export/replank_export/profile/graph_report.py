@@ -17,7 +17,6 @@ from replank_export.profile.flops import ForwardPass
 from replank_export.profile.graph_flops import graph_flops
 
 _ATTENTION = ("Attention", "MultiHeadAttention", "QAttention")
-_LAYER_NORM = ("SkipLayerNormalization",)
 _GELU = ("BiasGelu", "FastGelu", "Gelu", "QuickGelu")
 _EMBEDDINGS = ("EmbedLayerNormalization", "QEmbedLayerNormalization")
 
@@ -69,9 +68,9 @@ def _fused_parts(operators: dict[str, int], source: Source) -> dict[str, tuple[i
     """Fused and possible counts of each part of the model; embeddings and heads may add to the layers' counts."""
     encoder, layers = source.encoder, source.layers
     wanted = {
-        "attention": (_ATTENTION, encoder.attentions * layers),
-        "layer norms": (_LAYER_NORM, encoder.norms * layers),
-        **({"gelu": (_GELU, encoder.gelus * layers)} if "gelu" in encoder.activation(source.config) else {}),
+        "attention": (_ATTENTION, layers),
+        "layer norms": ((encoder.fused.norm,), encoder.fused.norms * layers),
+        **({"gelu": (_GELU, layers)} if "gelu" in encoder.activation(source.config) else {}),
         "embeddings": (_EMBEDDINGS, 1),
     }
     counts = {name: sum(operators.get(operator, 0) for operator in found) for name, (found, _) in wanted.items()}
@@ -79,7 +78,7 @@ def _fused_parts(operators: dict[str, int], source: Source) -> dict[str, tuple[i
     # writes such a Sum.
     decomposed = min(operators.get("Sum", 0), operators.get("LayerNormalization", 0))
     counts["layer norms"] += decomposed
-    counts["embeddings"] += max(0, decomposed - encoder.norms * layers)
+    counts["embeddings"] += max(0, decomposed - encoder.fused.norms * layers)
     return {name: (min(counts[name], most), most) for name, (_, most) in wanted.items()}
 
 

@@ -74,7 +74,7 @@ def _tied_decoder(source: Source, weights: tuple[Weight, ...], tokens: int) -> l
 def _attention(source: Source, batch_size: int, length: int) -> list[MatMul]:
     """The scores and the weighted values of every layer, for each text and head."""
     heads = source.encoder.heads(source.config)
-    width = source.encoder.hidden_size(source.config) // heads
+    width = source.encoder.head_width(source.config)
     repeats = batch_size * heads
     return [
         MatMul(
