@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from replank.api import run as run
     from replank.api import search as search
     from replank.api import serve as serve
+    from replank.api import trim as trim
     from replank.api import triton as triton
     from replank.api import verify as verify
     from replank.batch.job import BatchConfig as BatchConfig
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from replank_compress.methods.theseus import TheseusConfig as Theseus
     from replank_compress.methods.truncate import TruncateConfig as Truncate
     from replank_compress.training.config import FinetuneConfig as Finetune
+    from replank_compress.trim import TrimConfig as Trim
     from replank_export.convert import ExportConfig as Export
     from replank_export.int8 import DynamicInt8 as DynamicInt8
     from replank_export.int8 import StaticInt8 as StaticInt8
@@ -82,6 +84,7 @@ _PLACES = {
     "run": ("replank.api", "run"),
     "search": ("replank.api", "search"),
     "serve": ("replank.api", "serve"),
+    "trim": ("replank.api", "trim"),
     "triton": ("replank.api", "triton"),
     "verify": ("replank.api", "verify"),
     "Comparison": ("replank_export.verify.comparison", "Comparison"),
@@ -111,6 +114,7 @@ _PLACES = {
     "StaticInt8": ("replank_export.int8", "StaticInt8"),
     "TaggedText": ("replank.tasks.answers", "TaggedText"),
     "Theseus": ("replank_compress.methods.theseus", "TheseusConfig"),
+    "Trim": ("replank_compress.trim", "TrimConfig"),
     "Triton": ("replank_export.triton", "TritonConfig"),
     "Truncate": ("replank_compress.methods.truncate", "TruncateConfig"),
 }
@@ -142,6 +146,7 @@ __all__ = [
     "StaticInt8",
     "TaggedText",
     "Theseus",
+    "Trim",
     "Triton",
     "Truncate",
     "__version__",
@@ -164,6 +169,7 @@ __all__ = [
     "run",
     "search",
     "serve",
+    "trim",
     "triton",
     "verify",
 ]

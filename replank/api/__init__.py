@@ -29,3 +29,4 @@ from replank.api.stages import quantize as quantize
 from replank.api.stages import quickstart as quickstart
 from replank.api.stages import run as run
 from replank.api.stages import search as search
+from replank.api.stages import trim as trim

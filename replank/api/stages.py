@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from replank_compress.growing.config import PretrainConfig
     from replank_compress.methods.config import SuccessorConfig
     from replank_compress.training.config import FinetuneConfig
+    from replank_compress.trim import TrimConfig
     from replank_export.convert import ExportConfig
     from replank_export.schemes import Scheme
 
@@ -45,6 +46,19 @@ def pretrain(
     from replank_compress.pretrain import pretrain as stage
 
     return stage(encoder, Path(out), config or PretrainConfig(), data, force=force)
+
+
+def trim(encoder: ModelLike, out: str | Path, config: TrimConfig, *, force: bool = False) -> Artifact:
+    """Trim the vocabulary of an encoder to what some texts need; in a multilingual one it is most of the bytes.
+
+    >>> trimmed = replank.trim("predecessor", "out", replank.Trim(texts="texts.txt"))
+
+    :param encoder: a torch model, with or without a head.
+    :raises QualityGateError: texts that need no dropped token get other tokens, or other answers.
+    """
+    from replank_compress.trim import trim as stage
+
+    return stage(source_of(encoder), Path(out), config, force=force)
 
 
 def finetune(

@@ -53,10 +53,13 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> Summ
 def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: Dataset) -> Summary:
     from replank_compress.finetune import finetune
     from replank_compress.successor import compress
+    from replank_compress.trim import trim
     from replank_export.convert import export
     from replank_export.schemes import IntegerInt8, quantize
 
     folders = StageFolders(out, data)
+    if plan.trim is not None:
+        encoder = folders.stage("trimmed", trim, encoder, plan.trim)
     if encoder.is_fine_tuned:
         _log.info("%s is fine-tuned already: it is the predecessor", encoder.name)
         predecessor = encoder

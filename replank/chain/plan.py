@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from replank.system.errors import FieldError
@@ -12,6 +13,7 @@ from replank.system.settings import setting
 if TYPE_CHECKING:
     from replank_compress.methods.theseus import TheseusConfig
     from replank_compress.training.config import FinetuneConfig
+    from replank_compress.trim import TrimConfig
     from replank_export.convert import ExportConfig
     from replank_export.schemes import Scheme
 
@@ -26,6 +28,7 @@ class Plan:
     compress: TheseusConfig
     export: ExportConfig
     quantize: Scheme
+    trim: TrimConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class RunConfig:
     seed: int = setting(42, "Seed of everything random.")
     scheme: SchemeName = setting("dynamic", "Scheme of INT8; see replank quantize.")
     max_drop: float | None = setting(None, "Loss of the headline metric allowed to INT8; by default the scheme's own.")
+    trim_vocabulary: Path | None = setting(
+        None, "File of texts, one a line: first of all, tokens that none of them needs are dropped."
+    )
 
     def __post_init__(self) -> None:
         if self.scheme not in (names := get_args(SchemeName)):
@@ -54,6 +60,7 @@ class RunConfig:
         """The configuration of each stage."""
         from replank_compress.methods.theseus import TheseusConfig
         from replank_compress.training.config import FinetuneConfig
+        from replank_compress.trim import TrimConfig
         from replank_export.convert import ExportConfig
         from replank_export.schemes import SCHEMES, IntegerInt8
 
@@ -66,4 +73,5 @@ class RunConfig:
             TheseusConfig(epochs=self.compress_epochs, seed=self.seed, layers=self.layers),
             ExportConfig(),
             SCHEMES[self.scheme](**settings),
+            None if self.trim_vocabulary is None else TrimConfig(self.trim_vocabulary),
         )

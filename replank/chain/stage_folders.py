@@ -28,32 +28,38 @@ class StageFolders:
         self._out, self._data = out, data
 
     def stage(
-        self, name: str, stage: Callable[..., Artifact], source: Source, config: Any, data_config: DataConfig
+        self,
+        name: str,
+        stage: Callable[..., Artifact],
+        source: Source,
+        config: Any,
+        data_config: DataConfig | None = None,
     ) -> Source:
         """Run a stage, unless its artifact exists.
 
         :param name: of its folder, with ``/`` for folders within folders.
+        :param data_config: the task's data; ``None`` for a stage that takes none.
         :raises UsageError: the artifact was made from another model, with other settings or versions, on other data,
             or for another task, of which the headline metric is a part.
         """
         folder = self._out / name
         if (folder / MANIFEST).exists():
-            self._require_same(Artifact.open(folder), source, config)
+            self._require_same(Artifact.open(folder), source, config, has_data=data_config is not None)
             _log.info("%s: done before", name)
         else:
             _log.info("%s:", name)
-            stage(source, folder, config, data_config)
+            stage(source, folder, config, *([data_config] if data_config else []))
         return open_source(folder)
 
-    def _require_same(self, artifact: Artifact, source: Source, config: Any) -> None:
+    def _require_same(self, artifact: Artifact, source: Source, config: Any, *, has_data: bool) -> None:
         manifest = artifact.manifest
         made_by, parent = manifest.made_by, manifest.parent
         differs = {
             "parent model": (parent and parent.digest) != source.digest,
             "settings": made_by.config != json.loads(json.dumps(config_json(config))),
             "init_from": _origin(made_by.facts) != _origin_of(config),
-            "data": made_by.data != self._data.digests,
-            "task": manifest.task.to_json() != self._data.task.to_json(),
+            "data": has_data and made_by.data != self._data.digests,
+            "task": has_data and manifest.task.to_json() != self._data.task.to_json(),
         }
         found = [name for name, differ in differs.items() if differ] + _other_versions(manifest)
         if found:

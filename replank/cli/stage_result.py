@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replank.cli.options import print_json, print_table
 from replank.models.artifact import Artifact
-from replank.models.facts import ExportFacts, Int8Facts, PretrainingFacts
+from replank.models.facts import ExportFacts, Int8Facts, PretrainingFacts, TrimFacts
 
 
 def show(artifact: Artifact, as_json: bool) -> None:
@@ -30,10 +30,28 @@ def show(artifact: Artifact, as_json: bool) -> None:
             rows += _int8_rows(facts)
         case PretrainingFacts() as facts:
             rows += _growth_rows(facts)
+        case TrimFacts() as facts:
+            rows += _trim_rows(facts)
         case ExportFacts(kept_in_fp32=kept) if kept:
             rows.append(("kept in fp32", ", ".join(kept)))
     rows.append(("seconds", f"{manifest.made_by.seconds:.0f}"))
     print_table(manifest.made_by.stage, rows)
+
+
+def _trim_rows(facts: TrimFacts) -> list[tuple[str, str]]:
+    tokens, megabytes = (f"{before:,} → {after:,}" for before, after in (facts.tokens, _megabytes(facts.bytes)))
+    before, after = facts.unknown
+    return [
+        ("tokens", tokens),
+        ("MB", megabytes),
+        ("cut otherwise", f"{facts.changed_rows:,} of {facts.rows:,} texts; the others give the same answers to 1e-6"),
+        ("unknown", f"{100 * before:.2f} % of tokens before, {100 * after:.2f} % after"),
+        ("tokens a text", " → ".join(f"{mean:.1f}" for mean in facts.tokens_per_text)),
+    ]
+
+
+def _megabytes(sizes: tuple[int, int]) -> tuple[float, float]:
+    return round(sizes[0] / 1e6, 1), round(sizes[1] / 1e6, 1)
 
 
 def _int8_rows(facts: Int8Facts) -> list[tuple[str, str]]:

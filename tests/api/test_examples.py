@@ -41,6 +41,7 @@ def names(
     for name in ("predecessor", "successor", "onnx", "int8"):  # copies: loading writes down which device is the fastest
         shutil.copytree(int8_artifact.with_name(name), tmp_path / name)
     (tmp_path / "texts.jsonl").write_text('{"sentence": "a warm film"}\n', encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("a warm film\nthe plot is dull\n", encoding="utf-8")
     return {"replank": replank, "data": data}
 
 
