@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from replank.api import finetune as finetune
     from replank.api import load as load
     from replank.api import loadtest as loadtest
+    from replank.api import mine as mine
     from replank.api import predict_file as predict_file
     from replank.api import pretrain as pretrain
     from replank.api import push_to_hub as push_to_hub
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from replank.chain.plan import RunConfig as Run
     from replank.chain.search_plan import SearchConfig as Search
     from replank.data.config import DataConfig as Data
+    from replank.graphs.config import MiningConfig as Mining
     from replank.models.artifact import Artifact as Artifact
     from replank.robustness.config import AttackConfig as Attack
     from replank.robustness.result import AttackResult as AttackResult
@@ -75,6 +77,7 @@ _PLACES = {
     "finetune": ("replank.api", "finetune"),
     "load": ("replank.api", "load"),
     "loadtest": ("replank.api", "loadtest"),
+    "mine": ("replank.api", "mine"),
     "predict_file": ("replank.api", "predict_file"),
     "pretrain": ("replank.api", "pretrain"),
     "push_to_hub": ("replank.api", "push_to_hub"),
@@ -102,6 +105,7 @@ _PLACES = {
     "IntegerInt8": ("replank_export.integer.config", "IntegerInt8"),
     "Kd": ("replank_compress.methods.kd", "KdConfig"),
     "Loadtest": ("replank_serve.loadtest.config", "LoadtestConfig"),
+    "Mining": ("replank.graphs.config", "MiningConfig"),
     "Model": ("replank.runtime.model", "Model"),
     "Pkd": ("replank_compress.methods.pkd", "PkdConfig"),
     "Pretrain": ("replank_compress.growing.config", "PretrainConfig"),
@@ -134,6 +138,7 @@ __all__ = [
     "IntegerInt8",
     "Kd",
     "Loadtest",
+    "Mining",
     "Model",
     "Pkd",
     "Prediction",
@@ -160,6 +165,7 @@ __all__ = [
     "finetune",
     "load",
     "loadtest",
+    "mine",
     "predict_file",
     "pretrain",
     "push_to_hub",

@@ -24,6 +24,7 @@ from replank.api.robustness import attack as attack
 from replank.api.stages import compress as compress
 from replank.api.stages import export as export
 from replank.api.stages import finetune as finetune
+from replank.api.stages import mine as mine
 from replank.api.stages import pretrain as pretrain
 from replank.api.stages import quantize as quantize
 from replank.api.stages import quickstart as quickstart

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from replank.chain.plan import RunConfig
     from replank.chain.search_plan import SearchConfig
     from replank.chain.search_result import SearchResult
+    from replank.graphs.config import MiningConfig
+    from replank.graphs.mining import Mined
     from replank_compress.growing.config import PretrainConfig
     from replank_compress.methods.config import SuccessorConfig
     from replank_compress.training.config import FinetuneConfig
@@ -59,6 +61,22 @@ def trim(encoder: ModelLike, out: str | Path, config: TrimConfig, *, force: bool
     from replank_compress.trim import trim as stage
 
     return stage(source_of(encoder), Path(out), config, force=force)
+
+
+def mine(graph: str | Path, out: str | Path, config: MiningConfig | None = None, *, force: bool = False) -> Mined:
+    """Mine the examples of relation prediction from a knowledge graph, once for all stages.
+
+    >>> mined = replank.mine("graph", "examples", replank.Mining(max_edges=2))
+
+    :param graph: a folder with train.txt, valid.txt and test.txt; and with names and candidates, if it has any.
+    :param out: a new folder, for ``replank.Data(data=out, task="relation-prediction")``.
+    :param force: replace mined examples that lie there.
+    :raises DataError: a file is missing or a line is no triple; nothing was written.
+    """
+    from replank.graphs.config import MiningConfig
+    from replank.graphs.mined_folder import mine_into
+
+    return mine_into(Path(graph), Path(out), config or MiningConfig(), force=force)
 
 
 def finetune(

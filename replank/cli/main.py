@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Stages": {
         "pretrain": "Texts to encoder, growing it on the way.",
         "trim": "Encoder to one of a smaller vocabulary.",
+        "mine": "Knowledge graph to questions with its paths.",
         "finetune": "Encoder to predecessor.",
         "compress": "Predecessor to successor of fewer layers.",
         "export": "Torch model to fused ONNX model.",

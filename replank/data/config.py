@@ -19,13 +19,15 @@ from replank.data.labels import (
     parse_labels,
     word_cells,
 )
+from replank.data.relations import load_relations
 from replank.data.tables import SUFFIXES, Table, read_table
+from replank.graphs.mined_folder import is_mined_folder
 from replank.system.errors import DataError, FieldError, UsageError
 from replank.system.settings import setting
 from replank.tasks.glue import GLUE, GlueTask, glue_task
 from replank.tasks.kinds import KIND_NAMES, KINDS, Kind, kind_named
 from replank.tasks.kinds.kind import Cell, shown_names
-from replank.tasks.metrics import METRICS
+from replank.tasks.metrics import METRIC_NAMES
 from replank.tasks.task import Task
 from replank.text.spelling import without_invisible
 from replank.text.words import join_words
@@ -40,7 +42,8 @@ class DataConfig:
 
     :param dataset: a GLUE name, from the hub unless files are given; or any name for the user's own data.
     :param data: a folder with ``train``, ``dev`` and perhaps ``test`` as .tsv, .csv, .jsonl or .parquet; of MNLI also
-        ``dev_mismatched``, ``test_mismatched`` and the diagnostics ``ax``. ``validation`` is read as ``dev``.
+        ``dev_mismatched``, ``test_mismatched`` and the diagnostics ``ax``. ``validation`` is read as ``dev``. Of
+        relation prediction the folder of a graph, or of mined examples.
     :param train: file of the training split; ``dev`` and ``test`` likewise.
     :param text: the text column, or the first of a pair.
     :param text_pair: the second text column of a pair.
@@ -59,7 +62,9 @@ class DataConfig:
     """
 
     dataset: str | None = setting(None, "A GLUE data set by name (from the hub, or from `data`), or a name for yours.")
-    data: str | os.PathLike[str] | None = setting(None, "Folder with train/dev/test as .tsv, .csv, .jsonl or .parquet.")
+    data: str | os.PathLike[str] | None = setting(
+        None, "Folder with train/dev/test as .tsv, .csv, .jsonl or .parquet; or a knowledge graph."
+    )
     train: str | os.PathLike[str] | None = setting(None, "File of the training split (.tsv, .csv, .jsonl, .parquet).")
     dev: str | os.PathLike[str] | None = setting(None, "File of the dev (validation) split.")
     test: str | os.PathLike[str] | None = setting(None, "File of the held-out split.")
@@ -79,7 +84,7 @@ class DataConfig:
     metric: str | None = setting(
         None,
         "Metric that chooses checkpoints, and that INT8 must keep. [default: the model's, the data set's, the task's]",
-        choices=tuple(METRICS),
+        choices=METRIC_NAMES,
     )
     task: str | None = setting(
         None, "Kind of task, by transformers' name or ours. [default: the model's, the data set's, classification]"
@@ -112,8 +117,8 @@ class DataConfig:
             kind_named(self.task)
         if self.label_separator == "":
             raise FieldError("label_separator", "''", "the characters between labels, such as a comma")
-        if self.metric is not None and self.metric not in METRICS:
-            raise FieldError("metric", self.metric, f"one of {', '.join(METRICS)}")
+        if self.metric is not None and self.metric not in METRIC_NAMES:
+            raise FieldError("metric", self.metric, f"one of {', '.join(METRIC_NAMES)}")
         if self.labels is not None:
             object.__setattr__(self, "labels", tuple(self.labels))
             _require_names(self.labels)
@@ -134,9 +139,22 @@ class DataConfig:
         """
         if model and not model.kind.has_labels and self.kind != model.kind:
             model = None  # a pretrained encoder: what it was pretrained on is not what these labels ask
+        if self.kind == KINDS["relation-prediction"] or (self.data is not None and is_mined_folder(Path(self.data))):
+            return self._load_relations(model)
         if self.data is None and not (self.train or self.dev or self.test):
             return _assemble(self, load_glue(str(self.dataset)), model)
         return _assemble(self, {split: read_table(path) for split, path in self._files().items()}, model)
+
+    def _load_relations(self, model: Task | None) -> Dataset:
+        if self.data is None:
+            raise UsageError(
+                "relation prediction needs a graph", hint="`data` is a folder with train.txt, or of mined examples"
+            )
+        of_tables = ("text", "text_pair", "label", "labels", "drop_unlabelled")
+        if given := next((name for name in of_tables if getattr(self, name)), None):
+            raise UsageError(f"`{given}` is a setting of tables, and `data` is a graph", hint="leave it out")
+        folder = Path(self.data)
+        return load_relations(folder, model, name=self.dataset, metric=self.metric, max_length=self.max_length)
 
     def _files(self) -> dict[str, Path]:
         if self.data is None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError
+from replank.tasks.groups import Groups
 from replank.tasks.metrics import require_labels
 from replank.tasks.task import Task
 
@@ -30,17 +31,19 @@ class Examples:
     :param labels: shape ``(rows,)``: label indices (int64), numbers (float32), or for each row an array of the label
         indices of its words; where several labels may hold, shape ``(rows, labels)``, whether each does; ``None`` for
         an unlabelled split.
+    :param groups: the rows by query and candidate, where candidates are ranked.
     """
 
     first: Sequence[str]
     second: Sequence[str] | None
     labels: NDArray[Any] | None
+    groups: Groups | None = None
 
     def __len__(self) -> int:
         return len(self.first)
 
     def head(self, rows: int) -> Examples:
-        """The first rows."""
+        """The first rows, without what they say of queries."""
         return Examples(
             self.first[:rows],
             None if self.second is None else self.second[:rows],
@@ -60,6 +63,8 @@ class Examples:
         """A sha256 over texts and labels: two runs that saw the same data have the same."""
         labels = None if self.labels is None else [np.asarray(label).tolist() for label in self.labels]
         content = json.dumps([list(self.first), self.second and list(self.second), labels])
+        if self.groups is not None:
+            content += self.groups.digest
         return hashlib.sha256(content.encode()).hexdigest()
 
 

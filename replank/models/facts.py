@@ -22,6 +22,7 @@ class Quality:
         answering it; ``None`` where labels are no names.
     :param chosen_on_it: whether these rows also chose something about the model: its checkpoint, or what INT8 keeps in
         floating point. Then expect less on new data. ``None`` where that is not known.
+    :param baselines: metrics of what needs no model, by its name, where candidates are ranked; and their ceiling.
     :param mismatched: on the other held-out split of a task that has two (MNLI).
     :param source_metrics: of the model that this one was quantized from, on the same rows.
     :param drop: the headline metric of the source minus this model's.
@@ -34,6 +35,7 @@ class Quality:
     unseen_words: int | None = None
     majority_share: float | None = None
     chosen_on_it: bool | None = None
+    baselines: dict[str, dict[str, float]] | None = None
     mismatched: Quality | None = None
     source_metrics: dict[str, float] | None = None
     drop: float | None = None
@@ -46,6 +48,8 @@ class Quality:
             found.append(f"{self.split} also chose the model: expect less on new data")
         if self.majority_share is not None and "accuracy" in self.metrics:
             found.append(f"always answering the most frequent label has accuracy {self.majority_share:.4f}")
+        for name, metrics in (self.baselines or {}).items():
+            found.append(f"{name}: {', '.join(f'{metric} {value:.4f}' for metric, value in metrics.items())}")
         return found
 
 

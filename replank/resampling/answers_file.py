@@ -21,6 +21,7 @@ from replank.system.files import replace_file
 from replank.system.json_files import read_json
 from replank.system.typed_json import dataclass_from_json, json_values
 from replank.tasks.glue import GLUE
+from replank.tasks.groups import Groups
 from replank.tasks.metrics import Decisions
 from replank.tasks.task import Task
 
@@ -68,6 +69,8 @@ def write_answers(path: Path, answers: RowAnswers, *, force: bool = False) -> No
         "truth": _values(answers.task, answers.truth),
         "predicted": _values(answers.task, answers.predicted),
     }
+    if answers.groups is not None:
+        values["groups"] = answers.groups.to_json()
     if answers.unseen_words is not None:
         values["unseen_words"] = answers.unseen_words
     try:
@@ -130,6 +133,7 @@ class _Document:
     truth: Any
     predicted: Any
     unseen_words: int | None = None
+    groups: Groups | None = None
 
 
 def _answers(document: _Document) -> RowAnswers:
@@ -155,7 +159,21 @@ def _answers(document: _Document) -> RowAnswers:
         predicted=predicted,
         truth=truth,
         unseen_words=document.unseen_words,
+        groups=_groups(document),
     )
+
+
+def _groups(document: _Document) -> Groups | None:
+    """The rows by query and candidate.
+
+    :raises ValueError: there are none where candidates are ranked, or they are of other rows.
+    """
+    groups = document.groups
+    if groups is None and document.task.kind.ranks_candidates:
+        raise ValueError("groups is missing; expected the candidate of each row")
+    if groups is not None and len(groups.candidate_of_row) != document.rows:
+        raise ValueError(f"groups is of {len(groups.candidate_of_row)} rows; expected {document.rows}")
+    return groups
 
 
 def _require_metrics(task: Task) -> None:

@@ -70,7 +70,7 @@ def resample(
     """
     # By the first one's task, so that all count the same class.
     task = replace(runs.task, metrics=tuple(metrics))
-    draws = _Draws((resampling.seed, task_number), resampling.resamples, runs.seeds, runs.rows)
+    draws = _Draws((resampling.seed, task_number), resampling.resamples, runs.seeds, runs.units)
     methods = {name: _resample_method(task, answers, draws) for name, answers in runs.methods.items()}
     predecessor = _resample_method(task, runs.predecessor, draws) if runs.predecessor else None
     everyone = [*methods.values(), *([predecessor] if predecessor else [])]
@@ -89,23 +89,24 @@ class _Draws:
     """The same draws for whoever asks.
 
     :param key: of the random numbers.
+    :param units: what is drawn beside seeds: rows; where candidates are ranked, queries with all their rows.
     """
 
     key: tuple[int, int]
     resamples: int
     seeds: int
-    rows: int
+    units: int
 
     def seed_weights(self) -> Floats:
         """The part that each seed has in each resample, shape ``(resamples, seeds)``."""
         return self._drawn(np.random.default_rng([*self.key, 0]), self.resamples, self.seeds) / self.seeds
 
-    def row_weights(self) -> Iterator[Floats]:
-        """How often each row is drawn, shape ``(resamples, rows)``, in blocks of resamples."""
+    def unit_weights(self) -> Iterator[Floats]:
+        """How often each unit is drawn, shape ``(resamples, units)``, in blocks of resamples."""
         generator = np.random.default_rng([*self.key, 1])
-        block = max(1, _MOST_CELLS // self.rows)
+        block = max(1, _MOST_CELLS // self.units)
         for start in range(0, self.resamples, block):
-            yield self._drawn(generator, min(block, self.resamples - start), self.rows)
+            yield self._drawn(generator, min(block, self.resamples - start), self.units)
 
     def _drawn(self, generator: np.random.Generator, resamples: int, things: int) -> Floats:
         """How often each of some things is drawn, as many as there are, with replacement."""
@@ -129,12 +130,13 @@ def _resample_method(task: Task, runs: Sequence[RowAnswers], draws: _Draws) -> d
 
     :param runs: of each seed, or one that all seeds share.
     """
-    measured = [score(task, run.predicted, run.truth) for run in runs]
+    measured = [score(task, run.predicted, run.truth, run.groups) for run in runs]
     weighted = {
-        metric: [weighted_metric(metric, task, run.predicted, run.truth) for run in runs] for metric in task.metrics
+        metric: [weighted_metric(metric, task, run.predicted, run.truth, run.groups) for run in runs]
+        for metric in task.metrics
     }
     blocks: dict[str, list[Floats]] = {metric: [] for metric in task.metrics}
-    for weights in draws.row_weights():
+    for weights in draws.unit_weights():
         for metric, measures in weighted.items():
             blocks[metric].append(np.stack([measure(weights) for measure in measures], axis=1))
     seeds = draws.seed_weights() if len(runs) > 1 else np.ones((draws.resamples, 1))

@@ -49,6 +49,12 @@ class TaskRuns:
         return len(self._first)
 
     @property
+    def units(self) -> int:
+        """The number of what chance is between: of queries where candidates are ranked, else of rows."""
+        groups = self._first.groups
+        return self.rows if groups is None else groups.queries
+
+    @property
     def split(self) -> str:
         """The name of the split, as the first method has it."""
         return self._first.split

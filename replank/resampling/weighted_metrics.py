@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.tasks.metrics import Decisions, entities_by_row, positive_label
+from replank.tasks.groups import Groups
+from replank.tasks.metrics import METRICS, Decisions, entities_by_row, positive_label, require_groups
+from replank.tasks.ranking import QUERY_METRICS, pairs, standing
 from replank.tasks.task import Task
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Floats = NDArray[np.float64]
-# How often each row was drawn, shape ``(resamples, rows)``, to a metric's values, ``(resamples,)``, NaN where the
-# metric is undefined.
+# How often each row, or query, was drawn, shape ``(resamples, rows)``, to a metric's values, ``(resamples,)``, NaN
+# where the metric is undefined.
 WeightedMetric = Callable[[Floats], Floats]
 _Maker = Callable[[Task, Decisions, Decisions], WeightedMetric]
 
@@ -27,15 +29,20 @@ _Maker = Callable[[Task, Decisions, Decisions], WeightedMetric]
 _ROUNDING = 1e-9
 
 
-def weighted_metric(name: str, task: Task, predicted: Decisions, truth: Decisions) -> WeightedMetric:
+def weighted_metric(
+    name: str, task: Task, predicted: Decisions, truth: Decisions, groups: Groups | None = None
+) -> WeightedMetric:
     """A metric of one model's answers as a function of the rows' weights, which are whole numbers.
 
     It is undefined, NaN, where it would divide by 0: a correlation of values that are all the same, or F1 of a class
     that is neither there nor found.
 
-    :param name: one of :data:`replank.tasks.metrics.METRICS`.
+    :param name: one of :data:`replank.tasks.metrics.METRIC_NAMES`.
     :param predicted: as :func:`replank.tasks.metrics.score` takes it; ``truth`` likewise.
+    :param groups: of rows about candidates of queries: then the weights are the queries'.
     """
+    if name not in METRICS:
+        return _of_queries(name, require_groups(groups), np.asarray(predicted))
     return _WEIGHTED[name](task, truth, predicted)
 
 
@@ -119,6 +126,26 @@ def _entity_f1(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMe
     common = np.array([len(ours & theirs) for ours, theirs in zip(wanted, found, strict=True)])
     of_both = np.array([len(ours) + len(theirs) for ours, theirs in zip(wanted, found, strict=True)])
     return lambda weights: _ratio(2 * (weights @ common), weights @ of_both)
+
+
+def _of_queries(name: str, groups: Groups, scores: NDArray[Any]) -> WeightedMetric:
+    if name in QUERY_METRICS:
+        values = QUERY_METRICS[name](standing(groups, scores))
+        counts = ~np.isnan(values)
+        return lambda weights: _ratio(weights @ np.where(counts, values, 0.0), weights @ counts)
+    found = pairs(groups, scores)
+
+    def measured(weights: Floats) -> Floats:
+        from sklearn.metrics import average_precision_score
+
+        return np.array(
+            [
+                average_precision_score(found.is_right, found.scores, sample_weight=drawn[found.queries])
+                for drawn in weights
+            ]
+        )
+
+    return measured
 
 
 _WEIGHTED: Mapping[str, _Maker] = {

@@ -14,8 +14,10 @@ from replank.models.manifest import Manifest
 from replank.runtime.model import Model
 from replank.system.errors import DataError
 from replank.system.progress import progress
+from replank.tasks.groups import Groups
 from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import Decisions, majority_share, require_labels, score
+from replank.tasks.ranking import baselines
 from replank.tasks.task import Task
 from replank.tasks.thresholds import with_thresholds
 
@@ -31,6 +33,7 @@ class RowAnswers:
     :param predicted: as :func:`replank.tasks.metrics.score` takes it; ``truth`` likewise.
     :param unseen_words: the words that the model did not read, and that are therefore in neither; ``None`` where
         answers are not of words.
+    :param groups: the rows by query and candidate, where candidates are ranked.
     """
 
     model: str
@@ -40,6 +43,7 @@ class RowAnswers:
     predicted: Decisions
     truth: Decisions
     unseen_words: int | None = None
+    groups: Groups | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -74,6 +78,7 @@ def answer_rows(model: Model, data: Dataset, split: str, *, progress: Progress |
         predicted=predicted,
         truth=truth,
         unseen_words=unseen_words,
+        groups=examples.groups,
     )
 
 
@@ -97,9 +102,10 @@ def quality_of(answers: RowAnswers, manifest: Manifest | None) -> Quality:
         rows=len(answers),
         data=answers.data,
         chosen_on_it=manifest.chose_on(answers.data) if manifest else None,
-        metrics=score(answers.task, answers.predicted, answers.truth),
+        metrics=score(answers.task, answers.predicted, answers.truth, answers.groups),
         majority_share=majority_share(answers.task, answers.truth),
         unseen_words=answers.unseen_words,
+        baselines=baselines(answers.groups) if answers.groups is not None else None,
     )
 
 

@@ -14,14 +14,18 @@ from replank.system.errors import DataError
 from replank.system.extras import require
 from replank.tasks.entities import Span, entity_scheme
 from replank.tasks.glue import GLUE
+from replank.tasks.groups import Groups
+from replank.tasks.ranking import QUERY_METRICS, QueryMetric, mean_over_queries, pairs, standing
 from replank.tasks.task import Task
 
 # Of per-token kinds, an array for each example.
 Decisions = NDArray[Any] | list[NDArray[np.int64]]
 Metric = Callable[[Task, Decisions, Decisions], float]
+# Of the scores of rows that are about candidates.
+RankingMetric = Callable[[Groups, NDArray[Any]], float]
 
 
-def score(task: Task, predicted: Decisions, truth: Decisions | None) -> dict[str, float]:
+def score(task: Task, predicted: Decisions, truth: Decisions | None, groups: Groups | None = None) -> dict[str, float]:
     """All metrics of a task, each a fraction: 1.0 is perfect.
 
     A constant prediction has no correlation and scores 0; so does a single row.
@@ -29,7 +33,8 @@ def score(task: Task, predicted: Decisions, truth: Decisions | None) -> dict[str
     :param predicted: shape ``(examples,)``, as of :meth:`Kind.decide`; ``(examples, labels)`` where several labels may
         hold. Of per-token kinds, an array for each example of the tokens that have a label.
     :param truth: the labels, likewise.
-    :raises DataError: the examples carry no labels.
+    :param groups: the rows by query and candidate, of kinds that rank candidates.
+    :raises DataError: the examples carry no labels, or belong to no queries.
     """
     truth = require_labels(truth)
     if not len(_flat(task, truth)):
@@ -37,7 +42,12 @@ def score(task: Task, predicted: Decisions, truth: Decisions | None) -> dict[str
     require("scikit-learn", "scipy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries warn about constant predictions; 0 says it too
-        values = {name: METRICS[name](task, truth, predicted) for name in task.metrics}
+        values = {
+            name: METRICS[name](task, truth, predicted)
+            if name in METRICS
+            else RANKING_METRICS[name](require_groups(groups), np.asarray(predicted))
+            for name in task.metrics
+        }
     return {name: value if np.isfinite(value) else 0.0 for name, value in values.items()}
 
 
@@ -76,6 +86,16 @@ def chance_correlation(task: Task, predicted: Decisions, truth: Decisions) -> fl
     return float(np.mean([matthews_corrcoef(wanted, found) for wanted, found in pairs]))
 
 
+def require_groups(groups: Groups | None) -> Groups:
+    """The queries of a split.
+
+    :raises DataError: it has none, as a training split.
+    """
+    if groups is None:
+        raise DataError("this split has no queries whose candidates could be ranked", hint="choose another `split`")
+    return groups
+
+
 def positive_label(task: Task) -> int:
     """The output that F1 counts: GLUE's class 1, wherever the model has it; else the second."""
     if task.name not in GLUE:
@@ -93,6 +113,18 @@ def entities_by_row(task: Task, decisions: Decisions) -> list[set[Span]]:
     if scheme is None:
         raise DataError(f"the labels {', '.join(task.labels)} make no entities, which the metric entity_f1 counts")
     return [set(scheme.spans([task.labels[index] for index in row])) for row in decisions]
+
+
+def _mean_over_queries(metric: QueryMetric) -> RankingMetric:
+    return lambda groups, scores: mean_over_queries(metric(standing(groups, scores)))
+
+
+def _auc_pr(groups: Groups, scores: NDArray[Any]) -> float:
+    """The area under the precision-recall curve, one wrong candidate for each right one (Teru et al., 2020)."""
+    from sklearn.metrics import average_precision_score
+
+    found = pairs(groups, scores)
+    return float(average_precision_score(found.is_right, found.scores))
 
 
 def _flat(task: Task, decisions: Decisions) -> NDArray[Any]:
@@ -170,3 +202,8 @@ METRICS: Mapping[str, Metric] = {
     "spearman": _spearman,
     "entity_f1": _entity_f1,
 }
+RANKING_METRICS: Mapping[str, RankingMetric] = {
+    **{name: _mean_over_queries(metric) for name, metric in QUERY_METRICS.items()},
+    "auc_pr": _auc_pr,
+}
+METRIC_NAMES = (*METRICS, *RANKING_METRICS)

@@ -13,6 +13,7 @@ from replank.system.typed_json import dataclass_from_json, object_values
 from replank.tasks.answers import Score
 from replank.tasks.kinds import Kind, kind_named
 from replank.tasks.kinds.multi_label import DEFAULT_THRESHOLD
+from replank.tasks.reasoning import Reasoning
 from replank.tasks.vectors import Vectors
 
 # transformers' names of the two texts of a pair, where no data has named its columns.
@@ -29,11 +30,12 @@ class Task:
     :param columns: the text columns, one (single sentence) or two (sentence pair); none where a plain model folder
         does not tell.
     :param label_column: the column of the label.
-    :param metrics: names of metrics, the headline first; keys of :data:`replank.tasks.metrics.METRICS`.
+    :param metrics: names of metrics, the headline first; those of :data:`replank.tasks.metrics.METRIC_NAMES`.
     :param max_length: tokens a text (or pair) is truncated to, special tokens included.
     :param label_separator: the characters between labels, where a table writes several in one value.
     :param thresholds: where several labels may hold, the probability from which each does, in the order of
         ``labels``; ``None``: 0.5.
+    :param reasoning: the form of the questions of relation prediction; ``None`` of other kinds.
     :param vectors: how an embedding model makes a vector of a text; ``None`` where its folder did not say.
     """
 
@@ -47,6 +49,7 @@ class Task:
     vectors: Vectors | None = None
     label_separator: str | None = None
     thresholds: tuple[float, ...] | None = None
+    reasoning: Reasoning | None = None
 
     def __post_init__(self) -> None:
         if self.thresholds is None:

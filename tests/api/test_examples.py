@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import replank
+from family import write_family
 from replank import api
 from replank.data.config import DataConfig
 
@@ -40,6 +41,7 @@ def names(
     shutil.copytree(masked_lm, tmp_path / "masked-lm")
     for name in ("predecessor", "successor", "onnx", "int8"):  # copies: loading writes down which device is the fastest
         shutil.copytree(int8_artifact.with_name(name), tmp_path / name)
+    write_family(tmp_path / "graph")
     (tmp_path / "texts.jsonl").write_text('{"sentence": "a warm film"}\n', encoding="utf-8")
     (tmp_path / "texts.txt").write_text("a warm film\nthe plot is dull\n", encoding="utf-8")
     return {"replank": replank, "data": data}

@@ -12,16 +12,20 @@ import pytest
 
 from replank.resampling.answers_file import is_answers_file, read_answers, write_answers
 from replank.system.errors import DataError, ModelError, UsageError
+from replank.tasks.groups import Groups
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 from row_answers import NUMBERS, TOPICS, TWO_CLASSES, WORDS, answers
 
 TOKENS = Task("text", KINDS["masked-lm"], (), ("text",), "", ("accuracy",))
+TRIPLES = Task("kin", KINDS["relation-prediction"], (), ("question", "context"), "", ("mrr", "hits@1"))
+CANDIDATES = Groups(np.array([0, 1, 3]), np.array([0, 0, 1, 1]), np.array([True, False, True, False]), np.arange(4))
 MADE = {
     "classes": answers(TWO_CLASSES, [0, 1, 1], [0, 1, 0]),
     "numbers": answers(NUMBERS, [0.1, -1e-30, 3e38], [1, 2.5, 3]),
     "words": replace(answers(WORDS, [[0, 1, 2], [], [3]], [[0, 1, 1], [], [3]]), unseen_words=2),
     "topics": answers(TOPICS, [[1, 0, 1], [0, 0, 0]], [[1, 1, 1], [0, 0, 1]]),
+    "triples": replace(answers(TRIPLES, [2.5, -1, 0.5], [1, 0, 0]), groups=CANDIDATES),
     "tokens": answers(TOKENS, [[7], [30521, 0]], [[7], [101, 0]]),
 }
 

@@ -20,6 +20,7 @@ from replank.data.training_examples import LabelledExamples
 from replank.system.errors import TrainingError, UsageError
 from replank.system.processes import is_first_process, process_count
 from replank.system.quiet import quiet_transformers
+from replank.tasks.groups import Groups
 from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import score
 from replank.tasks.task import Task
@@ -173,7 +174,7 @@ class Training:
             train_dataset=self.examples if taught is None else taught,
             eval_dataset=LabelledExamples(data.task, self.text_encoder, self._dev_set),
             data_collator=Collator(self.text_encoder, data.task.kind),
-            compute_metrics=_metrics_of(data.task),
+            compute_metrics=_metrics_of(data.task, self._dev_set.groups),
             preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
             callbacks=[watcher, spending, CheckpointLimit(), *([stopping] if stopping else [])],
         )
@@ -216,7 +217,7 @@ def curve_of_log(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in entry.items() if not key.endswith(unwanted)} for entry in kept]
 
 
-def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
+def _metrics_of(task: Task, groups: Groups | None) -> Callable[[EvalPrediction], dict[str, float]]:
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         found, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
         if task.is_per_token:
@@ -231,7 +232,7 @@ def _metrics_of(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
             judged = with_thresholds(task, logits, labels)
             decided = judged.decide(logits)
             # Of shape (rows, 1) where the loss asks for it.
-            values = score(judged, decided, labels.reshape(decided.shape).astype(decided.dtype))
+            values = score(judged, decided, labels.reshape(decided.shape).astype(decided.dtype), groups)
         return {"headline": values[task.headline]} | values
 
     return compute

@@ -16,6 +16,7 @@ from replank.tasks.kinds.masked_lm import MaskedLm
 from replank.tasks.kinds.multi_label import MultiLabel
 from replank.tasks.kinds.probability import Probability
 from replank.tasks.kinds.regression import Regression
+from replank.tasks.kinds.relation_prediction import RelationPrediction
 from replank.tasks.kinds.sentence_embedding import SentenceEmbedding
 from replank.tasks.kinds.token_classification import TokenClassification
 
@@ -24,6 +25,7 @@ _KINDS: tuple[Kind, ...] = (
     Probability(),
     Classification(),
     MultiLabel(),
+    RelationPrediction(),
     TokenClassification(),
     MaskedLm(),
     FeatureExtraction(),

@@ -52,6 +52,7 @@ class Kind(ABC):
     :cvar takes_pairs: whether an example may be two texts.
     :cvar has_labels: whether examples have a label column.
     :cvar has_label_names: whether the labels are names from a closed set.
+    :cvar ranks_candidates: whether rows are about candidates of queries, by whose order a model is judged.
     :cvar label_columns: names that a label column often has, the likeliest first.
     :cvar evaluation_batch: the number of texts that evaluation runs together.
     :cvar route: the server's route; ``None`` if models of this kind are not served.
@@ -71,6 +72,7 @@ class Kind(ABC):
     takes_pairs: ClassVar[bool] = True
     has_labels: ClassVar[bool] = True
     has_label_names: ClassVar[bool] = True
+    ranks_candidates: ClassVar[bool] = False
     label_columns: ClassVar[tuple[str, ...]] = ("label",)
     evaluation_batch: ClassVar[int] = 32
     route: ClassVar[Route | None] = None
