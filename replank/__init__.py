@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from replank.api import push_to_hub as push_to_hub
     from replank.api import quantize as quantize
     from replank.api import quickstart as quickstart
+    from replank.api import relate as relate
     from replank.api import report as report
     from replank.api import run as run
     from replank.api import search as search
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from replank.chain.search_plan import SearchConfig as Search
     from replank.data.config import DataConfig as Data
     from replank.graphs.config import MiningConfig as Mining
+    from replank.graphs.knowledge import KnowledgeGraph as KnowledgeGraph
     from replank.models.artifact import Artifact as Artifact
     from replank.robustness.config import AttackConfig as Attack
     from replank.robustness.result import AttackResult as AttackResult
@@ -83,6 +85,7 @@ _PLACES = {
     "push_to_hub": ("replank.api", "push_to_hub"),
     "quantize": ("replank.api", "quantize"),
     "quickstart": ("replank.api", "quickstart"),
+    "relate": ("replank.api", "relate"),
     "report": ("replank.api", "report"),
     "run": ("replank.api", "run"),
     "search": ("replank.api", "search"),
@@ -104,6 +107,7 @@ _PLACES = {
     "Finetune": ("replank_compress.training.config", "FinetuneConfig"),
     "IntegerInt8": ("replank_export.integer.config", "IntegerInt8"),
     "Kd": ("replank_compress.methods.kd", "KdConfig"),
+    "KnowledgeGraph": ("replank.graphs.knowledge", "KnowledgeGraph"),
     "Loadtest": ("replank_serve.loadtest.config", "LoadtestConfig"),
     "Mining": ("replank.graphs.config", "MiningConfig"),
     "Model": ("replank.runtime.model", "Model"),
@@ -137,6 +141,7 @@ __all__ = [
     "Finetune",
     "IntegerInt8",
     "Kd",
+    "KnowledgeGraph",
     "Loadtest",
     "Mining",
     "Model",
@@ -171,6 +176,7 @@ __all__ = [
     "push_to_hub",
     "quantize",
     "quickstart",
+    "relate",
     "report",
     "run",
     "search",

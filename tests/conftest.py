@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from commands import Done, Replank
+from family import write_family
 from replank.data.config import DataConfig
 from replank.runtime.model import Model
 from tiny import tiny_settings, write_pairs, write_sentences, write_tokenizer
@@ -125,6 +126,24 @@ def masked_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertForMaskedLM(BertConfig(**tiny_settings())).save_pretrained(folder)
     write_tokenizer(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a graph of families, with valid.txt, test.txt and names."""
+    return write_family(tmp_path_factory.mktemp("graphs") / "family")
+
+
+@pytest.fixture(scope="session")
+def relation_model(encoder: Path, family: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A torch artifact of relation prediction, hardly trained."""
+    from replank.models.source import open_source
+    from replank_compress.finetune import finetune
+    from replank_compress.training.config import FinetuneConfig
+
+    config = FinetuneConfig(epochs=1, batch_size=32, precision="fp32")
+    data = DataConfig(data=family, task="relation-prediction", max_length=64)
+    return finetune(open_source(encoder), tmp_path_factory.mktemp("relations") / "predecessor", config, data).path
 
 
 @pytest.fixture(scope="session")

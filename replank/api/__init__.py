@@ -11,6 +11,7 @@ from replank.api.answers import load as load
 from replank.api.answers import load_served as load_served
 from replank.api.answers import loadtest as loadtest
 from replank.api.answers import predict_file as predict_file
+from replank.api.answers import relate as relate
 from replank.api.answers import serve as serve
 from replank.api.checks import benchmark as benchmark
 from replank.api.checks import compare as compare

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replank.api.sources import ModelLike, source_of
+from replank.graphs.knowledge import KnowledgeGraph, RankedTriple
 from replank.models.artifact import Artifact
 from replank.runtime.load import load_model
 from replank.runtime.model import Model, require_rows, require_served
@@ -38,6 +39,36 @@ def load(model: ModelLike, *, device: Device | Auto = "auto", threads: int | Non
     :raises ProviderError: the device cannot run it; nothing runs elsewhere in silence.
     """
     return load_model(source_of(model), device=device, threads=threads)
+
+
+def relate(
+    model: ModelLike | Model,
+    graph: str | Path | KnowledgeGraph,
+    head: str,
+    relation: str,
+    tail: str,
+    *,
+    top: int = 10,
+    device: Device | Auto = "cpu",
+    threads: int | None = None,
+) -> list[RankedTriple]:
+    """Ask a knowledge graph: the likeliest candidates for what is open, each with the path that spoke for it.
+
+    >>> [best, *others] = replank.relate("relations", "graph", "p0 0", "is a parent of", "?")
+    >>> 0 < best.score < 1 and best.head == "p0 0"
+    True
+
+    :param model: of relation prediction; loaded before, if several questions follow.
+    :param graph: a folder with train.txt; opened before (``replank.KnowledgeGraph.open``), likewise.
+    :param head: a name or an identifier, or ``?`` for what is asked; ``relation`` and ``tail`` likewise.
+    :raises DataError: the graph has no such entity (the message names the nearest), the model was never taught the
+        relation, or no path leads anywhere.
+    """
+    from replank.runtime.relations import relate as ask
+
+    loaded = model if isinstance(model, Model) else load(model, device=device, threads=threads)
+    knowledge = graph if isinstance(graph, KnowledgeGraph) else KnowledgeGraph.open(graph)
+    return ask(loaded, knowledge, head, relation, tail, top=top)
 
 
 def predict_file(

@@ -45,6 +45,7 @@ class Summary:
     :param split: the name of the split that metrics were computed on, and
     :param rows: the number of its rows.
     :param chosen_on_it: see :class:`replank.models.facts.Quality`; of any of the models.
+    :param baselines: see :class:`replank.models.facts.Quality`.
     :param length: tokens of the text that latency was measured with.
     :param is_disturbed: whether the machine was busy during the measurement; ``disturbed`` in JSON.
     """
@@ -58,6 +59,7 @@ class Summary:
     versions: dict[str, str]
     models: tuple[SummaryModel, ...]
     chosen_on_it: bool | None = None
+    baselines: dict[str, dict[str, float]] | None = None
 
     def retention(self, model: SummaryModel) -> float | None:
         """A model's headline metric as a fraction of the first model's; ``None`` if that is not above 0."""

@@ -12,6 +12,7 @@ from replank.benchmarking.result import busy
 from replank.benchmarking.run import benchmark
 from replank.benchmarking.summary import Summary, SummaryModel
 from replank.data.examples import Dataset
+from replank.models.facts import Quality
 from replank.models.source import Source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
@@ -39,6 +40,7 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
     with progress("compare", config.units) as advance:
         speed = benchmark(config, advance)
     first = speed.cells[0].p50_ms
+    qualities = [_quality(source, data) for source in sources]
     return Summary(
         task=data.task,
         split=data.held_out,
@@ -52,13 +54,14 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
             SummaryModel(
                 name=name,
                 folder=source.folder.name,
-                metrics=_metrics(source, data),
+                metrics=quality.metrics,
                 bytes=source.weights.bytes,
                 p50_ms=cell.p50_ms,
                 speed_up=first / cell.p50_ms,
             )
-            for name, source, cell in zip(names, sources, speed.cells, strict=True)
+            for name, source, quality, cell in zip(names, sources, qualities, speed.cells, strict=True)
         ),
+        baselines=qualities[0].baselines,
     )
 
 
@@ -75,6 +78,8 @@ def comparison_table(summary: Summary) -> Table:
     table.add_column("model")
     for name in (*summary.task.metrics, "kept", "MB", "p50 ms", "speed-up"):
         table.add_column(name, justify="right")
+    for name, metrics in (summary.baselines or {}).items():
+        table.add_row(name, *(f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in summary.task.metrics))
     for model in summary.models:
         kept = summary.retention(model)
         table.add_row(
@@ -88,11 +93,11 @@ def comparison_table(summary: Summary) -> Table:
     return table
 
 
-def _metrics(source: Source, data: Dataset) -> dict[str, float]:
+def _quality(source: Source, data: Dataset) -> Quality:
     """From the manifest if they were computed on these rows; those of a model from elsewhere are computed now."""
     split = data.held_out
     quality = source.quality
     if quality is None or quality.data != data.split(split).digest:
         with progress(f"evaluate {source.name}", len(data.split(split))) as advance:
             quality = evaluate(load_model(source, task=data.task), data, split, progress=advance)
-    return quality.metrics
+    return quality

@@ -42,6 +42,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 @option(
     "--glue", type=FOLDER, help="Folder for the leaderboard's files; needs --dataset, and --data if not from the hub."
 )
+@option("--graph", type=FOLDER, help="Folder of a knowledge graph: TEXTS are head, relation and tail, one of them ?.")
+@option("--top", type=click.IntRange(1), help="Candidates to show; needs --graph. [default: 10]")
 @option("--pairs", is_flag=True, help="TEXTS are pairs; needed where a plain model folder does not tell.")
 @data_options
 @device_options
@@ -50,6 +52,8 @@ def predict(
     model: str,
     texts: tuple[str, ...],
     glue: Path | None,
+    graph: Path | None,
+    top: int | None,
     pairs: bool,
     data: DataConfig | None,
     device: Any,
@@ -60,11 +64,18 @@ def predict(
 
     A line of stdin may also be JSON: a string, a list of two strings. --json prints one JSON object a line.
     A model of several labels a text prints all that hold, none of them as an empty field.
+    With --graph a model of relation prediction ranks what is asked, and prints for each candidate its probability,
+    whether the graph knows it, and the path that spoke for it: "Ann" "is a parent of" "?".
     A model that labels words prints each on a line, as CoNLL's files do; one that gives vectors prints JSON lists. With
     --glue, the test split of a GLUE task is answered into the files that its leaderboard takes.
     """
     from replank import api
 
+    if graph is not None:
+        _predict_relations(api.load(model, device=device, threads=threads), graph, texts, top or 10, as_json)
+        return
+    if top is not None:
+        raise UsageError("`top` needs `graph`", hint="add `graph=FOLDER`")
     if glue is not None:
         _predict_glue(model, glue, required_data(data), device, threads, as_json)
         return
@@ -125,6 +136,26 @@ def _show_vectors(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> 
 
 def _line(*values: str) -> str:
     return "\t".join(_CONTROL.sub(" ", value) for value in values)
+
+
+def _predict_relations(model: Model, graph: Path, texts: tuple[str, ...], top: int, as_json: bool) -> None:
+    """A line for each candidate: its probability, the triple, whether it is known, and its path."""
+    from replank.graphs.knowledge import KnowledgeGraph
+    from replank.runtime.relations import relate
+
+    if len(texts) != 3:
+        raise UsageError(
+            f"{len(texts)} texts with `graph`; expected head, relation and tail", hint='"Ann" "is a parent of" "?"'
+        )
+    asked = map(without_lone_surrogates, texts)
+    for found in relate(model, KnowledgeGraph.open(graph), *asked, top=top):
+        if as_json:
+            line = json.dumps(asdict(found))
+        else:
+            path = " ".join(f"{' '.join(edge)};" for edge in found.path)
+            triple = (found.head, found.relation, found.tail)
+            line = _line(f"{found.score:.4f}", *triple, "known" if found.is_known else "new", path)
+        sys.stdout.buffer.write(line.encode() + b"\n")
 
 
 def _predict_glue(

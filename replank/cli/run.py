@@ -40,5 +40,9 @@ def show_chain(out: Path, summary: Summary, as_json: bool) -> None:
         print_json(summary.to_json())
         return
     console().print(comparison_table(summary))
+    if summary.task.reasoning is not None:
+        click.echo(f'next:\n  replank predict {out / "int8"} --graph FOLDER "a head" "a relation" "?"')
+        click.echo(f"  replank serve {out / 'int8'} --graph FOLDER")
+        return
     sample = '"first text" "second text"' if summary.task.is_pair else '"a text of yours"'
     click.echo(f"next:\n  replank predict {out / 'int8'} {sample}\n  replank serve {out / 'int8'}")

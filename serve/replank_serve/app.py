@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from replank.graphs.knowledge import KnowledgeGraph
 from replank.runtime.model import Model
 from replank.system.extras import installed_version
 from replank_serve.engine.engine import Engine
@@ -29,6 +30,7 @@ from replank_serve.routes.loading import add_loading
 from replank_serve.routes.openinference import add_open_inference
 from replank_serve.routes.pages import add_pages
 from replank_serve.routes.probes import add_probes
+from replank_serve.routes.relations import add_relations
 from replank_serve.routes.service import InferenceService
 
 # Response headers that web pages of other origins may read.
@@ -78,6 +80,8 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
     add_error_handlers(app)
     service = InferenceService(registry, config, metrics)
     add_inference(app, service, default.model.task)
+    if config.graph is not None:
+        add_relations(app, service, KnowledgeGraph.open(config.graph))
     add_probes(app, service)
     if config.loader:
         add_loading(app, service, config.loader)

@@ -33,6 +33,7 @@ def names(
     encoder: Path,
     masked_lm: Path,
     int8_artifact: Path,
+    relation_model: Path,
     data: DataConfig,
 ) -> dict[str, Any]:
     """A working folder with the artifacts of a chain, and what the examples take as known."""
@@ -41,6 +42,7 @@ def names(
     shutil.copytree(masked_lm, tmp_path / "masked-lm")
     for name in ("predecessor", "successor", "onnx", "int8"):  # copies: loading writes down which device is the fastest
         shutil.copytree(int8_artifact.with_name(name), tmp_path / name)
+    shutil.copytree(relation_model, tmp_path / "relations")
     write_family(tmp_path / "graph")
     (tmp_path / "texts.jsonl").write_text('{"sentence": "a warm film"}\n', encoding="utf-8")
     (tmp_path / "texts.txt").write_text("a warm film\nthe plot is dull\n", encoding="utf-8")

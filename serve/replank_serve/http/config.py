@@ -21,6 +21,7 @@ _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 class ServeConfig(EngineLimits):
     """The settings of the server, including the limits of each model's engine.
 
+    :param graph: folder with train.txt and names; for models of relation prediction.
     :param host: address to listen on; ``0.0.0.0`` stands for all.
     :param port: port to listen on; 0 takes a free one.
     :param max_texts: texts or pairs per request.
@@ -39,6 +40,7 @@ class ServeConfig(EngineLimits):
     :raises UsageError: settings of loading without a loader, or such that any web page could load models.
     """
 
+    graph: Path | None = setting(None, "Folder of a knowledge graph, which POST /relations answers about.")
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 listens on all.")
     port: int = setting(8080, "Port to listen on; 0 takes a free one.")
     max_texts: int = setting(32, "Maximum texts per request.")

@@ -2,6 +2,7 @@
 
 import { ask, at, curl, make, showError, terms, title, useKey } from "/page/dom.js";
 import { drawTiming, drawTokens, views } from "/page/draw.js";
+import { showRelations } from "/page/relations.js";
 
 let infos = new Map();
 const chosen = () => infos.get(at("model-choice").value);
@@ -33,6 +34,7 @@ function showModel() {
   at("other-choice").replaceChildren(new Option("nothing", ""), ...alike.map((other) => new Option(other.name)));
   at("other-choice").disabled = !alike.length;
   at("answer").hidden = true;
+  showRelations(info, infos.size > 1);
   showFacts(info);
 }
 

@@ -95,6 +95,7 @@ def _info(service: InferenceService, loaded: LoadedModel) -> Info:
             columns=list(task.columns),
             is_pair=task.is_pair,
         ),
+        graph=service.config.graph is not None,
         quality=source.quality.metrics if source.quality else None,
         limits=Limits(**{name: getattr(service.config, name) for name in Limits.model_fields}),
         versions=versions(),

@@ -143,6 +143,33 @@ class EntityGroupBody(BaseModel):
     end: int
 
 
+class RelationsRequest(BaseModel, strict=True):
+    """A question to the knowledge graph: two of its three parts are named, one is `?`."""
+
+    model: ModelName = None
+    head: Text = Field("?", description="The name or identifier of an entity, or `?`.")
+    relation: Text = Field("?", description="The name or identifier of a relation, or `?`.")
+    tail: Text = Field("?", description="The name or identifier of an entity, or `?`.")
+    top: int = Field(10, ge=1, le=1000, description="The number of answers to return.")
+
+
+class RankedTripleBody(BaseModel):
+    """A candidate."""
+
+    head: str
+    relation: str
+    tail: str
+    score: float = Field(description="The probability that it is right, by its best path.")
+    known: bool = Field(description="Whether the graph holds it.")
+    path: list[list[str]] = Field(description="Head, relation and tail of each edge of the path that spoke for it.")
+
+
+class RelationsBody(BaseModel):
+    """The candidates, the likeliest first."""
+
+    answers: list[RankedTripleBody]
+
+
 class TokenBody(BaseModel):
     """A token of the model's input."""
 
@@ -247,6 +274,7 @@ class Info(ModelBody):
     )
     max_length: int = Field(description="Tokens; longer texts are truncated.")
     task: TaskInfo
+    graph: bool = Field(description="Whether POST /relations answers about a knowledge graph.")
     quality: dict[str, float] | None = Field(description="The model's measured metrics, as fractions.")
     limits: Limits
     versions: dict[str, str]
