@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from replank.system.errors import DataError
 from replank.tasks.answers import Score, Tensor
 from replank.tasks.kinds.classification import Classification, named_labels, softmax_scores
-from replank.tasks.kinds.kind import Cell
+from replank.tasks.kinds.kind import Cell, Thresholds, Value
 
 # In the order of the outputs.
 _ANSWERS = ("wrong", "right")
@@ -53,7 +53,7 @@ class RelationPrediction(Classification):
         """Of the two answers."""
         return super().columns(_ANSWERS, every=every)
 
-    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[str | float]:
+    def row(self, labels: Sequence[str], scores: Sequence[Score], *, every: bool) -> list[Value]:
         """The values of :meth:`columns`."""
         return super().row(_ANSWERS, scores, every=every)
 
@@ -77,9 +77,9 @@ class RelationPrediction(Classification):
         """The fraction of triples that only one of the two holds for right."""
         return float(((reference > 0) != (candidate > 0)).mean()), "of all"
 
-    def _decide(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+    def _decide(self, logits: NDArray[np.float32], thresholds: Thresholds) -> NDArray[Any]:
         """The log-odds of being right: unlike a probability, still different where both answers are certain."""
         return np.asarray(logits[:, 1] - logits[:, 0])
 
-    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32]) -> list[list[Score]]:
+    def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
         return softmax_scores(_ANSWERS, logits)
