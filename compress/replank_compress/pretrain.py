@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,12 @@ from replank.models.source import open_source
 from replank.resampling.answers_file import evaluate_into
 from replank.runtime.load import load_model
 from replank.system.environment import versions
-from replank.system.errors import FieldError
 from replank.system.extras import require
 from replank.system.json_files import read_json
 from replank.system.locks import exclusive
 from replank.system.processes import is_first_process
 from replank.system.progress import progress
 from replank.system.quiet import quiet_transformers
-from replank.tasks.kinds import KINDS
 from replank.text.tokenizer_files import save_tokenizer
 from replank_compress.growing.blocks import TokenStream
 from replank_compress.growing.config import PretrainConfig
@@ -41,6 +38,7 @@ from replank_compress.growing.run import (
 )
 from replank_compress.growing.schedule import plans
 from replank_compress.growing.stage import Corpus
+from replank_compress.growing.texts import load_texts
 from replank_compress.saving import work_folder
 from replank_compress.training.checkpoints import clear
 from replank_compress.training.processes import wait_for_all
@@ -52,13 +50,13 @@ def pretrain(
     """Pretrain an encoder from random weights, growing it by the stages of its schedule.
 
     :param encoder: a configuration's file, a folder with one, or a hub model; its weights are not used.
-    :param data_config: texts without labels.
+    :param data_config: texts, see :func:`load_texts`.
     :raises ReplankError: the encoder cannot be made; ``out`` is then as it was.
     """
     stopwatch = Stopwatch()
     require("matplotlib")  # now, not after hours of training
     require_free(out, force=force)
-    data = _texts(data_config)
+    data = load_texts(data_config)
     work = work_folder(out)
     with encoder_files(encoder, config.tokenizer) as folder, exclusive(work):
         require_free(out, force=force)  # once more: another run may have ended by now
@@ -77,7 +75,10 @@ def pretrain(
             "versions": {name: version for name, version in versions().items() if not name.startswith("onnx")},
         }
         corpus = _corpus(data, folder, length)
-        model, results = train_stages(settings, stages, corpus, config, work=work, fingerprint=fingerprint)
+        try:
+            model, results = train_stages(settings, stages, corpus, config, work=work, fingerprint=fingerprint)
+        finally:
+            _remove_if_empty(work)
         if is_first_process():
             facts = pretraining_facts(data.digests, stages, results)
             made_by = MadeBy.now("pretrain", config, facts, stopwatch)
@@ -85,17 +86,6 @@ def pretrain(
             _clear(work, len(stages))
         wait_for_all()
     return Artifact.open(out)
-
-
-def _texts(data_config: DataConfig) -> Dataset:
-    """The texts, as a task of masked language modelling.
-
-    :raises FieldError: another task is asked for.
-    """
-    kind = KINDS["masked-lm"]
-    if data_config.kind not in (None, kind):
-        raise FieldError("task", data_config.kind, f"{kind}, or none: pretraining has no labels")
-    return replace(data_config, task=kind.name).load()
 
 
 def _corpus(data: Dataset, folder: Path, length: int) -> Corpus:
@@ -136,5 +126,9 @@ def _clear(work: Path, stages: int) -> None:
     """Delete the checkpoints of all stages, and the folder if nothing else is in it."""
     for number in range(1, stages + 1):
         clear(stage_folder(work, number))
-    if not work.is_symlink() and not any(work.iterdir()):
+    _remove_if_empty(work)
+
+
+def _remove_if_empty(work: Path) -> None:
+    if is_first_process() and work.is_dir() and not work.is_symlink() and not any(work.iterdir()):
         work.rmdir()

@@ -47,7 +47,7 @@ def pretrain(
     """Pretrain an encoder by masked language modelling, from random weights, growing it on the way.
 
     ENCODER is a config.json, a folder with one, or a hub model, whose weights are not used. The texts are those of the
-    data's text column; labels are not read.
+    data's text column, or the lines of .txt files (--train, --dev); labels are not read.
 
     Interrupted, the same command resumes from the last checkpoint, kept in OUT.work.
     """

@@ -19,11 +19,12 @@ from replank.models.facts import PretrainingFacts
 from replank.models.source import open_source
 from replank.reporting.commands import commands
 from replank.reporting.facts import read_facts
-from replank.system.errors import DataError, FieldError, ModelError, TrainingError
+from replank.system.errors import DataError, FieldError, ModelError, TrainingError, UsageError
 from replank_compress.finetune import finetune
 from replank_compress.growing.config import Moments, PretrainConfig
 from replank_compress.growing.schedule import Stage
 from replank_compress.growing.stage import StageTrainer
+from replank_compress.growing.texts import load_texts
 from replank_compress.pretrain import pretrain
 from replank_compress.training.config import FinetuneConfig
 from tiny import VOCABULARY, curve_of, sentences, tiny_settings, write_tokenizer
@@ -249,3 +250,30 @@ def test_bad_input_is_one_clear_error(replank: Replank, blueprint: Path, texts: 
     assert done.code == 2
     assert "stage 1 of layers 9; expected at most 4" in error_lines(done)[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.jsonl", "plain"]
+
+
+def test_the_lines_of_a_text_file_are_texts(tmp_path: Path, texts: DataConfig) -> None:
+    folder = Path(str(texts.data))
+    (tmp_path / "train.txt").write_text("\ufeffa film\r\n\n  \na \u2028 scene\n", encoding="utf-8")
+    (tmp_path / "dev.txt").write_text("a plot", encoding="utf-8")
+    data = load_texts(DataConfig(train=tmp_path / "train.txt", dev=tmp_path / "dev.txt", max_length=16))
+    assert list(data.split("train").first) == ["a film", "a \u2028 scene"]
+    assert (data.task.kind.name, data.task.max_length, data.task.columns) == ("masked-lm", 16, ("text",))
+    with pytest.raises(UsageError, match=r"the files of all splits must be \.txt, or none"):
+        load_texts(DataConfig(train=tmp_path / "train.txt", dev=folder / "dev.jsonl"))
+    for content, message in ((b"\n \n", "holds no text"), (b"caf\xe9", "cannot read .*utf-8")):
+        (tmp_path / "bad.txt").write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            load_texts(DataConfig(train=tmp_path / "bad.txt", dev=tmp_path / "dev.txt"))
+    with pytest.raises(DataError, match="cannot read"):
+        load_texts(DataConfig(train=tmp_path / "nothing.txt", dev=tmp_path / "dev.txt"))
+
+
+def test_a_training_that_fails_leaves_nothing(
+    blueprint: Path, texts: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first checkpoint."""
+    stages = (Stage(steps=9, learning_rate=1e30, warmup=0.0),)
+    with pytest.raises(TrainingError, match=r"the loss is nan|became NaN"):
+        pretrain(blueprint, tmp_path / "out", replace(CONFIG, stages=stages, evaluate_every=9), texts)
+    assert list(tmp_path.iterdir()) == []
