@@ -120,7 +120,11 @@ def test_a_table_of_providers_survives_json_and_is_no_part_of_the_digest(tmp_pat
 @pytest.mark.parametrize(
     ("place", "value", "expected"),
     [
-        (("made_by", "stage"), "shrink", "made_by.stage is 'shrink'; expected one of finetune, compress, export"),
+        (
+            ("made_by", "stage"),
+            "shrink",
+            "made_by.stage is 'shrink'; expected one of pretrain, finetune, compress, export",
+        ),
         (("made_by", "steps"), "many", "made_by.steps is 'many'; expected an integer"),
         (("made_by", "machine", "cores"), None, "made_by.machine.cores is None; expected an integer"),
         (("quality", "metrics", "accuracy"), "high", "quality.metrics.accuracy is 'high'; expected a number"),
