@@ -13,13 +13,15 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelF
 
 from replank.models.artifact import Artifact
 from replank.models.encoders import ENCODERS
-from replank.models.facts import ExportFacts
+from replank.models.facts import ExportFacts, Int8Facts
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import ModelError, UsageError
 from replank_export.convert import ExportConfig, export
 from replank_export.fusion.exporters import ExporterName
 from replank_export.graph_files import save_graph
+from replank_export.int8 import DynamicInt8
+from replank_export.quantize import quantize
 from small_models import save_model
 from tiny import tiny_settings, write_tokenizer
 
@@ -214,3 +216,12 @@ def test_a_graph_above_the_limit_of_one_file_has_its_tensors_beside_it(onnx_arti
     feeds |= {"token_type_ids": np.zeros((1, 4), dtype=np.int64)}
     one, two = (session.run(None, feeds)[0] for session in sessions)
     np.testing.assert_array_equal(one, two)
+
+
+def test_a_graph_with_norms_by_the_mean_square_becomes_int8(tmp_path: Path) -> None:
+    folder = save_model("eurobert", tmp_path / "torch", num_key_value_heads=2)
+    exported(folder, tmp_path / "onnx")
+    made = quantize(open_source(tmp_path / "onnx"), tmp_path / "int8", DynamicInt8(allow_slower=True))
+    facts = made.manifest.made_by.facts_of(Int8Facts)
+    assert not facts.kept_in_float
+    assert facts.is_batch_invariant

@@ -134,6 +134,26 @@ def _decompose_embeddings(node: NodeProto, _graph: _Graph) -> Iterator[NodeProto
     yield helper.make_node("LayerNormalization", norm, node.output[:1], name=name, epsilon=epsilon)
 
 
+def _decompose_simplified_norm(node: NodeProto, graph: _Graph) -> Iterator[NodeProto]:
+    """``SimplifiedLayerNormalization(x, gamma)``, the norm by the root of the mean square.
+
+    ONNX Runtime has it in ONNX's own domain, whose converter of opsets does not know it; its session fuses it again.
+    """
+    hidden, gamma = _inputs(node, 2)
+    name = node.name
+    epsilon = next((attribute.f for attribute in node.attribute if attribute.name == "epsilon"), 1e-5)
+    values = {"two": np.float32(2), "epsilon": np.float32(epsilon), "axis": np.array([-1])}
+    for part, value in values.items():
+        graph.tensors[f"{name}_{part}"] = numpy_helper.from_array(np.asarray(value), f"{name}_{part}")
+    square, mean, sum_, root, divided = (f"{name}_{part}" for part in ("square", "mean", "sum", "root", "divided"))
+    yield helper.make_node("Pow", [hidden, f"{name}_two"], [square], name=square)
+    yield helper.make_node("ReduceMean", [square, f"{name}_axis"], [mean], name=mean, keepdims=1)
+    yield helper.make_node("Add", [mean, f"{name}_epsilon"], [sum_], name=sum_)
+    yield helper.make_node("Sqrt", [sum_], [root], name=root)
+    yield helper.make_node("Div", [hidden, root], [divided], name=divided)
+    yield helper.make_node("Mul", [divided, gamma], node.output[:1], name=name)
+
+
 def _decompose_gelu(node: NodeProto, _graph: _Graph) -> Iterator[NodeProto]:
     biased = f"{node.name}_biased"
     yield helper.make_node("Add", node.input, [biased], name=biased)
@@ -149,6 +169,7 @@ def _inputs(node: NodeProto, count: int) -> list[str]:
 DECOMPOSERS: dict[str, Callable[[NodeProto, _Graph], Iterator[NodeProto]]] = {
     "Attention": _decompose_attention,
     "SkipLayerNormalization": _decompose_norm,
+    "SimplifiedLayerNormalization": _decompose_simplified_norm,
     "BiasGelu": _decompose_gelu,
     "EmbedLayerNormalization": _decompose_embeddings,
 }
