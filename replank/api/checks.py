@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from replank.benchmarking.config import BenchmarkConfig
     from replank.benchmarking.result import Benchmark
     from replank.resampling.compare import PairedComparison
+    from replank.robustness.config import AttackConfig
     from replank.runtime.doctor import Check
     from replank.runtime.evaluate import RowAnswers
     from replank_export.verify.comparison import Comparison
@@ -117,6 +118,8 @@ def verify(
     candidate: ModelLike,
     *,
     data: DataConfig | None = None,
+    attack: AttackConfig | None = None,
+    masked_lm: ModelLike | None = None,
     device: Device | Auto = "cpu",
     threads: int | None = None,
 ) -> Comparison:
@@ -125,12 +128,18 @@ def verify(
     >>> replank.verify("successor", "onnx").require()
 
     :param data: real texts to compare too; INT8 and bf16 are judged by its metric, not by a tolerance on logits.
+    :param attack: also attack both, with words that ``masked_lm`` proposes; see :func:`attack`.
     :param device: of the candidate; the reference runs on the CPU.
     :raises UsageError: the models answer different tasks.
     """
+    from replank.robustness.gate import AttackPlan
     from replank_export.verify.comparison import compare_models
 
-    return compare_models(source_of(reference), source_of(candidate), data, device=device, threads=threads)
+    if (attack is None) != (masked_lm is None):
+        raise UsageError("`attack` and `masked_lm` need each other")
+    sources = source_of(reference), source_of(candidate)
+    plan = None if attack is None or masked_lm is None else AttackPlan(attack, source_of(masked_lm).folder)
+    return compare_models(*sources, data, device=device, threads=threads, attack_plan=plan)
 
 
 def benchmark(config: BenchmarkConfig) -> Benchmark:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from replank.benchmarking.summary import SUMMARY, Summary
+from replank.chain.attacked import attack_models, masked_lm_of
 from replank.chain.comparison import compare
 from replank.chain.plan import Plan, RunConfig
 from replank.chain.stage_folders import StageFolders
@@ -16,6 +17,7 @@ from replank.data.examples import Dataset
 from replank.models.manifest import MANIFEST
 from replank.models.source import Source, open_source, require_kind
 from replank.reporting.write import MARKDOWN, PAGE, write_report
+from replank.robustness.gate import require_robustness
 from replank.system.errors import UsageError
 from replank.system.json_files import read_json, write_json
 from replank.system.locks import exclusive
@@ -34,6 +36,7 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> Summ
     :returns: the comparison, also written to ``summary.json`` in ``out``, with a report beside it.
     :raises UsageError: a folder below ``out`` holds an artifact made from other inputs, or ``out`` holds files of a
         run's names that no run wrote; or another process writes it.
+    :raises QualityGateError: a model loses more under attack than the plan allows; all is written.
     """
     if process_count() > 1:
         raise UsageError("run works in one process", hint="under torchrun: replank finetune and replank compress")
@@ -45,6 +48,8 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> Summ
             f"run needs a task with labels, and {data.task.kind} has none",
             hint="replank compress makes a general-purpose successor, and run takes it as its encoder",
         )
+    if plan.attack:
+        masked_lm_of(plan.attack)
     with exclusive(out, inside=True):
         _require_own(out)
         return _run(encoder, out, plan, data_config, data)
@@ -78,7 +83,13 @@ def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: 
     )
     summary = compare([predecessor, successor, onnx, int8], names, data)
     write_json(out / SUMMARY, summary.to_json())
+    attacked = None
+    if plan.attack:
+        # The successor as ONNX in fp32 gives the same answers as in torch.
+        attacked = attack_models([predecessor, successor, int8], out, plan.attack, data_config, data)
     write_report(out)
+    if plan.attack and plan.attack.max_drop is not None and attacked:
+        require_robustness(attacked, plan.attack.max_drop)
     return summary
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from replank.system.errors import FieldError
+from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
 
 if TYPE_CHECKING:
+    from replank.robustness.gate import AttackPlan
     from replank_compress.methods.theseus import TheseusConfig
     from replank_compress.training.config import FinetuneConfig
     from replank_compress.trim import TrimConfig
@@ -22,13 +23,14 @@ SchemeName = Literal["dynamic", "static", "integer"]
 
 @dataclass(frozen=True)
 class Plan:
-    """The configuration of each stage."""
+    """The configuration of each stage, and of the attack at the end, if there is one."""
 
     finetune: FinetuneConfig
     compress: TheseusConfig
     export: ExportConfig
     quantize: Scheme
     trim: TrimConfig | None = None
+    attack: AttackPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,21 @@ class RunConfig:
     trim_vocabulary: Path | None = setting(
         None, "File of texts, one a line: first of all, tokens that none of them needs are dropped."
     )
+    attack_rows: int | None = setting(
+        None, "Held-out texts on which the models are attacked at the end; none are if not given."
+    )
+    masked_lm: str | None = setting(None, "The masked language model that proposes words for it: folder or hub name.")
+    max_robustness_drop: float | None = setting(
+        None, "Loss of accuracy under attack allowed to successor and INT8: 0.05 is five points."
+    )
 
     def __post_init__(self) -> None:
         if self.scheme not in (names := get_args(SchemeName)):
             raise FieldError("scheme", self.scheme, f"one of {', '.join(names)}")
+        if (self.attack_rows is None) != (self.masked_lm is None):
+            raise UsageError("`attack_rows` and `masked_lm` need each other")
+        if self.max_robustness_drop is not None and self.attack_rows is None:
+            raise UsageError("`max_robustness_drop` judges an attack, and `attack_rows` asks for none")
         for name in ("finetune_epochs", "compress_epochs"):
             value = getattr(self, name)
             if not 0 < value < math.inf:
@@ -58,6 +71,8 @@ class RunConfig:
 
     def plan(self) -> Plan:
         """The configuration of each stage."""
+        from replank.robustness.config import AttackConfig
+        from replank.robustness.gate import AttackPlan
         from replank_compress.methods.theseus import TheseusConfig
         from replank_compress.training.config import FinetuneConfig
         from replank_compress.trim import TrimConfig
@@ -74,4 +89,7 @@ class RunConfig:
             ExportConfig(),
             SCHEMES[self.scheme](**settings),
             None if self.trim_vocabulary is None else TrimConfig(self.trim_vocabulary),
+            None
+            if self.attack_rows is None or self.masked_lm is None
+            else AttackPlan(AttackConfig(rows=self.attack_rows), self.masked_lm, self.max_robustness_drop),
         )

@@ -11,6 +11,8 @@ from rich.table import Table
 from replank.cli.command import command
 from replank.cli.options import console, data_options, device_options, json_option, option, print_json, print_table
 from replank.data.config import DataConfig
+from replank.robustness.table import attack_table
+from replank.system.errors import UsageError
 from replank.system.typed_json import json_values
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ _LONGEST_TEXT, _MOST_LOGITS = 200, 8
 @click.argument("reference")
 @click.argument("candidate")
 @option("--max-drop", type=float, default=0.005, help="INT8 and bf16: loss of the headline metric allowed.")
+@option("--attack", "is_attacked", is_flag=True, help="Attack both models too, with the same texts (replank attack).")
+@option("--attack-rows", type=click.IntRange(1), default=200, help="Texts of that attack.")
+@option("--masked-lm", help="The masked language model that proposes words for it: folder or hub name.")
+@option("--max-robustness-drop", type=float, help="Loss of accuracy under attack allowed: 0.05 is five points.")
 @data_options
 @device_options
 @json_option
@@ -31,6 +37,10 @@ def verify(
     reference: str,
     candidate: str,
     max_drop: float,
+    is_attacked: bool,
+    attack_rows: int,
+    masked_lm: str | None,
+    max_robustness_drop: float | None,
     data: DataConfig | None,
     device: Any,
     threads: int | None,
@@ -39,23 +49,33 @@ def verify(
     """Compare CANDIDATE's answers with REFERENCE's: right, left and both-sided padding, holes, extreme lengths.
 
     Exit code 3 outside the tolerance: 1e-4 on logits for fp32. INT8 and bf16 are judged by the task metric, which
-    takes the task's data. CANDIDATE runs on --device, REFERENCE on the CPU.
+    takes the task's data. CANDIDATE runs on --device, REFERENCE on the CPU; under attack both run on --device.
     """
     from replank import api
+    from replank.robustness.config import AttackConfig
 
-    found = api.verify(reference, candidate, data=data, device=device, threads=threads)
+    if max_robustness_drop is not None and not is_attacked:
+        raise UsageError("`max_robustness_drop` judges an attack", hint="add `attack=True`")
+    attack = AttackConfig(rows=attack_rows) if is_attacked else None
+    found = api.verify(
+        reference, candidate, data=data, attack=attack, masked_lm=masked_lm, device=device, threads=threads
+    )
     report = {"reference": reference, "candidate": candidate} | json_values(found.verification.differences)
     if found.verification.worst:
         report["worst"] = asdict(found.verification.worst)
     if found.qualities:
         report["metrics"] = dict(zip(("reference", "candidate"), json_values(found.qualities), strict=True))
+    if found.robustness:
+        report["attack"] = json_values(found.robustness)
     if as_json:
         print_json(report)
     else:
         console().print(_difference_table(report))
         _show_worst(found.verification.worst)
+        if found.robustness:
+            console().print(attack_table(found.robustness))
     _show_judgement(found)
-    found.require(max_drop)
+    found.require(max_drop, max_robustness_drop)
 
 
 def _show_judgement(found: Comparison) -> None:

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from replank.models.card import model_card
-from replank.models.manifest import MANIFEST, MODEL_FILES, FileFacts, Manifest, Parent, manifest_text, read_manifest
+from replank.models.facts import Robustness
+from replank.models.manifest import (
+    CARD,
+    MANIFEST,
+    MODEL_FILES,
+    FileFacts,
+    Manifest,
+    Parent,
+    manifest_text,
+    read_manifest,
+)
 from replank.models.weights import Weights
 from replank.system.errors import ArtifactError, UsageError
 from replank.system.files import replace_folder, sweep_leftovers
@@ -51,7 +62,7 @@ class Artifact:
 
         :param name: as it shall be called; the folder's by default.
         """
-        return Parent(name or self.path.name, self.manifest.digest, replace(self.manifest, providers=None))
+        return Parent(name or self.path.name, self.manifest.digest, self.manifest.as_made)
 
     @classmethod
     def open(cls, path: Path) -> Artifact:
@@ -138,11 +149,38 @@ def seal(folder: Path, manifest: Manifest) -> None:
     if manifest.quality:
         quality = replace(manifest.quality, chosen_on_it=manifest.chose_on(manifest.quality.data))
         manifest = replace(manifest, quality=quality)
-    (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
+    (folder / CARD).write_text(model_card(manifest), encoding="utf-8")
     names = sorted(path.name for path in folder.iterdir())
     files = {name: FileFacts(_sha256_file(folder / name), (folder / name).stat().st_size) for name in names}
     sealed = replace(manifest, files=files)
     (folder / MANIFEST).write_text(manifest_text(sealed.to_json()), encoding="utf-8")
+
+
+def record_robustness(artifact: Artifact, robustness: Robustness) -> Artifact:
+    """Write what was measured under attack into an artifact's manifest and model card; its digest stays as it is.
+
+    :raises ArtifactError: the folder was damaged, or holds another artifact by now.
+    """
+    manifest = Artifact.open(artifact.path).manifest
+    if manifest.digest != artifact.manifest.digest:
+        raise ArtifactError(f"{artifact.path} holds another artifact by now")
+    told = replace(manifest, robustness=robustness, sealed_card=manifest.sealed_card or manifest.files[CARD])
+    with new_artifact(artifact.path, force=True) as folder:
+        for name in manifest.files.keys() - {CARD}:
+            _link(artifact.path / name, folder / name)
+        (folder / CARD).write_text(model_card(told), encoding="utf-8")
+        card = FileFacts(_sha256_file(folder / CARD), (folder / CARD).stat().st_size)
+        sealed = replace(told, files={**manifest.files, CARD: card})
+        (folder / MANIFEST).write_text(manifest_text(sealed.to_json()), encoding="utf-8")
+    return Artifact.open(artifact.path)
+
+
+def _link(file: Path, place: Path) -> None:
+    """The same file in another place, where the file system can do that; else a copy."""
+    try:
+        os.link(file, place)
+    except OSError:
+        shutil.copy2(file, place)
 
 
 def _check_names(folder: Path, manifest: Manifest) -> None:

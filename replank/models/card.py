@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replank.models.facts import Int8Facts, PretrainingFacts, Quality, TrainingFacts
+from replank.models.facts import Int8Facts, PretrainingFacts, Quality, Robustness, TrainingFacts
 from replank.models.manifest import Manifest
 from replank.models.provenance import variant_name
 
@@ -41,6 +41,7 @@ def model_card(manifest: Manifest) -> str:
         *(f"{number}. {step}" for number, step in enumerate(lineage(manifest), 1)),
         "## Quality",
         _quality(manifest.quality),
+        *(["## Robustness", _robustness(manifest.robustness)] if manifest.robustness else []),
         *([_batches(facts)] if isinstance(facts := manifest.made_by.facts, Int8Facts) else []),
         *(["![Training](training.svg)"] if isinstance(manifest.made_by.facts, _TRAINED) else []),
         "## How to load it",
@@ -152,6 +153,17 @@ def _quality(quality: Quality | None) -> str:
         metrics += "".join(f"\n| {name}, mismatched | {value:.4f} |" for name, value in other.metrics.items())
     table = f"On the {quality.split} split, {quality.rows} rows:\n\n| metric | value |\n|---|---|\n{metrics}"
     return "\n\n".join([table, *(f"{caution[0].upper()}{caution[1:]}." for caution in quality.cautions)])
+
+
+def _robustness(found: Robustness) -> str:
+    low, high = found.interval
+    rate = "" if found.success_rate is None else f"; {found.success_rate:.1%} of the texts answered right fooled it"
+    changed = "" if found.changed is None else f", with {found.changed:.1%} of their words changed"
+    return (
+        f"Under BERT-Attack on {found.rows} texts of the {found.split} split, its accuracy falls from "
+        f"{found.accuracy:.1%} to {found.accuracy_after:.1%} (95 % interval {low:.1%} to {high:.1%}){rate}{changed}. "
+        f"Words were proposed by `{found.masked_lm}` (perplexity {found.perplexity:.1f}), {found.candidates} for each."
+    )
 
 
 def _batches(facts: Int8Facts) -> str:

@@ -392,6 +392,35 @@ FACTS_OF_STAGE: dict[str, type[StageFacts]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Robustness:
+    """A model under attack, measured after it was made: words replaced until it changes its answer (BERT-Attack).
+
+    :param split: the split that the attacked texts are of, ``rows`` of them; ``data`` is the digest of the split.
+    :param masked_lm: the name of the model that proposed words, and
+    :param perplexity: its own on masked tokens of these texts.
+    :param candidates: its predictions that were tried for each word.
+    :param accuracy: on these texts, a fraction; ``accuracy_after`` of the changed ones, and the interval that holds
+        95 % of what comes out when texts are drawn again.
+    :param success_rate: the fraction of the texts answered right that fooled it; ``None`` if none was.
+    :param changed: the fraction of words changed in a text that fooled it, on average; ``None`` if none did.
+    :param median_queries: of an attacked text.
+    """
+
+    split: str
+    rows: int
+    data: str
+    masked_lm: str
+    perplexity: float
+    candidates: int
+    accuracy: float
+    accuracy_after: float
+    interval: tuple[float, float]
+    success_rate: float | None
+    changed: float | None
+    median_queries: float | None
+
+
 @dataclass(frozen=True)
 class ProviderTable:
     """The measurement by which ``device="auto"`` chose, and the conditions under which it holds.

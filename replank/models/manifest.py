@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from replank.models.facts import Differences, ProviderTable, Quality
+from replank.models.facts import Differences, ProviderTable, Quality, Robustness
 from replank.models.provenance import MadeBy
 from replank.system.errors import ArtifactError, ReplankError
 from replank.system.files import MANIFEST as MANIFEST
@@ -17,6 +17,7 @@ from replank.tasks.task import Task
 
 SCHEMA = 1
 MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
+CARD = "README.md"
 TRAINING, TRAINING_CHART = "training.json", "training.svg"
 # The answers by which the quality was computed.
 ROW_ANSWERS = "answers.json"
@@ -59,6 +60,8 @@ class Manifest:
     :param verification: the differences from its source; ``None`` where nothing was compared.
     :param files: every other file, by name.
     :param providers: the choice of ``device="auto"``; ``None`` before. No part of the digest.
+    :param robustness: under attack; ``None`` if it was not attacked. No part of the digest.
+    :param sealed_card: the model card as it was sealed, where ``robustness`` was written into it later.
     """
 
     kind: ArtifactKind
@@ -70,6 +73,14 @@ class Manifest:
     verification: Differences | None
     files: dict[str, FileFacts] = field(default_factory=dict)
     providers: ProviderTable | None = None
+    robustness: Robustness | None = None
+    sealed_card: FileFacts | None = None
+
+    @property
+    def as_made(self) -> Manifest:
+        """The manifest without what was measured after the model was made."""
+        files = self.files if self.sealed_card is None else {**self.files, CARD: self.sealed_card}
+        return replace(self, files=files, providers=None, robustness=None, sealed_card=None)
 
     @property
     def digest(self) -> str:
@@ -77,7 +88,7 @@ class Manifest:
 
         The parent enters by its own digest, for the same reason.
         """
-        values = replace(self, providers=None).to_json()
+        values = self.as_made.to_json()
         values["made_by"] = {key: value for key, value in values["made_by"].items() if key not in _NOT_IDENTITY}
         values["files"] = {name: entry for name, entry in values["files"].items() if name not in _OF_THE_RUN}
         values["parent"] = self.parent and self.parent.digest

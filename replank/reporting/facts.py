@@ -12,6 +12,7 @@ from replank.benchmarking.summary import SUMMARY, Summary
 from replank.models.artifact import Artifact
 from replank.models.manifest import MANIFEST, TRAINING, Manifest
 from replank.resampling.answers_file import answers_of
+from replank.robustness.result import ATTACK, AttackResult, read_attack
 from replank.runtime.evaluate import RowAnswers
 from replank.system.errors import DataError, UsageError
 
@@ -43,12 +44,14 @@ class Facts:
     :param stages: each after the artifact that it was made from.
     :param summary: of the whole chain; ``None`` in a folder that ``run`` did not fill.
     :param benchmark: the result of a benchmark; ``None`` if there is none.
+    :param attack: the models under attack; ``None`` if they were not.
     """
 
     name: str
     stages: list[Stage]
     summary: Summary | None
     benchmark: Benchmark | None
+    attack: AttackResult | None = None
 
 
 def read_facts(out: Path, benchmark: Path | None = None) -> Facts:
@@ -71,6 +74,7 @@ def read_facts(out: Path, benchmark: Path | None = None) -> Facts:
         stages,
         _read(Summary, out / SUMMARY) if (out / SUMMARY).is_file() else None,
         _read(Benchmark, given) if given else None,
+        read_attack(out / ATTACK) if (out / ATTACK).is_file() else None,
     )
 
 

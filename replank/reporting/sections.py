@@ -10,6 +10,7 @@ from replank.reporting.commands import commands
 from replank.reporting.document import Block, Commands, Document, Figure, Grid, Heading, Paragraph, Steps
 from replank.reporting.facts import Facts, Stage
 from replank.reporting.quality import quality_section
+from replank.reporting.robustness import robustness_section
 from replank.reporting.speed import int8_section, speed_section
 
 
@@ -20,6 +21,7 @@ def document(facts: Facts) -> Document:
         Paragraph(_task_line(facts)),
         *_result(facts),
         *quality_section(facts),
+        *robustness_section(facts),
         *speed_section(facts),
         *_lineage(facts.stages),
         *_training(facts.stages),

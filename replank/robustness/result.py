@@ -15,6 +15,8 @@ from replank.system.typed_json import dataclass_from_json, json_values, object_v
 from replank.tasks.task import Task
 
 SCHEMA = 1
+# The file's name where nobody chooses another.
+ATTACK = "attack.json"
 # Above it a masked LM proposes much that does not fit; of published BERTs it is about 10.
 _WEAK_PERPLEXITY = 50.0
 

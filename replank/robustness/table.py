@@ -69,14 +69,21 @@ def attack_table(result: AttackResult) -> Table:
     return table
 
 
+def transfer_rows(result: AttackResult) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The models' names, and for each the part of the texts made against it that fool each."""
+    names = [victim.model for victim in result.victims]
+    shares = [["" if share is None else f"{share:.0%}" for share in row] for row in result.transfer]
+    return names, [(name, *row) for name, row in zip(names, shares, strict=True)]
+
+
 def transfer_table(result: AttackResult) -> Table:
     """The part of the texts made against each model that fool each."""
     table = Table(title="texts that fooled the model of the row, and fool that of the column too", title_justify="left")
-    names = [victim.model for victim in result.victims]
+    names, shares = transfer_rows(result)
     for heading in ("made against", *names):
         table.add_column(heading, justify="left" if heading == "made against" else "right")
-    for name, shares in zip(names, result.transfer, strict=True):
-        table.add_row(name, *("" if share is None else f"{share:.0%}" for share in shares))
+    for row in shares:
+        table.add_row(*row)
     return table
 
 
