@@ -10,6 +10,7 @@ from replank.data.config import DataConfig
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, require_kind
+from replank.robustness.augment import augmented
 from replank.runtime.torch_model import load_torch_model
 from replank.system.locks import exclusive
 from replank_compress.saving import Run, work_folder, write_artifact
@@ -29,7 +30,7 @@ def finetune(
     stopwatch = Stopwatch()
     require_kind(source, "torch", "finetune")
     require_free(out, force=force, source=source.folder)
-    data = data_config.load()
+    data = augmented(data_config.load(), config.augment)
     set_seed(config.seed)
     model = load_torch_model(source, data.task.kind, new_head=True, **data.task.kind.head_settings(data.task.labels))
     run = Run("finetune", source, data, config, stopwatch)

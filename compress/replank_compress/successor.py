@@ -18,6 +18,7 @@ from replank.data.examples import Dataset, Examples
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, open_source, require_kind
+from replank.robustness.augment import augmented
 from replank.runtime.evaluate import require_same_task
 from replank.runtime.torch_model import load_torch_model, require_head
 from replank.system.errors import FieldError, ModelError, UsageError
@@ -50,7 +51,7 @@ def compress(
     require_kind(source, "torch", "compress")
     require_free(out, force=force, source=source.folder)
     sizes = config.group_sizes(source.layers)
-    data = data_config.load(source.task)
+    data = augmented(data_config.load(source.task), config.augment)
     require_head(source, data.task.kind)
     require_same_task(source.name, source.task, data)
     unlabelled = _unlabelled(config, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from replank.system.errors import FieldError
@@ -28,6 +29,7 @@ class BatchConfig:
     :param seed: of initialization, order of the data, dropout, masks and gates.
     :param precision: ``bf16`` and ``fp16`` run autocast; ``auto`` is bf16 where that is faster, else fp32.
     :param checkpoint_activations: recompute activations in the backward pass instead of keeping them.
+    :param augment: the result of an attack on the training split, whose adversarial texts are added to it.
     """
 
     batch_size: int = setting(32, "Examples of one optimizer step.")
@@ -37,6 +39,9 @@ class BatchConfig:
     precision: Precision = setting("auto", "Precision of training; auto is bf16 where that is faster, else fp32.")
     checkpoint_activations: bool = setting(
         False, "Recompute activations in the backward pass instead of keeping them: slower, with less memory."
+    )
+    augment: Path | None = setting(
+        None, "Result of replank attack --split train, whose texts that fooled a model are learned from too."
     )
 
     def __post_init__(self) -> None:
