@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from replank.tasks.answers import TaggedText as TaggedText
     from replank_compress.growing.config import PretrainConfig as Pretrain
     from replank_compress.growing.schedule import Stage as Stage
+    from replank_compress.integer.config import IntegerFinetuneConfig as IntegerFinetune
     from replank_compress.methods.kd import KdConfig as Kd
     from replank_compress.methods.pkd import PkdConfig as Pkd
     from replank_compress.methods.theseus import TheseusConfig as Theseus
@@ -105,6 +106,7 @@ _PLACES = {
     "DynamicInt8": ("replank_export.int8", "DynamicInt8"),
     "Export": ("replank_export.convert", "ExportConfig"),
     "Finetune": ("replank_compress.training.config", "FinetuneConfig"),
+    "IntegerFinetune": ("replank_compress.integer.config", "IntegerFinetuneConfig"),
     "IntegerInt8": ("replank_export.integer.config", "IntegerInt8"),
     "Kd": ("replank_compress.methods.kd", "KdConfig"),
     "KnowledgeGraph": ("replank.graphs.knowledge", "KnowledgeGraph"),
@@ -139,6 +141,7 @@ __all__ = [
     "DynamicInt8",
     "Export",
     "Finetune",
+    "IntegerFinetune",
     "IntegerInt8",
     "Kd",
     "KnowledgeGraph",

@@ -11,6 +11,7 @@ import numpy as np
 
 from replank.charts.lines import training_chart
 from replank.data.examples import Dataset
+from replank.integer.ranges import Ranges, write_ranges
 from replank.models.artifact import Artifact, new_artifact, seal
 from replank.models.facts import Origin, TrainingFacts
 from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
@@ -76,6 +77,18 @@ class Run:
 
 
 @dataclass(frozen=True)
+class IntegerResult:
+    """What training with quantization leaves beside the weights.
+
+    :param ranges: of the activations, as they stay.
+    :param metrics: of the model in integers, on the held-out split.
+    """
+
+    ranges: Ranges
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Lessons:
     """What a successor learned from beside labels.
 
@@ -96,7 +109,14 @@ def work_folder(out: Path) -> Path:
 
 
 def write_artifact(
-    model: Any, run: Run, trained: Trained, out: Path, *, force: bool, lessons: Lessons | None = None
+    model: Any,
+    run: Run,
+    trained: Trained,
+    out: Path,
+    *,
+    force: bool,
+    lessons: Lessons | None = None,
+    integer: IntegerResult | None = None,
 ) -> Artifact:
     """Save a model, evaluate it as loaded from disk, seal the artifact and delete the checkpoints.
 
@@ -105,17 +125,28 @@ def write_artifact(
     :param model: a plain ``PreTrainedModel``.
     """
     if is_first_process():
-        _write(model, run, trained, out, lessons or Lessons(), force=force)
+        _write(model, run, trained, out, lessons or Lessons(), integer, force=force)
     wait_for_all()
     return Artifact.open(out)
 
 
-def _write(model: Any, run: Run, trained: Trained, out: Path, lessons: Lessons, *, force: bool) -> None:
+def _write(
+    model: Any,
+    run: Run,
+    trained: Trained,
+    out: Path,
+    lessons: Lessons,
+    integer: IntegerResult | None,
+    *,
+    force: bool,
+) -> None:
     held_out = run.data.held_out
     with new_artifact(out, force=force) as folder:
         with quiet_transformers():
             model.save_pretrained(folder)
         save_tokenizer(run.source.folder, folder)
+        if integer:
+            write_ranges(folder, integer.ranges)
         loaded = load_model(open_source(folder), task=run.data.task)
         data = choose_thresholds(loaded, run.data)
         with progress(f"evaluate on {held_out}", len(data.split(held_out))) as advance:
@@ -141,6 +172,7 @@ def _write(model: Any, run: Run, trained: Trained, out: Path, lessons: Lessons, 
                         steps=trained.steps,
                         best_dev={run.data.task.headline: trained.best},
                         layer_steps=trained.layer_steps,
+                        integer_metrics=integer.metrics if integer else None,
                         **vars(lessons),
                     ),
                     run.stopwatch,

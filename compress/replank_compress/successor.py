@@ -13,8 +13,7 @@ from typing import Any
 from torch import nn
 from transformers import set_seed
 
-from replank.data.config import DataConfig, unlabelled_examples
-from replank.data.examples import Dataset, Examples
+from replank.data.config import DataConfig
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
 from replank.models.source import Source, open_source, require_kind
@@ -29,7 +28,7 @@ from replank_compress.layers import layer_stack
 from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.methods.soft_labels import SoftLabelsConfig
 from replank_compress.saving import Lessons, Run, require_equal_logits, work_folder, write_artifact
-from replank_compress.teaching import Teaching
+from replank_compress.teaching import Teaching, unlabelled_texts
 from replank_compress.training.train import Training
 
 _log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ def compress(
     data = augmented(data_config.load(source.task), config.augment)
     require_head(source, data.task.kind)
     require_same_task(source.name, source.task, data)
-    unlabelled = _unlabelled(config, data)
+    unlabelled = unlabelled_texts(config, data)
     config.require_sense(config.steps(len(data.split("train")) + (0 if unlabelled is None else len(unlabelled))))
     tell_of_chance(source, data)
     set_seed(config.seed)
@@ -129,20 +128,6 @@ def _fitted(
             "the start is not fitted: that takes %s; each layer starts as the first of its group", error.expected
         )
         return start
-
-
-def _unlabelled(config: SuccessorConfig, data: Dataset) -> Examples | None:
-    """The texts without labels that are to be learned from."""
-    if not isinstance(config, SoftLabelsConfig) or config.unlabelled is None:
-        return None
-    if not data.task.kind.has_labels:
-        raise FieldError(
-            "unlabelled",
-            str(config.unlabelled),
-            f"nothing for tasks of kind {data.task.kind}: no text of theirs has a label",
-            hint="add the texts to the training split",
-        )
-    return unlabelled_examples(data.task, config.unlabelled)
 
 
 def _pretrained(encoder: Source, predecessor: Source) -> Any:

@@ -1,14 +1,35 @@
-"""What a predecessor teaches: its answers on the training rows."""
+"""What a predecessor teaches: its answers on the training rows, and on texts without labels."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from replank.data.config import unlabelled_examples
+from replank.data.examples import Dataset, Examples
+from replank.system.errors import FieldError
 from replank_compress.methods.soft_labels import SoftLabelsConfig
 from replank_compress.training.answers import Answers, answers_key, compute_answers, kept_answers
 from replank_compress.training.checkpoints import ANSWERS
+from replank_compress.training.config import TrainingConfig
 from replank_compress.training.train import Training
+
+
+def unlabelled_texts(config: TrainingConfig, data: Dataset) -> Examples | None:
+    """The texts without labels that are to be learned from, if there are any.
+
+    :raises FieldError: no text of the task has a label.
+    """
+    if not isinstance(config, SoftLabelsConfig) or config.unlabelled is None:
+        return None
+    if not data.task.kind.has_labels:
+        raise FieldError(
+            "unlabelled",
+            str(config.unlabelled),
+            f"nothing for tasks of kind {data.task.kind}: no text of theirs has a label",
+            hint="add the texts to the training split",
+        )
+    return unlabelled_examples(data.task, config.unlabelled)
 
 
 class Teaching:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from replank.graphs.config import MiningConfig
     from replank.graphs.mining import Mined
     from replank_compress.growing.config import PretrainConfig
+    from replank_compress.integer.config import IntegerFinetuneConfig
     from replank_compress.methods.config import SuccessorConfig
     from replank_compress.training.config import FinetuneConfig
     from replank_compress.trim import TrimConfig
@@ -82,23 +83,30 @@ def mine(graph: str | Path, out: str | Path, config: MiningConfig | None = None,
 def finetune(
     encoder: ModelLike,
     out: str | Path,
-    config: FinetuneConfig | None = None,
+    config: FinetuneConfig | IntegerFinetuneConfig | None = None,
     *,
     data: DataConfig,
     force: bool = False,
 ) -> Artifact:
-    """Fine-tune an encoder on a task.
+    """Fine-tune an encoder on a task, or a fine-tuned model for the scheme ``integer``.
 
     >>> predecessor = replank.finetune("encoder", "out", replank.Finetune(epochs=2), data=data)
+    >>> ready = replank.finetune("successor", "ready", replank.IntegerFinetune(), data=data)
 
     :param encoder: with or without a head; a head of another size gives way to a new one.
+    :param config: its type says what is trained: ``Finetune`` (the default), or ``IntegerFinetune``: a fine-tuned
+        model, whose encoder computes in integers meanwhile.
     :param out: the new artifact's folder. Called again after an interruption, training resumes.
     :param force: replace an artifact that lies there.
     :raises ReplankError: nothing was written, and what was there is as it was.
     """
     from replank_compress.finetune import finetune as stage
+    from replank_compress.integer.config import IntegerFinetuneConfig
+    from replank_compress.integer_finetune import finetune_integer
     from replank_compress.training.config import FinetuneConfig
 
+    if isinstance(config, IntegerFinetuneConfig):
+        return finetune_integer(source_of(encoder), Path(out), config, data, force=force)
     return stage(source_of(encoder), Path(out), config or FinetuneConfig(), data, force=force)
 
 

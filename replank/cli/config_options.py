@@ -43,10 +43,6 @@ def variant_options(name: str, variants: Mapping[str, Config], default: str, hel
     :param name: of the choice, such as ``method``.
     :param variants: the configurations by the names that a person chooses from.
     """
-    seen: dict[str, dict[str, Config]] = {}
-    for variant, config in variants.items():
-        for entry in _flat_settings(config):
-            seen.setdefault(entry.name, {})[variant] = config
     described = ". ".join([help_text, *(f"{variant}: {_summary(config)}" for variant, config in variants.items())])
     choice = Option(
         [f"--{_dashed(name)}", name],
@@ -55,12 +51,17 @@ def variant_options(name: str, variants: Mapping[str, Config], default: str, hel
         show_default=True,
         help=described,
     )
-    entries = {entry.name: entry for config in variants.values() for entry in _flat_settings(config)}
-    options = [
-        _option(next(iter(owners.values())), entries[field], owners if len(owners) < len(variants) else {}, owners)
-        for field, owners in seen.items()
-    ]
-    return _together([choice, *options])
+    return _together([choice, *_options_of(variants)])
+
+
+def switch_options(name: str, variants: Mapping[str, Config], help_text: str) -> Decorator:
+    """A flag that chooses the second of two configurations, and options for the settings of both.
+
+    :param name: of the flag and of the second one; the command gets the chosen one's name.
+    """
+    off, on = variants
+    flag = Option([f"--{_dashed(name)}", name], is_flag=True, flag_value=on, default=off, type=str, help=help_text)
+    return _together([flag, *_options_of(variants)])
 
 
 def config_of(config: Config, values: Mapping[str, Any]) -> Any:
@@ -103,6 +104,19 @@ def variant_of(name: str, variants: Mapping[str, Config], chosen: str, values: M
 def flag_of(entry: Field[Any]) -> str:
     """The long option of a setting."""
     return f"--{entry.metadata.get('flag') or _dashed(entry.name)}"
+
+
+def _options_of(variants: Mapping[str, Config]) -> list[Option]:
+    """Options for the settings of several configurations."""
+    seen: dict[str, dict[str, Config]] = {}
+    for variant, config in variants.items():
+        for entry in _flat_settings(config):
+            seen.setdefault(entry.name, {})[variant] = config
+    entries = {entry.name: entry for config in variants.values() for entry in _flat_settings(config)}
+    return [
+        _option(next(iter(owners.values())), entries[field], owners if len(owners) < len(variants) else {}, owners)
+        for field, owners in seen.items()
+    ]
 
 
 def _flat_settings(config: Config) -> Iterator[Field[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replank.cli.options import print_json, print_table
 from replank.models.artifact import Artifact
-from replank.models.facts import ExportFacts, Int8Facts, PretrainingFacts, TrimFacts
+from replank.models.facts import ExportFacts, Int8Facts, PretrainingFacts, TrainingFacts, TrimFacts
 
 
 def show(artifact: Artifact, as_json: bool) -> None:
@@ -34,6 +34,8 @@ def show(artifact: Artifact, as_json: bool) -> None:
             rows += _trim_rows(facts)
         case ExportFacts(kept_in_fp32=kept) if kept:
             rows.append(("kept in fp32", ", ".join(kept)))
+        case TrainingFacts(integer_metrics=found) if found:
+            rows.append(("in integers", ", ".join(f"{name} {value:.4f}" for name, value in found.items())))
     rows.append(("seconds", f"{manifest.made_by.seconds:.0f}"))
     print_table(manifest.made_by.stage, rows)
 

@@ -121,6 +121,7 @@ class TrainingFacts:
     :param unexplained: where the layers to start from were fitted, the part of the variance of each group's outputs
         that they left unexplained.
     :param unlabelled: the digest of the texts without labels that were learned from, where there were any.
+    :param integer_metrics: on the held-out split, with the encoder in integers, of a model that was trained so.
     :param curve: Trainer's log; a file of its own since 0.1.0.
     """
 
@@ -132,6 +133,7 @@ class TrainingFacts:
     answers: str | None = None
     unexplained: tuple[float, ...] | None = None
     unlabelled: str | None = None
+    integer_metrics: dict[str, float] | None = None
     curve: tuple[dict[str, Any], ...] | None = None
 
     @property

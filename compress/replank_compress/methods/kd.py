@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import torch
 
 from replank_compress.layers import assemble, layer_stack
-from replank_compress.methods.config import Start
+from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.methods.soft_labels import SoftLabels, SoftLabelsConfig, parted
 from replank_compress.training.method import Method
 
 
 @dataclass(frozen=True)
-class KdConfig(SoftLabelsConfig):
+class KdConfig(SuccessorConfig, SoftLabelsConfig):
     """Knowledge distillation: the successor learns the predecessor's logits besides the labels."""
 
     name: ClassVar[str] = "kd"

@@ -11,7 +11,7 @@ import torch
 from replank.system.errors import FieldError
 from replank.system.settings import setting
 from replank.tasks.kinds import Kind
-from replank_compress.methods.config import SuccessorConfig
+from replank_compress.training.config import TrainingConfig
 from replank_compress.training.targets import have_loss
 
 # The key of a batch that holds the predecessor's answers.
@@ -19,8 +19,8 @@ TAUGHT = "taught"
 
 
 @dataclass(frozen=True)
-class SoftLabelsConfig(SuccessorConfig):
-    """The settings of methods that learn the predecessor's answers besides the labels.
+class SoftLabelsConfig(TrainingConfig):
+    """The settings of trainings that learn the predecessor's answers besides the labels.
 
     :param soft_weight: α, the weight of the soft loss in ``α·soft + (1 - α)·hard``, 0 to 1; 0 needs no answers.
     :param temperature: T, by which the logits of both models are divided; the soft loss is scaled by T².

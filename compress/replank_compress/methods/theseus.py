@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
-from replank_compress.methods.config import Start
+from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.methods.gates import draw_gates
 from replank_compress.methods.module_replacing import ModuleReplacement
 from replank_compress.methods.schedule import SCHEDULES, LinearSchedule, Schedule
@@ -30,7 +30,7 @@ _TRAINED: dict[SecondPhase, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class TheseusConfig(SoftLabelsConfig):
+class TheseusConfig(SuccessorConfig, SoftLabelsConfig):
     """Progressive module replacing: the successor's layers are trained in the predecessor's place.
 
     benchmarks/log.md says how the defaults were chosen.
