@@ -21,6 +21,8 @@ from replank.system.errors import FieldError, ModelError, TrainingError
 from replank_compress.integer.config import IntegerFinetuneConfig
 from replank_compress.integer.method import IntegerMethod
 from replank_compress.integer_finetune import finetune_integer
+from replank_export.integer.config import IntegerInt8
+from replank_export.quantize_integer import quantize_integer
 from small_models import make_model, save_model
 from tiny import curve_of
 from training_runs import SHORT, stop_after, weights
@@ -60,6 +62,16 @@ def test_the_manifest_tells_what_the_integers_answer(successor: Path, ready: Art
     # Words decide the sentiment, and the successor knows them.
     assert metrics["accuracy"] >= before.metrics["accuracy"] - 0.05
     assert facts_of(ready).answers is not None
+
+
+def test_the_quantized_model_answers_as_the_trained_one_did(ready: Artifact, data: DataConfig) -> None:
+    """Its ranges are those of the training: no text is calibrated on."""
+    out = ready.path.with_name("integer")
+    quantized = quantize_integer(open_source(ready.path), out, IntegerInt8(max_drop=0.1), data)
+    assert (out / RANGES_FILE).read_bytes() == (ready.path / RANGES_FILE).read_bytes()
+    quality = quantized.manifest.quality
+    assert quality is not None
+    assert quality.metrics == facts_of(ready).integer_metrics
 
 
 def test_training_lowers_the_loss(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
