@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from commands import Replank, error_lines
-from integer_encoders import integer_encoder
+from integer_encoders import FAMILIES, integer_encoder, random_inputs
 from replank.data.config import DataConfig
 from replank.integer.ranges import RANGES_FILE, read_ranges
 from replank.models.artifact import Artifact
@@ -132,6 +132,23 @@ def test_what_cannot_be_trained_is_refused_with_nothing_written(
     with pytest.raises(FieldError, match="checkpoint_activations"):
         IntegerFinetuneConfig(checkpoint_activations=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mpnet"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_familys_head_answers_from_integers_and_then_as_before(family: str, data: DataConfig) -> None:
+    model = make_model(family, **FAMILIES[family])
+    ids, mask = map(torch.from_numpy, random_inputs(model, 6, 20))
+    before, names = model(input_ids=ids, attention_mask=mask).logits, list(model.state_dict())
+    method = IntegerMethod(data.load().task.kind, model, CONFIG, name="m", asks_each_step=False)
+    outputs = model.train()(input_ids=ids, attention_mask=mask, labels=torch.zeros(6, dtype=torch.long))
+    outputs.loss.backward()
+    assert all(weight.grad is not None for name, weight in model.named_parameters() if "position" not in name)
+    difference = (outputs.logits - before).square().mean()
+    assert 0 < difference < before.square().mean() / 10
+    assert set(names) < set(model.state_dict())
+    plain = method.extract()
+    assert list(plain.state_dict()) == names
+    assert torch.equal(plain(input_ids=ids, attention_mask=mask).logits, before)
 
 
 def test_values_that_are_no_numbers_end_it(data: DataConfig) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from integer_encoders import integer_encoder, random_inputs
+from integer_encoders import FAMILIES, integer_encoder, random_inputs
 from replank.integer.families import family_of
 from replank.integer.integers import Integers
 from replank.models.source import open_source
@@ -18,14 +18,6 @@ from replank_compress.integer.kernels import normalized, softmax
 from replank_compress.integer.simulation import Simulation
 from replank_compress.integer.steps import Steps
 from small_models import make_model
-
-FAMILIES: dict[str, dict[str, Any]] = {
-    "bert": {},
-    "roberta": {"max_position_embeddings": 66, "pad_token_id": 1},
-    "electra": {"embedding_size": 16},
-    "distilbert": {"dim": 32, "n_heads": 4, "n_layers": 4, "hidden_dim": 64},
-    "xlm-roberta": {"max_position_embeddings": 66, "pad_token_id": 1},
-}
 
 
 def tensors(*arrays: Integers) -> list[torch.Tensor]:

@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper
 
 from commands import Replank
-from integer_encoders import integer_encoder, random_inputs, ranges_of
+from integer_encoders import FAMILIES, integer_encoder, random_inputs, ranges_of
 from replank.data.config import DataConfig
 from replank.integer.encoder import IntegerEncoder
 from replank.models.artifact import Artifact
@@ -28,14 +28,6 @@ from replank_export.integer.graph import add_encoder
 from replank_export.integer.nodes import IntegerTarget, Nodes
 from replank_export.schemes import quantize
 from small_models import make_model, save_model
-
-FAMILIES: dict[str, dict[str, Any]] = {
-    "bert": {},
-    "roberta": {"max_position_embeddings": 66, "pad_token_id": 1},
-    "electra": {"embedding_size": 16},
-    "distilbert": {"dim": 32, "n_heads": 4, "n_layers": 4, "hidden_dim": 64},
-    "xlm-roberta": {"max_position_embeddings": 66, "pad_token_id": 1},
-}
 
 
 def compare(made: IntegerEncoder, definition: IntegerEncoder, target: IntegerTarget, batches: list[Batch]) -> int:

@@ -8,20 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from integer_encoders import integer_encoder, random_inputs, ranges_of
+from integer_encoders import FAMILIES, integer_encoder, random_inputs, ranges_of
 from replank.integer.families import family_of
 from replank.integer.ranges import Ranges, read_ranges, write_ranges
 from replank.integer.trace import Trace
 from replank.system.errors import ModelError
 from small_models import make_model
-
-FAMILIES = {
-    "bert": {},
-    "roberta": {"max_position_embeddings": 66, "pad_token_id": 1},
-    "electra": {"embedding_size": 16},
-    "distilbert": {"dim": 32, "n_heads": 4, "n_layers": 4, "hidden_dim": 64},
-    "xlm-roberta": {"max_position_embeddings": 66, "pad_token_id": 1},
-}
 
 
 def states(model: Any, ids: Any, mask: Any) -> Any:

@@ -15,6 +15,15 @@ from replank.integer.integers import Integers, Reals
 from replank.integer.ranges import Ranges
 from replank.models.encoders import encoder_of
 
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": {},
+    "roberta": {"max_position_embeddings": 66, "pad_token_id": 1},
+    "electra": {"embedding_size": 16},
+    "distilbert": {"dim": 32, "n_heads": 4, "n_layers": 4, "hidden_dim": 64},
+    "xlm-roberta": {"max_position_embeddings": 66, "pad_token_id": 1},
+}
+"""Settings of a small model of each family that has a form in integers, see ``make_model``."""
+
 
 def random_inputs(model: Any, rows: int, length: int, seed: int = 0) -> tuple[Integers, Integers]:
     """Ids and a mask with holes; the first token of each row is no padding."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ from replank_compress.integer.moving_ranges import MovingRanges
 from replank_compress.integer.steps import Steps, as_reals, as_tensor, exact_type, straight_through
 
 _SUM_BITS = 16
-_ONE = np.ones(())
 
 
 class Simulation:
@@ -102,7 +101,7 @@ class _Pass:
             looked_up[family.token_types] = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         ends = {module: as_reals(self._base.get_submodule(module).weight.abs().max()) for module in looked_up}
         rows = [self._rows(module, ids, scale_of(ends[module], 8)) for module, ids in looked_up.items()]
-        self._see("embeddings.sum", _sum(each.real for each in rows), _ONE)
+        self._see("embeddings.sum", lambda: _sum(each.real for each in rows))
         scale = coarse_enough(scale_of(self._ranges["embeddings.sum"], _SUM_BITS), max(map(float, ends.values())))
         total = clipped(_sum(requantized(each, scale, largest(30)).values for each in rows), largest(_SUM_BITS))
         hidden = self._norm(Steps(total, scale, largest(_SUM_BITS)), family.embedding_norm, "embeddings")
@@ -130,7 +129,7 @@ class _Pass:
         dense, norm = family.layer(index, family.attention), family.layer(index, family.attention_norm)
         attended = self._residual(context, hidden, dense, norm, f"{name}.attention")
         sums = self._linear(attended, family.layer(index, family.intermediate))
-        self._see(f"{name}.intermediate", sums.values, sums.scale)
+        self._see(f"{name}.intermediate", lambda: sums.real)
         scale = np.maximum(scale_of(self._ranges[f"{name}.intermediate"], INPUT_BITS), FINEST_SCALE)
         active = gelu(requantized(sums, coarse_enough(scale, sums.largest_real), largest(INPUT_BITS)))
         activated = self._in_8_bits(active, f"{name}.gelu")
@@ -161,7 +160,7 @@ class _Pass:
     def _residual(self, hidden: Steps, around: Steps, dense: str, norm: str, name: str) -> Steps:
         """A linear layer, with what goes around it and the norm."""
         sums = self._linear(hidden, dense)
-        self._see(f"{name}_sum", sums.real + around.real, _ONE)
+        self._see(f"{name}_sum", lambda: sums.real + around.real)
         bits = residual_bits(sums.values.shape[-1])
         scale = scale_of(self._ranges[f"{name}_sum"], bits)
         scale = coarse_enough(scale, max(sums.largest_real, around.largest_real))
@@ -175,7 +174,7 @@ class _Pass:
         real_epsilon, total_scale = float(self._config.get("layer_norm_eps", 1e-12)), float(total.scale)
         found = normalized(total.values, LayerNorm.epsilon_of(real_epsilon, total_scale, gamma.size))
         steps = LayerNorm.steps_of(gamma)
-        self._see(name, found, steps, beta)
+        self._see(name, lambda: Steps(found, steps, 2**OUTPUT_BITS).real + norm.bias)
         scale = coarse_enough(scale_of(self._ranges[name], 8), np.abs(steps) * 2**OUTPUT_BITS + np.abs(beta))
         affine = Requantizer.of(steps / scale, input_bound=2**OUTPUT_BITS, end=end, bias=beta / scale)
 
@@ -191,7 +190,7 @@ class _Pass:
         return self._in_8_bits(self._linear(hidden, module), name)
 
     def _in_8_bits(self, steps: Steps, name: str) -> Steps:
-        self._see(name, steps.values, steps.scale)
+        self._see(name, lambda: steps.real)
         return requantized(steps, coarse_enough(scale_of(self._ranges[name], 8), steps.largest_real), largest(8))
 
     def _linear(self, hidden: Steps, module: str) -> Steps:
@@ -216,15 +215,14 @@ class _Pass:
         biases = straight_through(exact_bias, lambda: dense.bias / rows.float())
         return Steps(functional.linear(hidden.values.to(kind), weights.to(kind), biases), scale, bound)
 
-    def _see(self, name: str, values: torch.Tensor, scale: Reals, shift: Reals | float = 0.0) -> None:
-        """In training, let the range of an activation follow ``values * scale + shift``.
+    def _see(self, name: str, real: Callable[[], torch.Tensor]) -> None:
+        """In training, let the range of an activation follow what it is in real numbers.
 
-        :param values: shape ``(batch, length, channels)``; those of padding are passed over.
+        :param real: computes it, shape ``(batch, length, channels)``; that of padding is passed over.
         """
         if self._base.training:
-            tokens = values.detach()[self._mask]
-            ends = [np.abs(as_reals(end) * scale + shift) for end in (tokens.amin(dim=0), tokens.amax(dim=0))]
-            self._ranges.see(name, np.maximum(*ends))
+            with torch.no_grad():
+                self._ranges.see(name, as_reals(real()[self._mask].abs().amax(dim=0)))
 
 
 def _sum(terms: Iterable[torch.Tensor]) -> torch.Tensor:
