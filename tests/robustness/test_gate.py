@@ -30,7 +30,7 @@ def plan(masked_lm: Path, max_drop: float | None = None) -> Plan:
         TheseusConfig(layers=2, epochs=1, learning_rate=2e-3, batch_size=16, precision="fp32"),
         ExportConfig(),
         DynamicInt8(max_drop=0.5, allow_slower=True),
-        AttackPlan(AttackConfig(rows=12, candidates=8), masked_lm, max_drop),
+        attack=AttackPlan(AttackConfig(rows=12, candidates=8), masked_lm, max_drop),
     )
 
 
