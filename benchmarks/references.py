@@ -122,7 +122,7 @@ def train_student(
     sizes = config.group_sizes(source.layers)
     text_encoder = source.text_encoder(data.task)
     training = Training(predecessor, data, text_encoder, config, work=work, title=name)
-    teaching = Teaching(training, predecessor, source.digest, config)
+    teaching = Teaching(training, predecessor, source.digest, config.answers)
     training.claim({"student": name, "seed": config.seed, "tokens": tokens} | teaching.fingerprint)
     answers = teaching.answers()
     if answers is None:

@@ -27,7 +27,7 @@ def tell_of_chance(source: Source, data: Dataset) -> None:
     several labels may hold.
     """
     task = data.task
-    if not is_first_process() or not task.kind.has_labels or task.kind.is_over_vocabulary:
+    if not is_first_process() or task.gives_vectors or not task.kind.has_labels or task.kind.is_over_vocabulary:
         return
     dev = Dataset(task, {"dev": data.split("dev").head(_ROWS)})
     rows = len(dev.split("dev"))

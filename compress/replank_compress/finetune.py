@@ -12,6 +12,7 @@ from replank.models.provenance import Stopwatch
 from replank.models.source import Source, require_kind
 from replank.robustness.augment import augmented
 from replank.runtime.torch_model import load_torch_model
+from replank.system.errors import UsageError
 from replank.system.locks import exclusive
 from replank_compress.saving import Run, work_folder, write_artifact
 from replank_compress.training.config import FinetuneConfig
@@ -31,6 +32,11 @@ def finetune(
     require_kind(source, "torch", "finetune")
     require_free(out, force=force, source=source.folder)
     data = augmented(data_config.load(), config.augment)
+    if data.task.gives_vectors:
+        raise UsageError(
+            f"finetune trains models that answer labels, and tasks of kind {data.task.kind} are of vectors",
+            hint="train with sentence-transformers; replank compress makes its model smaller",
+        )
     set_seed(config.seed)
     model = load_torch_model(source, data.task.kind, new_head=True, **data.task.kind.head_settings(data.task.labels))
     run = Run("finetune", source, data, config, stopwatch)

@@ -67,7 +67,7 @@ def finetune_integer(
         training = Training(
             model, data, text_encoder, config, work=work, title="finetune in integers", unlabelled=unlabelled
         )
-        teaching = Teaching(training, model, source.digest, config) if config.learns_answers else None
+        teaching = Teaching(training, model, source.digest, config.answers) if config.learns_answers else None
         training.claim(run.fingerprint | (teaching.fingerprint if teaching else {}))
         # Before the encoder computes in integers.
         answers = teaching.answers() if teaching else None

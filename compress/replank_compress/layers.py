@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from replank.models.encoders import Encoder, encoder_of
+from replank.runtime.torch_pooling import PooledEncoder
 from replank.system.errors import FieldError, UsageError
 
 
@@ -28,6 +29,11 @@ def kind_of(layer: nn.Module) -> str | None:
     """A layer's kind of attention, in encoders that mix kinds; else ``None``."""
     kind: str | None = getattr(layer, "attention_type", None)
     return kind
+
+
+def plain_model(model: Any) -> Any:
+    """The ``PreTrainedModel`` itself, without the pooling that may stand around it."""
+    return model.base_model if isinstance(model, PooledEncoder) else model
 
 
 def set_layer_stack(model: Any, layers: Iterable[nn.Module]) -> None:
@@ -49,8 +55,10 @@ def assemble(model: Any, layers: Iterable[nn.Module]) -> Any:
     """A plain model of the same architecture with other layers; all weights are copied.
 
     :param model: the model of everything but the layers; left as it is.
-    :returns: a ``PreTrainedModel`` in evaluation mode, which loads without replank.
+    :returns: a ``PreTrainedModel`` in evaluation mode, which loads without replank; pooled as the model is.
     """
+    if isinstance(model, PooledEncoder):
+        return model.with_encoder(assemble(model.base_model, layers)).eval()
     stack, chosen = layer_stack(model), list(layers)
     config, encoder = copy.deepcopy(model.config), encoder_of_model(model)
     setattr(config, encoder.keys.layers, len(chosen))

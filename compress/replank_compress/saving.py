@@ -16,6 +16,7 @@ from replank.models.artifact import Artifact, new_artifact, seal
 from replank.models.facts import Origin, TrainingFacts
 from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
 from replank.models.provenance import MadeBy, Stopwatch, config_json
+from replank.models.sentence_transformers import copy_modules
 from replank.models.source import Source, open_source
 from replank.resampling.answers_file import evaluate_into
 from replank.runtime.evaluate import choose_thresholds, evaluate
@@ -29,6 +30,7 @@ from replank.system.progress import progress
 from replank.system.quiet import quiet_transformers
 from replank.text.tokenization import TextEncoder
 from replank.text.tokenizer_files import save_tokenizer
+from replank_compress.layers import plain_model
 from replank_compress.training.checkpoints import clear
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.processes import wait_for_all
@@ -42,6 +44,7 @@ class Run:
     """A training run: its stage, source, data and settings.
 
     :param init_from: the model whose layers it starts from, if that is not ``source``.
+    :param scored: what the result is scored on, if that is not ``data``.
     :raises MissingExtraError: matplotlib, which draws the curves when all is done, is not installed.
     """
 
@@ -51,6 +54,7 @@ class Run:
     config: TrainingConfig
     stopwatch: Stopwatch
     init_from: Source | None = None
+    scored: Dataset | None = None
 
     def __post_init__(self) -> None:
         # Now, not after hours of training.
@@ -122,7 +126,7 @@ def write_artifact(
 
     Of several processes the first does it, and the others wait.
 
-    :param model: a plain ``PreTrainedModel``.
+    :param model: a plain ``PreTrainedModel``, or one with its pooling.
     """
     if is_first_process():
         _write(model, run, trained, out, lessons or Lessons(), integer, force=force)
@@ -140,15 +144,19 @@ def _write(
     *,
     force: bool,
 ) -> None:
-    held_out = run.data.held_out
+    scored = run.scored or run.data
+    held_out = scored.held_out
+    task = run.source.task if run.data.task.gives_vectors else run.data.task
     with new_artifact(out, force=force) as folder:
         with quiet_transformers():
-            model.save_pretrained(folder)
+            plain_model(model).save_pretrained(folder)
         save_tokenizer(run.source.folder, folder)
         if integer:
             write_ranges(folder, integer.ranges)
-        loaded = load_model(open_source(folder), task=run.data.task)
-        data = choose_thresholds(loaded, run.data)
+        copy_modules(run.source.folder, folder)
+        loaded = load_model(open_source(folder), task=task)
+        data = choose_thresholds(loaded, scored)
+        task = replace(task, metrics=data.task.metrics) if task.gives_vectors else data.task
         with progress(f"evaluate on {held_out}", len(data.split(held_out))) as advance:
             quality = evaluate_into(folder, loaded, data, held_out, progress=advance)
         if other := data.also_held_out:
@@ -162,7 +170,7 @@ def _write(
             Manifest(
                 kind="torch",
                 precision="fp32",
-                task=data.task,
+                task=task,
                 made_by=MadeBy.now(
                     run.stage,
                     run.config,

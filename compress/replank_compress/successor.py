@@ -19,12 +19,13 @@ from replank.models.provenance import Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.robustness.augment import augmented
 from replank.runtime.evaluate import require_same_task
-from replank.runtime.torch_model import load_torch_model, require_head
+from replank.runtime.torch_model import load_torch_model, pooled, require_head
 from replank.system.errors import FieldError, ModelError, UsageError
 from replank.system.locks import exclusive
 from replank_compress.chance import tell_of_chance
+from replank_compress.embedding import texts_to_learn
 from replank_compress.fitting import StartLayers, fitted_layers
-from replank_compress.layers import layer_stack
+from replank_compress.layers import layer_stack, plain_model
 from replank_compress.methods.config import Start, SuccessorConfig
 from replank_compress.methods.soft_labels import SoftLabelsConfig
 from replank_compress.saving import Lessons, Run, require_equal_logits, work_folder, write_artifact
@@ -50,20 +51,25 @@ def compress(
     require_kind(source, "torch", "compress")
     require_free(out, force=force, source=source.folder)
     sizes = config.group_sizes(source.layers)
-    data = augmented(data_config.load(source.task), config.augment)
+    learns_answers = isinstance(config, SoftLabelsConfig) and config.soft_weight > 0
+    data = augmented(data_config.load(source.task, learns_without_labels=learns_answers), config.augment)
     require_head(source, data.task.kind)
     require_same_task(source.name, source.task, data)
     unlabelled = unlabelled_texts(config, data)
+    scored = data
+    if data.task.gives_vectors:
+        data, likeness = texts_to_learn(source, data)
+        scored = scored if scored.has_labels else likeness
     config.require_sense(config.steps(len(data.split("train")) + (0 if unlabelled is None else len(unlabelled))))
     tell_of_chance(source, data)
     set_seed(config.seed)
-    predecessor = load_torch_model(source)
+    predecessor = _loaded(source)
     encoder = open_source(config.init_from) if config.init_from else None
     origin = _pretrained(encoder, source) if encoder else predecessor
     _require_fit(origin, predecessor)
     choice = config.init_layers or ("first" if config.init_from else "fitted")
     start = StartLayers(initial_layers(origin, sizes, choice))
-    run = Run("compress", source, data, config, stopwatch, encoder)
+    run = Run("compress", source, data, config, stopwatch, encoder, scored)
     text_encoder = source.text_encoder(data.task)
     work = work_folder(out)
     with exclusive(work):
@@ -79,7 +85,9 @@ def compress(
         method = config.method(
             Start(data.task.kind, predecessor, origin, start.layers, sizes, asks_each_step=asks_each_step)
         )
-        trained = training.run(method, None if answers is None else training.taught(answers))
+        takes_answers = isinstance(config, SoftLabelsConfig) and config.learns_answers
+        taught = None if answers is None else training.taught(answers, with_answers=takes_answers)
+        trained = training.run(method, taught)
         if answers is not None:
             trained = replace(trained, layer_steps=trained.layer_steps + training.batches * source.layers)
         successor = method.extract()
@@ -90,6 +98,12 @@ def compress(
             unlabelled=None if unlabelled is None else unlabelled.digest,
         )
         return write_artifact(successor, run, trained, out, force=force, lessons=lessons)
+
+
+def _loaded(source: Source) -> Any:
+    """The predecessor as it is trained: an embedding model with its pooling."""
+    model = load_torch_model(source)
+    return pooled(model, source.task) if source.task.gives_vectors else model
 
 
 def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Module]:
@@ -110,9 +124,11 @@ def initial_layers(origin: Any, sizes: Sequence[int], choice: str) -> list[nn.Mo
 
 
 def _teaching(training: Training, predecessor: Any, digest: str, config: SuccessorConfig) -> Teaching | None:
-    if not isinstance(config, SoftLabelsConfig) or not config.learns_answers:
-        return None
-    return Teaching(training, predecessor, digest, config)
+    soft = config if isinstance(config, SoftLabelsConfig) else None
+    # Vectors are targets too: every method learns them.
+    if training.data.task.gives_vectors or (soft and soft.learns_answers):
+        return Teaching(training, predecessor, digest, soft.answers if soft else None)
+    return None
 
 
 def _fitted(
@@ -133,7 +149,8 @@ def _fitted(
 def _pretrained(encoder: Source, predecessor: Source) -> Any:
     require_kind(encoder, "torch", "`init_from` of compress")
     task = predecessor.task
-    return load_torch_model(encoder, task.kind, new_head=True, **task.kind.head_settings(task.labels))
+    model = load_torch_model(encoder, task.kind, new_head=True, **task.kind.head_settings(task.labels))
+    return pooled(model, task) if task.gives_vectors else model
 
 
 def _require_fit(origin: Any, predecessor: Any) -> None:
@@ -144,7 +161,7 @@ def _require_fit(origin: Any, predecessor: Any) -> None:
     ours, theirs = (
         [
             *((name, value.shape) for name, value in layer_stack(model)[0].state_dict().items()),
-            ("tokens", model.get_input_embeddings().weight.shape),
+            ("tokens", plain_model(model).get_input_embeddings().weight.shape),
             ("type", type(layer_stack(model)[0])),
         ]
         for model in (origin, predecessor)

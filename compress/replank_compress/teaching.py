@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,14 @@ class Teaching:
 
     :param predecessor: a ``PreTrainedModel``, before it is taken apart.
     :param digest: of its weights.
+    :param file: for the answers; ``None`` keeps them with the checkpoints.
     """
 
-    def __init__(self, training: Training, predecessor: Any, digest: str, config: SoftLabelsConfig) -> None:
-        self._training, self._predecessor, self._config = training, predecessor, config
+    def __init__(self, training: Training, predecessor: Any, digest: str, file: str | os.PathLike[str] | None) -> None:
+        self._training, self._predecessor = training, predecessor
         self._kind = training.data.task.kind
         self._key = answers_key(digest, training.examples.tokens)
-        self._path = training.work / ANSWERS if config.answers is None else Path(config.answers)
+        self._path = training.work / ANSWERS if file is None else Path(file)
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -44,6 +44,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 )
 @option("--graph", type=FOLDER, help="Folder of a knowledge graph: TEXTS are head, relation and tail, one of them ?.")
 @option("--top", type=click.IntRange(1), help="Candidates to show; needs --graph. [default: 10]")
+@option("--query", help="Rank TEXTS, passages, for this query, by a model that gives a number for a pair.")
 @option("--pairs", is_flag=True, help="TEXTS are pairs; needed where a plain model folder does not tell.")
 @data_options
 @device_options
@@ -54,6 +55,7 @@ def predict(
     glue: Path | None,
     graph: Path | None,
     top: int | None,
+    query: str | None,
     pairs: bool,
     data: DataConfig | None,
     device: Any,
@@ -66,6 +68,7 @@ def predict(
     A model of several labels a text prints all that hold, none of them as an empty field.
     With --graph a model of relation prediction ranks what is asked, and prints for each candidate its probability,
     whether the graph knows it, and the path that spoke for it: "Ann" "is a parent of" "?".
+    With --query, TEXTS are passages, of which the best for the query comes first.
     A model that labels words prints each on a line, as CoNLL's files do; one that gives vectors prints JSON lists. With
     --glue, the test split of a GLUE task is answered into the files that its leaderboard takes.
     """
@@ -84,14 +87,32 @@ def predict(
     if not texts and sys.stdin.isatty():
         raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
     loaded = api.load_served(model, device, threads)
+    if query is not None:
+        passages = [text for (text,) in (_arguments(texts, 1) if texts else _lines(1))]
+        _write(_show_ranking(loaded, without_lone_surrogates(query), passages, as_json))
+        return
     show = {"/predict": _show_answers, "/ner": _show_words, "/embed": _show_vectors}[loaded.task.kind.route or ""]
     if pairs and not loaded.task.may_be_pair:
         raise UsageError(f"`pairs` with {model}, which takes single texts")
     width = 2 if pairs or loaded.task.is_pair else 1
     for batch in _batches(_arguments(texts, width) if texts else _lines(width)):
-        for line in show(loaded, batch, as_json):
-            sys.stdout.buffer.write(line.encode() + b"\n")
-        sys.stdout.buffer.flush()
+        _write(show(loaded, batch, as_json))
+
+
+def _write(lines: Iterator[str]) -> None:
+    for line in lines:
+        sys.stdout.buffer.write(line.encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _show_ranking(model: Model, query: str, passages: list[str], as_json: bool) -> Iterator[str]:
+    """A line for each passage with its score, the best first; as JSON with its place among them too."""
+    for found in model.rank(query, passages):
+        text = passages[found.index]
+        if as_json:
+            yield json.dumps({"index": found.index, "score": found.score, "text": text})
+        else:
+            yield _line(f"{found.score:.4f}", text)
 
 
 def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from replank.data.labels import (
     parse_labels,
     word_cells,
 )
+from replank.data.passages import PASSAGE, QUERY, QUERY_COLUMNS, query_numbers, with_passages_in_rows
 from replank.data.relations import load_relations
 from replank.data.tables import SUFFIXES, Table, read_table
 from replank.graphs.mined_folder import is_mined_folder
@@ -26,13 +28,13 @@ from replank.system.errors import DataError, FieldError, UsageError
 from replank.system.settings import setting
 from replank.tasks.glue import GLUE, GlueTask, glue_task
 from replank.tasks.kinds import KIND_NAMES, KINDS, Kind, kind_named
-from replank.tasks.kinds.kind import Cell, shown_names
+from replank.tasks.kinds.kind import RANKING_METRICS, Cell, shown_names
 from replank.tasks.metrics import METRIC_NAMES
 from replank.tasks.task import Task
 from replank.text.spelling import without_invisible
 from replank.text.words import join_words
 
-_TEXT_GUESSES = (("sentence1", "sentence2"), ("sentence",), ("text",), ("tokens",), ("words",))
+_TEXT_GUESSES = ((QUERY, PASSAGE), ("sentence1", "sentence2"), ("sentence",), ("text",), ("tokens",), ("words",))
 _log = logging.getLogger(__name__)
 
 
@@ -128,22 +130,31 @@ class DataConfig:
         """The kind of task that is asked for, if one is."""
         return None if self.task is None else kind_named(self.task)
 
-    def load(self, model: Task | None = None) -> Dataset:
+    def load(self, model: Task | None = None, *, learns_without_labels: bool = False) -> Dataset:
         """Read everything.
 
         :param model: the task of an existing model: its labels hold, and its name, columns, kind, metrics and length do
             where this configuration says nothing. Without one, labels are those of ``labels``, else the data set's,
             else the training split's.
+        :param learns_without_labels: the training split may have no labels.
         :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
         :raises HubError: the data set must come from the hub, which cannot be reached.
         """
-        if model and not model.kind.has_labels and self.kind != model.kind:
+        if model and not self._asks(model):
             model = None  # a pretrained encoder: what it was pretrained on is not what these labels ask
         if self.kind == KINDS["relation-prediction"] or (self.data is not None and is_mined_folder(Path(self.data))):
             return self._load_relations(model)
         if self.data is None and not (self.train or self.dev or self.test):
             return _assemble(self, load_glue(str(self.dataset)), model)
-        return _assemble(self, {split: read_table(path) for split, path in self._files().items()}, model)
+        may_lack = ("train",) if learns_without_labels else ()
+        tables = {split: with_passages_in_rows(read_table(path)) for split, path in self._files().items()}
+        return _assemble(self, tables, model, may_lack)
+
+    def _asks(self, model: Task) -> bool:
+        """Whether the data may be of what a model answers: of any task, or of what it was pretrained on."""
+        if model.gives_vectors:
+            return self.kind is None or self.kind.route == model.kind.route
+        return model.kind.has_labels or self.kind == model.kind
 
     def _load_relations(self, model: Task | None) -> Dataset:
         if self.data is None:
@@ -178,15 +189,23 @@ class DataConfig:
         return found
 
 
-def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) -> Dataset:
+def _assemble(
+    config: DataConfig, tables: dict[str, Table], model: Task | None, may_lack: tuple[str, ...] = ()
+) -> Dataset:
+    """The data set.
+
+    :param may_lack: splits that may have no labels, beside those of any test.
+    """
     glue = GLUE.get(config.dataset or "")
-    if model and glue and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
+    if model and glue and not model.gives_vectors and (model.kind, len(model.labels)) != (glue.kind, len(glue.labels)):
         model = None  # of another task than the one named: whoever compares the two will say so
     first = next(iter(tables.values()))
     several = config.label_separator is not None or (config.label and column_names(config.label, first))
-    usual = KINDS["multi-label" if several else "classification"]
-    kind = config.kind or (model.kind if model else glue.kind if glue else usual)
-    label_column = config.label or (model.label_column if model else _label_column(kind, first))
+    kind = _kind(config, KINDS["multi-label" if several else "classification"], glue, model)
+    scored = _scored_table(kind, tables)
+    label_column = config.label or (
+        model.label_column if model and not model.gives_vectors else _label_column(kind, scored)
+    )
     known = {*(config.labels or ()), *(model.labels if model else ()), *(glue.labels if glue else ())}
     separator = config.label_separator or (model.label_separator if model else None)
     columns = column_names(label_column, first) if kind.is_multi_label else None
@@ -195,7 +214,7 @@ def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) 
     if kind.is_multi_label:
         tables = {name: with_lists(table, label_column, separator, frozenset(known)) for name, table in tables.items()}
     cells: dict[str, list[Cell] | None] = {}
-    for split, column in label_cells(tables, label_column, kind, known).items():
+    for split, column in label_cells(tables, label_column, kind, known, may_lack).items():
         cells[split] = None
         if column is not None:
             tables[split], cells[split] = only_labelled(
@@ -204,12 +223,28 @@ def _assemble(config: DataConfig, tables: dict[str, Table], model: Task | None) 
     labels = _labels(config, kind, tables, cells, label_column, columns, glue, model)
     if columns and set(columns) != set(labels):
         raise DataError(f"the label columns are {shown_names(columns)}; the labels are {shown_names(labels)}")
-    task = _task(config, kind, tables, labels, label_column, glue, model)
+    task = _task(config, kind, scored, labels, label_column, glue, model)
     used = (*task.columns, *(columns or [label_column]))
     if kind.has_labels and len(set(used)) < len(used):
         raise UsageError(f"one column is used twice: {', '.join(used)}")
     numbering = _numbering(config, task)
     return Dataset(task, {split: _examples(task, table, cells[split], numbering) for split, table in tables.items()})
+
+
+def _kind(config: DataConfig, usual: Kind, glue: GlueTask | None, model: Task | None) -> Kind:
+    """The kind that is asked for; else the model's, the data set's, or the usual one.
+
+    Whatever way a model makes its vectors in, data scores them as those of whole texts.
+    """
+    if model and model.gives_vectors:
+        return KINDS["sentence-embedding"]
+    return config.kind or (model.kind if model else glue.kind if glue else usual)
+
+
+def _scored_table(kind: Kind, tables: dict[str, Table]) -> Table:
+    """The table whose columns are the task's: the first, unless training needs no labels, and scores alone do."""
+    splits = ("test", "dev") if kind.labels_are_optional else ()
+    return next((tables[split] for split in splits if split in tables), next(iter(tables.values())))
 
 
 def unlabelled_examples(task: Task, path: str | os.PathLike[str]) -> Examples:
@@ -272,21 +307,26 @@ def _numbering(config: DataConfig, task: Task) -> Numbering | None:
 
 
 def _examples(task: Task, table: Table, cells: list[Cell] | None, numbering: Numbering | None) -> Examples:
+    columns = task.columns
+    if task.kind.labels_are_optional and not set(columns) <= set(table.columns):
+        columns = _guessed_columns(task.kind, table)  # texts to learn from need not be those that are scored
     if task.kind.is_per_word:
-        texts = [[join_words(words) for words in word_cells(table, task.columns[0])]]
+        texts = [[join_words(words) for words in word_cells(table, columns[0])]]
     else:
-        texts = [table.texts(column) for column in task.columns]
+        texts = [table.texts(column) for column in columns]
     declared = table.class_names.get(task.label_column)
     if numbering is None and declared:
         numbering = Numbering(str(table.path), declared)
     labels = None if cells is None else parse_labels(task, table, cells, texts[0], numbering)
-    return Examples(texts[0], texts[1] if task.is_pair else None, labels)
+    has_queries = task.query_column is not None and labels is not None
+    queries = query_numbers(table, str(task.query_column)) if has_queries else None
+    return Examples(texts[0], texts[1] if len(columns) == 2 else None, labels, queries=queries)
 
 
 def _task(
     config: DataConfig,
     kind: Kind,
-    tables: dict[str, Table],
+    table: Table,
     labels: tuple[str, ...],
     label_column: str,
     glue: GlueTask | None,
@@ -295,18 +335,41 @@ def _task(
     """Settings first, then the model, then GLUE, then what the data itself tells."""
     known_tasks = [known for known in (glue, model) if known]
     known_length = model.max_length if model else glue.max_length if glue else 128
-    metrics = next((known.metrics for known in known_tasks if known.kind == kind), kind.default_metrics(labels))
+    columns = _text_columns(config, kind, table, glue, model)
+    query = _query_column(kind, table, columns)
+    defaults = kind.default_metrics(labels) if query is None else RANKING_METRICS
+    metrics = next((known.metrics for known in known_tasks if known.kind == kind and known.metrics), defaults)
+    if (metrics[0] in RANKING_METRICS) != (query is not None):
+        metrics = defaults
     return Task(
         name=config.dataset or (model.name if model else "custom"),
         kind=kind,
         labels=labels,
-        columns=_text_columns(config, kind, next(iter(tables.values())), glue, model),
+        columns=columns,
         label_column=label_column,
         metrics=_with_headline(config.metric, metrics, kind, labels),
         max_length=config.max_length or known_length,
         label_separator=config.label_separator or (model.label_separator if model else None),
         thresholds=model.thresholds if model and model.kind == kind else None,
+        query_column=query,
     )
+
+
+def _query_column(kind: Kind, table: Table, columns: tuple[str, ...]) -> str | None:
+    """The column by which passages are ranked, if they are: a query's id or, of rerankers, its text.
+
+    :raises DataError: a reranker's rows have a single text.
+    """
+    if not kind.is_ranked and not kind.compares_pairs:
+        return None
+    if kind.is_ranked and len(columns) < 2:
+        raise DataError(
+            f"tasks of kind {kind} are of a query and a passage; {table.path} has the text column {columns[0]!r} only",
+            hint="name both columns with `text` and `text_pair`",
+        )
+    named = next((name for name in QUERY_COLUMNS if name in table.columns), None)
+    is_text = kind.is_ranked or columns == (QUERY, PASSAGE)
+    return (named or (columns[0] if is_text else None)) if len(columns) == 2 else None
 
 
 def _with_headline(
@@ -331,14 +394,23 @@ def _label_column(kind: Kind, table: Table) -> str:
 def _text_columns(
     config: DataConfig, kind: Kind, table: Table, glue: GlueTask | None, model: Task | None
 ) -> tuple[str, ...]:
-    if not kind.takes_pairs and config.text_pair is not None:
+    if not (kind.takes_pairs or kind.compares_pairs) and config.text_pair is not None:
         raise UsageError(f"tasks of kind {kind} take single texts, not pairs")
-    if config.text is not None:
+    if config.text is not None and (not kind.labels_are_optional or config.text in table.columns):
         return (config.text, config.text_pair) if config.text_pair is not None else (config.text,)
     guesses = [model.columns] if model and model.columns else []
     guesses += [glue.hub_columns] if glue else []
+    return _guessed_columns(kind, table, guesses)
+
+
+def _guessed_columns(kind: Kind, table: Table, guesses: Sequence[tuple[str, ...]] = ()) -> tuple[str, ...]:
+    """The text columns by the names that they may have, the likeliest first.
+
+    :raises DataError: there are none of such names.
+    """
+    may_be_pair = kind.takes_pairs or kind.compares_pairs
     for guess in (*guesses, *_TEXT_GUESSES):
-        if all(column in table.columns for column in guess) and (kind.takes_pairs or len(guess) == 1):
+        if all(column in table.columns for column in guess) and (may_be_pair or len(guess) == 1):
             return guess
     raise DataError(
         f"cannot tell the text column of {table.path}; its columns are {', '.join(map(repr, table.columns))}",

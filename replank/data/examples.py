@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.groups import Groups
-from replank.tasks.metrics import require_labels
 from replank.tasks.task import Task
 
 SPLITS = ("train", "dev", "test", "dev_mismatched", "test_mismatched", "ax")
@@ -30,42 +29,60 @@ class Examples:
     :param second: the second texts of pairs, else ``None``.
     :param labels: shape ``(rows,)``: label indices (int64), numbers (float32), or for each row an array of the label
         indices of its words; where several labels may hold, shape ``(rows, labels)``, whether each does; ``None`` for
-        an unlabelled split.
-    :param groups: the rows by query and candidate, where candidates are ranked.
+        an unlabelled split. A predecessor's vectors, where they are what is to be learned, have shape
+        ``(rows, width)``.
+    :param groups: the rows by query and candidate, where candidates are ranked by their paths.
+    :param queries: the number of each row's query, from 0 on, where rows are passages that are ranked for a query.
     """
 
     first: Sequence[str]
     second: Sequence[str] | None
     labels: NDArray[Any] | None
     groups: Groups | None = None
+    queries: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.first)
 
     def head(self, rows: int) -> Examples:
-        """The first rows, without what they say of queries."""
+        """The first rows, without the candidates that they are about."""
         return Examples(
             self.first[:rows],
             None if self.second is None else self.second[:rows],
             None if self.labels is None else self.labels[:rows],
+            queries=None if self.queries is None else self.queries[:rows],
         )
+
+    def texts(self) -> list[str]:
+        """The texts of both columns, each once, without blank ones."""
+        return [text for text in dict.fromkeys([*self.first, *(self.second or ())]) if text.strip()]
 
     def with_unlabelled(self, others: Examples) -> Examples:
         """These rows, and behind them those of others, whose labels are ``None``."""
         labels = np.empty(len(self) + len(others), dtype=object)
-        for row, label in enumerate(require_labels(self.labels)):  # of arrays, numpy would make one array
-            labels[row] = label
+        if self.labels is not None:
+            for row, label in enumerate(self.labels):  # of arrays, numpy would make one array
+                labels[row] = label
         second = None if self.second is None else [*self.second, *(others.second or ())]
         return Examples([*self.first, *others.first], second, labels)
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether the labels are a predecessor's vectors."""
+        return self.labels is not None and self.labels.ndim == 2 and self.labels.dtype == np.float32
 
     @cached_property
     def digest(self) -> str:
         """A sha256 over texts and labels: two runs that saw the same data have the same."""
-        labels = None if self.labels is None else [np.asarray(label).tolist() for label in self.labels]
-        content = json.dumps([list(self.first), self.second and list(self.second), labels])
+        labels = None if self.holds_vectors else self.labels  # which are no part of the data
+        values = None if labels is None else [np.asarray(label).tolist() for label in labels]
+        content: list[Any] = [list(self.first), self.second and list(self.second), values]
+        if self.queries is not None:
+            content.append(self.queries.tolist())
+        text = json.dumps(content)
         if self.groups is not None:
-            content += self.groups.digest
-        return hashlib.sha256(content.encode()).hexdigest()
+            text += self.groups.digest
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,17 @@ class Dataset:
         """MNLI's other split of the same sort, of genres that it was not trained on; if it is there, with labels."""
         other = self.splits.get(f"{self.held_out}_mismatched")
         return f"{self.held_out}_mismatched" if other is not None and other.labels is not None else None
+
+    @property
+    def chosen_on(self) -> str:
+        """The split that choices are made on: ``dev``, if it is there with the labels that the held-out one has."""
+        dev = self.splits.get("dev")
+        return "dev" if dev is not None and (dev.labels is not None or not self.has_labels) else self.held_out
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the held-out split has labels to score a model by."""
+        return self.held_out in self.splits and self.splits[self.held_out].labels is not None
 
     @property
     def held_out(self) -> str:

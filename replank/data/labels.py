@@ -45,16 +45,24 @@ class Numbering:
     names: tuple[str, ...]
 
 
-def label_cells(tables: dict[str, Table], column: str, kind: Kind, known: Collection[str]) -> dict[str, Cells | None]:
+def label_cells(
+    tables: dict[str, Table], column: str, kind: Kind, known: Collection[str], may_lack: Collection[str] = ()
+) -> dict[str, Cells | None]:
     """The label column of each split: in each row a label, the labels of words, or ``None`` for a row without.
 
     A split is ``None`` where there is nothing to read: a test split may have no labels; GLUE's has none, or -1.
 
+    :param may_lack: further splits that may have none.
     :param known: the names of classes as far as they are known; they are names, whatever else they may stand for.
     :raises DataError: a value that can be no label; the message names file and line.
     """
     known = {*known, *(name for table in tables.values() for name in table.class_names.get(column, ()))}
-    cells = {split: _split_cells(table, column, split, kind, known) for split, table in tables.items()}
+    cells = {
+        split: _split_cells(
+            table, column, kind, known, may_lack=split in may_lack or split.startswith("test") or split == "ax"
+        )
+        for split, table in tables.items()
+    }
     marks = _number_marks(cells.get("train") or [], known, kind) if kind.has_label_names else set()
     return {split: column and [_unless_marked(cell, marks, kind) for cell in column] for split, column in cells.items()}
 
@@ -169,10 +177,10 @@ def _outputs(task: Task, found: Collection[str], numbering: Numbering | None) ->
     return {str(number): output for number, output in enumerate(outputs)}
 
 
-def _split_cells(table: Table, column: str, split: str, kind: Kind, known: Collection[str]) -> Cells | None:
+def _split_cells(table: Table, column: str, kind: Kind, known: Collection[str], *, may_lack: bool) -> Cells | None:
     if not kind.has_labels:
         return None
-    may_lack = split.startswith("test") or split == "ax"
+    may_lack = may_lack or kind.labels_are_optional
     if may_lack and column not in table.columns:
         return None
     values = zip(table.lines, table.column(column), strict=True)

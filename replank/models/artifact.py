@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath
 
 from replank.models.card import model_card
 from replank.models.facts import Robustness
@@ -129,7 +129,7 @@ def require_free(out: Path, *, force: bool, source: Path | None = None) -> None:
         return
     if not force:
         raise UsageError(f"{out} is not empty", hint="choose another folder, or replace it with `force`")
-    if not (out / MANIFEST).is_file() or any(path.is_dir() for path in out.iterdir()):
+    if not (out / MANIFEST).is_file() or _holds_other_folders(out):
         raise UsageError(
             f"{out} holds more than an artifact, and `force` replaces nothing else",
             hint="choose another folder, or delete this one yourself",
@@ -150,7 +150,7 @@ def seal(folder: Path, manifest: Manifest) -> None:
         quality = replace(manifest.quality, chosen_on_it=manifest.chose_on(manifest.quality.data))
         manifest = replace(manifest, quality=quality)
     (folder / CARD).write_text(model_card(manifest), encoding="utf-8")
-    names = sorted(path.name for path in folder.iterdir())
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files = {name: FileFacts(_sha256_file(folder / name), (folder / name).stat().st_size) for name in names}
     sealed = replace(manifest, files=files)
     (folder / MANIFEST).write_text(manifest_text(sealed.to_json()), encoding="utf-8")
@@ -186,19 +186,39 @@ def _link(file: Path, place: Path) -> None:
 def _check_names(folder: Path, manifest: Manifest) -> None:
     """Make sure that what is read lies in the folder and is listed, and that nothing else could be read."""
     for name in manifest.files:
-        if PurePath(name).name != name or name in ("", ".."):
+        relative = PurePosixPath(name)
+        if relative.as_posix() != name or relative.is_absolute() or ".." in relative.parts or not relative.name:
             raise ArtifactError(f"{folder / MANIFEST} lists {name!r}; expected names of files in the folder")
     if MODEL_FILES[manifest.kind] not in manifest.files:
         raise ArtifactError(
             f"{folder / MANIFEST} lists no {MODEL_FILES[manifest.kind]}: nothing would be checked",
             hint="make the artifact again with the stage that wrote it",
         )
-    for path in sorted(folder.iterdir()):
-        if path.suffix in _READ_SUFFIXES and path.name not in manifest.files and path.name != MANIFEST:
+    nested = (file for name in _listed_folders(manifest) for file in (folder / name).glob("*"))
+    for path in sorted([*folder.iterdir(), *nested]):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix in _READ_SUFFIXES and name not in manifest.files and name != MANIFEST:
             raise ArtifactError(
                 f"{path} is no file of the artifact, and may change what the model answers",
                 hint="move it elsewhere; what belongs to an artifact is listed in its manifest",
             )
+
+
+def _holds_other_folders(out: Path) -> bool:
+    """Whether an artifact's folder has folders, or files in them, that its manifest does not list."""
+    folders = [path for path in out.iterdir() if path.is_dir()]
+    if not folders:
+        return False
+    inside = {path.relative_to(out).as_posix() for folder in folders for path in folder.rglob("*")}
+    try:
+        manifest = read_manifest(out)
+    except ArtifactError:
+        return True
+    return not ({folder.name for folder in folders} <= _listed_folders(manifest) and inside <= manifest.files.keys())
+
+
+def _listed_folders(manifest: Manifest) -> set[str]:
+    return {PurePosixPath(name).parts[0] for name in manifest.files if "/" in name}
 
 
 def _check_file(file: Path, expected: FileFacts) -> None:

@@ -34,13 +34,14 @@ def folder_task(
     :raises ModelError: settings that contradict each other or the weights, or that are not understood.
     """
     embedding = embedding_folder(folder)
+    vector_kind = _vector_kind(sizes, name)
     if embedding and head_of(config) is None:
         length = min(limit, embedding.max_length or tokenizer_limit or limit)
-        return _task(name, KINDS["feature-extraction"], (), length, vectors=embedding.vectors)
+        task = _task(name, KINDS["feature-extraction"], (), length, vectors=embedding.vectors)
+        return task.pooled if vector_kind and not vector_kind.is_per_token else task
     limit = min(limit, tokenizer_limit or limit)
-    kind = _vector_kind(sizes, name)
-    if kind:
-        return _task(name, kind, (), limit)
+    if vector_kind:
+        return _task(name, vector_kind, (), limit)
     labels = _labels(config, name)
     if head_of(config) is None and sizes.answers is None:
         _require_named_head(config, name, sizes)

@@ -5,6 +5,7 @@ Read as sentence-transformers 6.2 reads them; what would change a vector and is 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -88,6 +89,26 @@ def embedding_folder(folder: Path) -> EmbeddingFolder | None:
         ),
         max_length=_max_length(folder),
     )
+
+
+def copy_modules(source: Path, folder: Path) -> None:
+    """Copy the files by which sentence-transformers makes vectors; nothing where a folder has none.
+
+    With them, whatever is made of an embedding model is one itself.
+
+    :param folder: the new model's.
+    """
+    if embedding_folder(source) is None:
+        return
+    settings, _ = _transformer_settings(source)
+    for name in (_MODULES, _SETTINGS, settings.name):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+    for entry in read_json_objects(source / _MODULES):
+        config = PurePath(entry.get("path") or "") / "config.json"
+        if config.parts[:-1] and _inside(source, config.as_posix()).is_file():
+            (folder / config).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / config, folder / config)
 
 
 def lowercases(folder: Path) -> bool:

@@ -88,7 +88,8 @@ def evaluate_into(
     """
     answers = answer_rows(model, data, split, progress=progress)
     # The folder's own name is one for now.
-    write_answers(folder / ROW_ANSWERS, replace(answers, model=data.task.name))
+    if not answers.are_vectors:
+        write_answers(folder / ROW_ANSWERS, replace(answers, model=data.task.name))
     return quality_of(answers, model.source.manifest)
 
 
@@ -147,7 +148,7 @@ def _answers(document: _Document) -> RowAnswers:
         raise ValueError(f"rows is {document.rows}; expected 1 or more")
     truth = _decisions(document.truth, "truth", task, document.rows)
     predicted = _decisions(document.predicted, "predicted", task, document.rows)
-    if task.is_per_token:
+    if isinstance(truth, list):
         for row, (wanted, found) in enumerate(zip(truth, predicted, strict=True)):
             if len(wanted) != len(found):
                 raise ValueError(f"predicted[{row}] has {len(found)} values; expected {len(wanted)}, as truth[{row}]")
@@ -200,16 +201,23 @@ def _decisions(values: Any, place: str, task: Task, rows: int) -> Decisions:
     found = _list(values, place)
     if len(found) != rows:
         raise ValueError(f"{place} has {len(found)} values; expected {rows}, the number of rows")
+    if task.is_ranked:
+        rows_of_numbers = enumerate(_list(row, f"{place}[{index}]") for index, row in enumerate(found))
+        return [_numbers(row, f"{place}[{index}]") for index, row in rows_of_numbers]
     if task.is_per_token:
         return [_labels(_list(row, f"{place}[{index}]"), f"{place}[{index}]", task) for index, row in enumerate(found)]
     if task.kind.is_multi_label:
         return _holding(found, place, task)
     if task.kind.has_label_names:
         return _labels(found, place, task)
-    for index, value in enumerate(found):
+    return _numbers(found, place)
+
+
+def _numbers(values: list[Any], place: str) -> NDArray[np.float32]:
+    for index, value in enumerate(values):
         if type(value) not in (int, float) or not abs(value) <= _LARGEST_NUMBER:
             raise ValueError(f"{place}[{index}] is {value!r:.40}; expected a finite number")
-    return np.array(found, dtype=np.float32)
+    return np.array(values, dtype=np.float32)
 
 
 def _holding(values: list[Any], place: str, task: Task) -> NDArray[np.bool_]:
@@ -240,7 +248,7 @@ def _values(task: Task, decisions: Decisions) -> list[Any]:
     if task.kind.is_multi_label:
         return [np.flatnonzero(row).tolist() for row in decisions]
     if isinstance(decisions, list):
-        return [row.tolist() for row in decisions]
+        return [_values(task, row) for row in decisions]
     if decisions.dtype == np.float32:
         return [float(str(value)) for value in decisions]
     return list(decisions.tolist())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from replank.tasks.groups import Groups
 from replank.tasks.metrics import METRICS, Decisions, entities_by_row, positive_label, require_groups
 from replank.tasks.ranking import QUERY_METRICS, pairs, standing
+from replank.tasks.retrieval import PASSAGE_METRICS, per_query
 from replank.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def weighted_metric(
     :param groups: of rows about candidates of queries: then the weights are the queries'.
     """
     if name not in METRICS:
-        return _of_queries(name, require_groups(groups), np.asarray(predicted))
+        return _of_candidates(name, require_groups(groups), np.asarray(predicted))
     return _WEIGHTED[name](task, truth, predicted)
 
 
@@ -128,7 +129,7 @@ def _entity_f1(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMe
     return lambda weights: _ratio(2 * (weights @ common), weights @ of_both)
 
 
-def _of_queries(name: str, groups: Groups, scores: NDArray[Any]) -> WeightedMetric:
+def _of_candidates(name: str, groups: Groups, scores: NDArray[Any]) -> WeightedMetric:
     if name in QUERY_METRICS:
         values = QUERY_METRICS[name](standing(groups, scores))
         counts = ~np.isnan(values)
@@ -148,6 +149,15 @@ def _of_queries(name: str, groups: Groups, scores: NDArray[Any]) -> WeightedMetr
     return measured
 
 
+def _of_passages(name: str) -> _Maker:
+    def measured(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMetric:
+        values = per_query(name, list(truth), list(predicted))
+        has_one = ~np.isnan(values)
+        return lambda weights: _ratio(weights @ np.where(has_one, values, 0), weights @ has_one)
+
+    return measured
+
+
 _WEIGHTED: Mapping[str, _Maker] = {
     "accuracy": _accuracy,
     "f1": _f1,
@@ -160,6 +170,7 @@ _WEIGHTED: Mapping[str, _Maker] = {
     "pearson": _pearson,
     "spearman": _spearman,
     "entity_f1": _entity_f1,
+    **{name: _of_passages(name) for name in PASSAGE_METRICS},
 }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from replank.data.examples import Dataset, Examples
 from replank.data.training_examples import LabelledExamples
@@ -18,8 +20,10 @@ from replank.tasks.groups import Groups
 from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import Decisions, majority_share, require_labels, score
 from replank.tasks.ranking import baselines
+from replank.tasks.retrieval import by_query
 from replank.tasks.task import Task
 from replank.tasks.thresholds import with_thresholds
+from replank.tasks.vectors import unit_vectors
 
 Progress = Callable[[int], None]
 
@@ -48,6 +52,11 @@ class RowAnswers:
     def __len__(self) -> int:
         return len(self.truth)
 
+    @property
+    def are_vectors(self) -> bool:
+        """Whether they are vectors, beside those of a predecessor; no file keeps them."""
+        return not isinstance(self.truth, list) and self.truth.ndim == 2 and self.truth.dtype == np.float32
+
 
 def evaluate(model: Model, data: Dataset, split: str, *, progress: Progress | None = None) -> Quality:
     """Quality of a model on one split.
@@ -68,7 +77,13 @@ def answer_rows(model: Model, data: Dataset, split: str, *, progress: Progress |
     examples = data.split(split)
     if data.task.kind.has_labels:
         require_labels(examples.labels)
-    decide = _decide_on_tokens if data.task.is_per_token else _decide_on_texts
+    decide = (
+        _decide_on_tokens
+        if data.task.is_per_token
+        else _decide_by_vectors
+        if data.task.gives_vectors
+        else _decide_on_texts
+    )
     predicted, truth, unseen_words = decide(model, data.task, examples, progress)
     return RowAnswers(
         model=model.source.short_name,
@@ -136,7 +151,33 @@ def _decide_on_texts(
 ) -> tuple[Decisions, Decisions, int | None]:
     """The decisions, the truth, and no unseen words."""
     logits = model.logits(examples.first, examples.second, progress=progress)
-    return task.decide(logits), require_labels(examples.labels), None
+    return *_ranked(examples, task.decide(logits)), None
+
+
+def _decide_by_vectors(
+    model: Model, task: Task, examples: Examples, progress: Progress | None
+) -> tuple[Decisions, Decisions, int | None]:
+    """The cosine of the vectors of each pair or, of single texts, the vectors themselves.
+
+    A query and a passage get the model's prompts for them, if it has such.
+    """
+    settings = model.task.vector_settings
+    names = ("query", "passage", "document") if examples.queries is not None else ()
+    prompts = {name: name for name in names if name in settings.prompts}
+    first = unit_vectors(model.embed(list(examples.first), prompt_name=prompts.get("query"), progress=progress))
+    if examples.second is None:
+        return first, require_labels(examples.labels), None
+    prompt = prompts.get("passage", prompts.get("document"))
+    second = unit_vectors(model.embed(list(examples.second), prompt_name=prompt))
+    return *_ranked(examples, np.einsum("ij,ij->i", first, second)), None
+
+
+def _ranked(examples: Examples, decisions: NDArray[Any]) -> tuple[Decisions, Decisions]:
+    """The decisions and the truth, of each query by itself where there are queries."""
+    truth = np.asarray(require_labels(examples.labels))
+    if examples.queries is None:
+        return decisions, truth
+    return by_query(decisions, examples.queries), by_query(truth, examples.queries)
 
 
 def _decide_on_tokens(

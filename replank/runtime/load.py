@@ -15,10 +15,9 @@ from replank.runtime.provider_choice import Auto, choose_device
 from replank.runtime.providers import Device, provider_of
 from replank.runtime.session import open_session
 from replank.runtime.torch_devices import default_torch_device, torch_device
-from replank.runtime.torch_model import load_torch_model, require_head
+from replank.runtime.torch_model import load_torch_model, pooled, require_head
 from replank.system.environment import available_cores, int8_target
 from replank.system.extras import require
-from replank.tasks.kinds import Kind
 from replank.tasks.task import Task
 
 _log = logging.getLogger(__name__)
@@ -29,18 +28,20 @@ def load_model(
 ) -> Model:
     """Load a model to run it.
 
-    :param task: what it is used for; its own task where ``None``.
+    :param task: what it is used for; its own task where ``None``. Data says how vectors are scored, and not how they
+        are made.
     :param device: where to run it; ``auto``: where it is fastest, see :func:`choose_device`.
     :param threads: threads of one operator; the cores that this process may use where ``None``.
     :raises ModelError: the model has no head for the task, or cannot be loaded.
     :raises ProviderError: the device cannot run it. Nothing is ever run elsewhere in silence.
     """
-    task = task or source.task
+    if task is None or (source.task.gives_vectors and task.gives_vectors and task.vectors is None):
+        task = source.task
     threads = threads or available_cores()
 
     def load(device: Device) -> Model:
         predictor = (
-            _load_torch(source, task.kind, device, threads)
+            _load_torch(source, task, device, threads)
             if source.kind == "torch"
             else _load_onnx(source, task, device, threads)
         )
@@ -67,12 +68,13 @@ def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Pred
     return OnnxPredictor(session, task.kind.output)
 
 
-def _load_torch(source: Source, kind: Kind, device: Device, threads: int) -> Predictor:
+def _load_torch(source: Source, task: Task, device: Device, threads: int) -> Predictor:
     place = torch_device(device, source.name)
-    require_head(source, kind)
+    require_head(source, task.kind)
     require("torch", "transformers")
     import torch
 
     torch.set_num_threads(threads)
     attention: dict[str, Any] = {"attn_implementation": finite_masks()} if source.encoder.mixes_attention else {}
-    return TorchPredictor(load_torch_model(source, kind, **attention), place)
+    model = load_torch_model(source, task.kind, **attention)
+    return TorchPredictor(pooled(model, source.task) if task.gives_one_vector else model, place)

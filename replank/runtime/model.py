@@ -15,7 +15,7 @@ from replank.runtime.predictors import Logits, Predictor
 from replank.runtime.providers import Device, provider_of
 from replank.runtime.tagging import tag_text
 from replank.system.errors import ModelError, UsageError
-from replank.tasks.answers import Prediction, TaggedText
+from replank.tasks.answers import Prediction, Ranked, TaggedText
 from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
 from replank.tasks.vectors import Pooling
@@ -104,6 +104,23 @@ class Model:
             for row in self.task.scores(self.logits(first, second))
         ]
 
+    def rank(self, query: str, passages: Sequence[str]) -> list[Ranked]:
+        """The passages, the one that fits a query best first; of equal scores, the first given.
+
+        :raises ModelError: models of this kind give no number for a pair.
+        :raises UsageError: there are no passages.
+        """
+        if not (self.task.kind.can_rank and self.task.may_be_pair):
+            raise ModelError(
+                f"the model {self.source.name} {self.task.kind.serves}, and ranks no passages",
+                hint="rerankers do: train one with `task=reranker`",
+            )
+        _require_list(passages)
+        if not passages:
+            raise UsageError("`passages` is empty; a query needs some to rank")
+        rows = self.task.scores(self.logits([query] * len(passages), passages))
+        return sorted((Ranked(index, row[0].score) for index, row in enumerate(rows)), key=lambda found: -found.score)
+
     def tag(
         self, texts: Sequence[str | Sequence[str]], *, progress: Callable[[int], None] | None = None
     ) -> list[TaggedText]:
@@ -133,6 +150,7 @@ class Model:
         pooling: Pooling | None = None,
         normalize: bool | None = None,
         prompt_name: str | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
         """A vector for each text.
 
@@ -140,6 +158,7 @@ class Model:
         :param normalize: scale vectors to length 1, so that a dot product is a cosine; as the model does where
             ``None``.
         :param prompt_name: the name of the prompt that is put before each text; the model's default where ``None``.
+        :param progress: called after each batch with the number of texts in it.
         :returns: shape ``(texts, hidden size)``.
         :raises ModelError: models of this kind give no vectors.
         :raises UsageError: the model has no such prompt, or pools by itself.
@@ -150,7 +169,7 @@ class Model:
         before = vectors.prompt(prompt_name)
         tokens = self.text_encoder.tokenize([before + text for text in first])
         found: dict[int, NDArray[np.float32]] = {}
-        for rows, output in self._run(tokens, None):
+        for rows, output in self._run(tokens, progress):
             for row, states in zip(rows, output, strict=True):
                 cut = states[: len(tokens[row])] if self.task.is_per_token else states
                 found[row] = pool(cut, vectors.pooling, normalize=vectors.normalize)

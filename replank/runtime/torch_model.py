@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replank.models.sentence_transformers import ACTIVATION_KEYS
 from replank.models.source import Source
@@ -10,7 +10,11 @@ from replank.system.errors import ModelError
 from replank.system.extras import require
 from replank.system.quiet import quiet_transformers
 from replank.tasks.kinds import Kind
+from replank.tasks.task import Task
 from replank.text.tokenizer_check import check_tokenizer
+
+if TYPE_CHECKING:
+    from replank.runtime.torch_pooling import PooledEncoder
 
 
 def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool = False, **arguments: Any) -> Any:
@@ -59,6 +63,13 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
     if problem_type := kind.head_settings(source.task.labels).get("problem_type"):
         model.config.problem_type = problem_type
     return model
+
+
+def pooled(model: Any, task: Task) -> PooledEncoder:
+    """A bare encoder with the pooling of its task: its logits are one vector for each text."""
+    from replank.runtime.torch_pooling import PooledEncoder
+
+    return PooledEncoder(model, task.vector_settings)
 
 
 def _require_all_weights(source: Source, model: Any, report: Any, *, new_head: bool) -> None:

@@ -59,6 +59,17 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """A passage by its place among those that were given, and how well it fits the query.
+
+    :param score: the model's number: of rerankers a probability, 0 to 1.
+    """
+
+    index: int
+    score: float
+
+
+@dataclass(frozen=True)
 class Word:
     """A word of a text; punctuation and symbols are words of their own, unless they stand inside one, as in ``e-mail``.
 

@@ -16,10 +16,12 @@ from replank.tasks.entities import Span, entity_scheme
 from replank.tasks.glue import GLUE
 from replank.tasks.groups import Groups
 from replank.tasks.ranking import QUERY_METRICS, QueryMetric, mean_over_queries, pairs, standing
+from replank.tasks.retrieval import PASSAGE_METRICS, per_query
 from replank.tasks.task import Task
+from replank.tasks.vectors import unit_vectors
 
-# Of per-token kinds, an array for each example.
-Decisions = NDArray[Any] | list[NDArray[np.int64]]
+# Of per-token kinds, an array for each example; of ranked passages, for each query.
+Decisions = NDArray[Any] | list[NDArray[Any]]
 Metric = Callable[[Task, Decisions, Decisions], float]
 # Of the scores of rows that are about candidates.
 RankingMetric = Callable[[Groups, NDArray[Any]], float]
@@ -31,7 +33,8 @@ def score(task: Task, predicted: Decisions, truth: Decisions | None, groups: Gro
     A constant prediction has no correlation and scores 0; so does a single row.
 
     :param predicted: shape ``(examples,)``, as of :meth:`Kind.decide`; ``(examples, labels)`` where several labels may
-        hold. Of per-token kinds, an array for each example of the tokens that have a label.
+        hold. Of per-token kinds, an array for each example of the tokens that have a label; of ranked passages, an
+        array for each query of their scores.
     :param truth: the labels, likewise.
     :param groups: the rows by query and candidate, of kinds that rank candidates.
     :raises DataError: the examples carry no labels, or belong to no queries.
@@ -45,7 +48,7 @@ def score(task: Task, predicted: Decisions, truth: Decisions | None, groups: Gro
         values = {
             name: METRICS[name](task, truth, predicted)
             if name in METRICS
-            else RANKING_METRICS[name](require_groups(groups), np.asarray(predicted))
+            else CANDIDATE_METRICS[name](require_groups(groups), np.asarray(predicted))
             for name in task.metrics
         }
     return {name: value if np.isfinite(value) else 0.0 for name, value in values.items()}
@@ -128,7 +131,7 @@ def _auc_pr(groups: Groups, scores: NDArray[Any]) -> float:
 
 
 def _flat(task: Task, decisions: Decisions) -> NDArray[Any]:
-    return np.concatenate(decisions) if task.is_per_token else np.asarray(decisions)
+    return np.concatenate(decisions) if isinstance(decisions, list) else np.asarray(decisions)
 
 
 def _accuracy(task: Task, truth: Decisions, predicted: Decisions) -> float:
@@ -188,6 +191,38 @@ def _entity_f1(task: Task, truth: Decisions, predicted: Decisions) -> float:
     return 2 * common / max(1, sum(map(len, wanted)) + sum(map(len, found)))
 
 
+def _of_passages(name: str) -> Metric:
+    """The mean over the queries that have a passage which fits."""
+
+    def measure(task: Task, truth: Decisions, predicted: Decisions) -> float:
+        values = per_query(name, list(truth), list(predicted))
+        if np.isnan(values).all():
+            raise DataError("this split has nothing to score: no query has a passage with a label above 0")
+        return float(np.nanmean(values))
+
+    return measure
+
+
+def _cosine(task: Task, truth: Decisions, predicted: Decisions) -> float:
+    """The mean cosine of each vector and the one that it should be."""
+    ours, theirs = unit_vectors(np.asarray(predicted)), unit_vectors(np.asarray(truth))
+    return float((ours * theirs).sum(axis=1).mean())
+
+
+def _neighbours(task: Task, truth: Decisions, predicted: Decisions) -> float:
+    """The fraction of each text's ten nearest among the others that are its ten nearest as they should be."""
+    count = min(10, len(truth) - 1)
+    if count < 1:
+        return 1.0
+    nearest = []
+    for vectors in (unit_vectors(np.asarray(truth)), unit_vectors(np.asarray(predicted))):
+        likeness = vectors @ vectors.T
+        np.fill_diagonal(likeness, -np.inf)
+        nearest.append(np.argpartition(-likeness, count - 1, axis=1)[:, :count])
+    kept = [len(np.intersect1d(ours, theirs)) for ours, theirs in zip(*nearest, strict=True)]
+    return float(np.mean(kept)) / count
+
+
 METRICS: Mapping[str, Metric] = {
     "accuracy": _accuracy,
     "f1": _f1,
@@ -201,9 +236,12 @@ METRICS: Mapping[str, Metric] = {
     "pearson": _pearson,
     "spearman": _spearman,
     "entity_f1": _entity_f1,
+    **{name: _of_passages(name) for name in PASSAGE_METRICS},
+    "cosine": _cosine,
+    "neighbours": _neighbours,
 }
-RANKING_METRICS: Mapping[str, RankingMetric] = {
+CANDIDATE_METRICS: Mapping[str, RankingMetric] = {
     **{name: _mean_over_queries(metric) for name, metric in QUERY_METRICS.items()},
     "auc_pr": _auc_pr,
 }
-METRIC_NAMES = (*METRICS, *RANKING_METRICS)
+METRIC_NAMES = (*METRICS, *CANDIDATE_METRICS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Task:
         ``labels``; ``None``: 0.5.
     :param reasoning: the form of the questions of relation prediction; ``None`` of other kinds.
     :param vectors: how an embedding model makes a vector of a text; ``None`` where its folder did not say.
+    :param query_column: the column that tells a query from others, where rows are passages that are ranked for each.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Task:
     label_separator: str | None = None
     thresholds: tuple[float, ...] | None = None
     reasoning: Reasoning | None = None
+    query_column: str | None = None
 
     def __post_init__(self) -> None:
         if self.thresholds is None:
@@ -77,6 +79,30 @@ class Task:
     def may_be_pair(self) -> bool:
         """Whether an example may be two texts: where a plain model folder does not tell, each request does."""
         return self.is_pair or (not self.columns and self.kind.takes_pairs)
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether rows are passages, which are ranked for each query."""
+        return self.query_column is not None
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether texts are answered with vectors."""
+        return self.kind.route == "/embed"
+
+    @property
+    def gives_one_vector(self) -> bool:
+        """Whether a text is answered with one vector, rather than one for each token."""
+        return self.gives_vectors and not self.is_per_token
+
+    @property
+    def pooled(self) -> Task:
+        """The task of a model that makes one vector of a text by itself, as this one's settings have it."""
+        return replace(
+            self,
+            kind=kind_named("sentence-embedding"),
+            vectors=replace(self.vector_settings, pooling=None, normalize=False),
+        )
 
     @property
     def is_per_token(self) -> bool:

@@ -14,6 +14,7 @@ import torch
 import transformers
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
+from embedding_folders import save_embedding_model, write
 from replank.data.demo import demo_encoder
 from replank.models.source import open_source
 from replank.runtime.load import load_model
@@ -27,35 +28,6 @@ from tiny import tiny_settings, write_tokenizer
 TEXTS = ["a good film", "the very dull plot of a film with music and it is bad", "", "Good"]
 PAIRS = [("a good film", "the plot is lovely"), ("bad music", "it is a film"), ("the", "dull")]
 POOLING_KEYS = {"cls": "cls_token", "max": "max_tokens", "mean": "mean_tokens"}
-
-
-def save_embedding_model(folder: Path, pooling: dict[str, Any], *more: str, **settings: Any) -> Path:
-    """A tiny folder of sentence-transformers, written file by file, as releases of all ages wrote them.
-
-    :param more: types of modules after pooling.
-    :param settings: of ``config_sentence_transformers.json``.
-    """
-    torch.manual_seed(0)
-    model = transformers.BertModel(transformers.BertConfig(**tiny_settings(num_hidden_layers=2)))
-    for parameter in model.parameters():
-        parameter.data += 0.2 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
-    write_tokenizer(folder)
-    types = ["Transformer", "Pooling", *more]
-    paths = ["", *(f"{index}_{name}" for index, name in enumerate(types) if index)]
-    modules = [
-        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{name}"}
-        for index, (name, path) in enumerate(zip(types, paths, strict=True))
-    ]
-    write(folder / "modules.json", modules)
-    write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": 32} | pooling)
-    write(folder / "config_sentence_transformers.json", {"__version__": {}} | settings)
-    return folder
-
-
-def write(path: Path, values: Any) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(values), encoding="utf-8")
 
 
 def require_same_vectors(folder: Path, texts: list[str] = TEXTS, prompt: str | None = None) -> None:

@@ -15,7 +15,7 @@ from replank.system.errors import DataError, ModelError, UsageError
 from replank.tasks.groups import Groups
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
-from row_answers import NUMBERS, TOPICS, TWO_CLASSES, WORDS, answers
+from row_answers import NUMBERS, PASSAGES, TOPICS, TWO_CLASSES, WORDS, answers
 
 TOKENS = Task("text", KINDS["masked-lm"], (), ("text",), "", ("accuracy",))
 TRIPLES = Task("kin", KINDS["relation-prediction"], (), ("question", "context"), "", ("mrr", "hits@1"))
@@ -26,6 +26,7 @@ MADE = {
     "words": replace(answers(WORDS, [[0, 1, 2], [], [3]], [[0, 1, 1], [], [3]]), unseen_words=2),
     "topics": answers(TOPICS, [[1, 0, 1], [0, 0, 0]], [[1, 1, 1], [0, 0, 1]]),
     "triples": replace(answers(TRIPLES, [2.5, -1, 0.5], [1, 0, 0]), groups=CANDIDATES),
+    "ranked": answers(PASSAGES, [[0.5, 2], [1.5]], [[0, 1], [1]]),
     "tokens": answers(TOKENS, [[7], [30521, 0]], [[7], [101, 0]]),
 }
 
@@ -163,5 +164,5 @@ def test_files_are_told_from_models(tmp_path: Path) -> None:
 def test_every_kind_with_metrics_can_be_written() -> None:
     written = {made.task.kind for made in MADE.values()}
     others = {kind for kind in KINDS.values() if kind.default_metrics(("a", "b")) and kind not in written}
-    # A number too, within narrower bounds.
-    assert others == {KINDS["probability"]}
+    # Numbers too, the one within narrower bounds.
+    assert others == {KINDS["probability"], KINDS["sentence-embedding"]}

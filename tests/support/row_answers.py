@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from replank.runtime.evaluate import RowAnswers
 from replank.tasks.kinds import KINDS
+from replank.tasks.kinds.kind import RANKING_METRICS
 from replank.tasks.task import Task
 
 TWO_CLASSES = Task("films", KINDS["classification"], ("bad", "good"), ("text",), "label", ("accuracy",))
@@ -33,13 +34,16 @@ WORDS = Task(
     "tags",
     ("entity_f1", "accuracy", "macro_f1", "matthews"),
 )
+PASSAGES = Task(
+    "answers", KINDS["reranker"], (), ("query", "passage"), "label", RANKING_METRICS, query_column="query_id"
+)
 
 
 def answers(task: Task, predicted: Any, truth: Any, *, model: str = "m", data: str = "d" * 64) -> RowAnswers:
     """Answers of a model on dev.
 
-    :param predicted: labels or numbers, or for each row a list: of the labels of its words, or of a truth value for
-        each label; ``truth`` likewise.
+    :param predicted: labels or numbers, or for each row a list: of the labels of its words, of a truth value for each
+        label, or of its passages' scores; ``truth`` likewise.
     """
     return RowAnswers(
         model=model,
@@ -58,6 +62,8 @@ def right_or_wrong(right: Sequence[bool] | NDArray[np.bool_], **settings: str) -
 
 
 def _decisions(task: Task, values: Any) -> Any:
+    if task.is_ranked:
+        return [np.array(row, dtype=np.float32) for row in values]
     if task.is_per_token:
         return [np.array(row, dtype=np.int64) for row in values]
     if task.kind.is_multi_label:

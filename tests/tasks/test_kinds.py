@@ -38,8 +38,9 @@ def test_transformers_has_its_class_and_a_configuration_finds_it(kind: Kind) -> 
     outputs: Any = config.get("num_labels", 2)
     problem: Any = config.get("problem_type")
     fitting = [other for other in KINDS.values() if other.head == kind.head and other.fits(outputs, problem)]
-    # That of two classes, one is for triples that hold, only a manifest tells.
-    assert fitting == [kind] or not kind.has_head or kind.ranks_candidates
+    # That passages are ranked, no configuration says; and that of two classes one is for triples that hold.
+    expected = KINDS["probability"] if kind.is_ranked else kind
+    assert fitting == [expected] or not kind.has_head or kind.ranks_candidates
 
 
 @every_kind

@@ -17,9 +17,11 @@ from replank.runtime.evaluate import evaluate, require_same_task
 from replank.runtime.load import load_model
 from replank.system.errors import DataError
 from replank.tasks.kinds import KINDS
+from replank.tasks.kinds.kind import LIKENESS_METRICS, RANKING_METRICS
 from replank.tasks.metrics import METRICS
 from replank.tasks.metrics import score as score_answers
 from replank.tasks.task import Task
+from row_answers import PASSAGES
 
 BINARY = Task(
     "t", KINDS["classification"], ("no", "yes"), ("text",), "label", ("accuracy", "f1", "macro_f1", "matthews")
@@ -121,10 +123,24 @@ def test_decisions() -> None:
 
 def test_every_metric_of_a_perfect_answer_is_one() -> None:
     truth = np.array([0, 1, 1, 0])
-    for name in METRICS.keys() - {"entity_f1"}:
+    for name in METRICS.keys() - {"entity_f1", *RANKING_METRICS, *LIKENESS_METRICS}:
         assert METRICS[name](BINARY, truth, truth) == pytest.approx(1.0), name
     words = Task("t", KINDS["token-classification"], ("O", "B-X"), ("tokens",), "tags", ("entity_f1",))
     assert METRICS["entity_f1"](words, [truth], [truth]) == 1.0
+    for name in RANKING_METRICS:
+        assert METRICS[name](PASSAGES, [truth], [truth]) == pytest.approx(1.0), name
+    vectors = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)
+    for name in LIKENESS_METRICS:
+        assert METRICS[name](PASSAGES, vectors, 3 * vectors) == pytest.approx(1.0), name
+
+
+def test_a_vector_that_points_elsewhere_has_other_neighbours() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.standard_normal((40, 8)).astype(np.float32)
+    found = truth.copy()
+    found[0] = -found[0]
+    assert METRICS["cosine"](PASSAGES, truth, found) == pytest.approx(38 / 40)
+    assert METRICS["neighbours"](PASSAGES, truth, found) < 1
 
 
 # A model and a data set

@@ -64,10 +64,11 @@ class TaughtExamples:
     """Examples with their labels and the predecessor's answers.
 
     :param labelled: examples; those without a label learn from the answers alone.
+    :param with_answers: whether a method takes answers beside the targets that are made of them.
     """
 
-    def __init__(self, labelled: LabelledExamples, kind: Kind, answers: Answers) -> None:
-        self._labelled, self._kind, self._answers = labelled, kind, answers
+    def __init__(self, labelled: LabelledExamples, kind: Kind, answers: Answers, *, with_answers: bool = True) -> None:
+        self._labelled, self._kind, self._answers, self._with_answers = labelled, kind, answers, with_answers
 
     @property
     def lengths(self) -> list[int]:
@@ -77,12 +78,14 @@ class TaughtExamples:
     def __len__(self) -> int:
         return len(self._labelled)
 
-    def __getitem__(self, index: int | EpochRow) -> tuple[Tokens, Any, NDArray[np.float32]]:
+    def __getitem__(self, index: int | EpochRow) -> tuple[Any, ...]:
         """Tokens, target, answers: shape ``(1, outputs)``, or ``(tokens, outputs)`` with NaN where none is asked."""
         tokens, target = self._labelled[index]
         answer = self._answers[index.row if isinstance(index, EpochRow) else index]
         if target is None:
             target = self._kind.unlabelled_target(tokens, answer)
+        if not self._with_answers:
+            return tokens, target
         asked = self._kind.asked(tokens)
         if asked is None:
             return tokens, target, answer

@@ -20,9 +20,9 @@ from replank.data.training_examples import LabelledExamples
 from replank.system.errors import TrainingError, UsageError
 from replank.system.processes import is_first_process, process_count
 from replank.system.quiet import quiet_transformers
-from replank.tasks.groups import Groups
 from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import score
+from replank.tasks.retrieval import by_query
 from replank.tasks.task import Task
 from replank.tasks.thresholds import with_thresholds
 from replank.text.tokenization import TextEncoder
@@ -126,9 +126,9 @@ class Training:
         ]
         return [{name: torch.from_numpy(value) for name, value in batch.inputs().items()} for batch in batches]
 
-    def taught(self, answers: Answers) -> TaughtExamples:
-        """The training split with a predecessor's answers on its rows."""
-        return TaughtExamples(self.examples, self.data.task.kind, answers)
+    def taught(self, answers: Answers, *, with_answers: bool = True) -> TaughtExamples:
+        """The training split with a predecessor's answers on its rows; see :class:`TaughtExamples`."""
+        return TaughtExamples(self.examples, self.data.task.kind, answers, with_answers=with_answers)
 
     def claim(self, fingerprint: dict[str, Any]) -> None:
         """Take the folder of checkpoints.
@@ -174,7 +174,7 @@ class Training:
             train_dataset=self.examples if taught is None else taught,
             eval_dataset=LabelledExamples(data.task, self.text_encoder, self._dev_set),
             data_collator=Collator(self.text_encoder, data.task.kind),
-            compute_metrics=_metrics_of(data.task, self._dev_set.groups),
+            compute_metrics=_metrics_of(data.task, self._dev_set),
             preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
             callbacks=[watcher, spending, CheckpointLimit(), *([stopping] if stopping else [])],
         )
@@ -217,7 +217,7 @@ def curve_of_log(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in entry.items() if not key.endswith(unwanted)} for entry in kept]
 
 
-def _metrics_of(task: Task, groups: Groups | None) -> Callable[[EvalPrediction], dict[str, float]]:
+def _metrics_of(task: Task, dev_set: Examples) -> Callable[[EvalPrediction], dict[str, float]]:
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         found, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
         if task.is_per_token:
@@ -232,7 +232,11 @@ def _metrics_of(task: Task, groups: Groups | None) -> Callable[[EvalPrediction],
             judged = with_thresholds(task, logits, labels)
             decided = judged.decide(logits)
             # Of shape (rows, 1) where the loss asks for it.
-            values = score(judged, decided, labels.reshape(decided.shape).astype(decided.dtype), groups)
+            labels = labels.reshape(decided.shape).astype(decided.dtype)
+            if dev_set.queries is None:
+                values = score(judged, decided, labels, dev_set.groups)
+            else:
+                values = score(judged, by_query(decided, dev_set.queries), by_query(labels, dev_set.queries))
         return {"headline": values[task.headline]} | values
 
     return compute

@@ -17,12 +17,14 @@ from replank.tasks.kinds.multi_label import MultiLabel
 from replank.tasks.kinds.probability import Probability
 from replank.tasks.kinds.regression import Regression
 from replank.tasks.kinds.relation_prediction import RelationPrediction
+from replank.tasks.kinds.reranker import Reranker
 from replank.tasks.kinds.sentence_embedding import SentenceEmbedding
 from replank.tasks.kinds.token_classification import TokenClassification
 
 _KINDS: tuple[Kind, ...] = (
     Regression(),
     Probability(),
+    Reranker(),
     Classification(),
     MultiLabel(),
     RelationPrediction(),

@@ -28,6 +28,9 @@ Value = str | float | list[str] | list[float]
 Cell = str | list[str]
 # Of each label, the probability from which it holds; ``None``: 0.5, or nothing that is decided so.
 Thresholds = Sequence[float] | None
+# Of the order of each query's passages, the headline first; and of vectors beside a predecessor's.
+RANKING_METRICS = ("ndcg_at_10", "mrr_at_10", "map")
+LIKENESS_METRICS = ("cosine", "neighbours")
 _SHOWN_NAMES = 12
 Route = Literal["/predict", "/ner", "/embed"]
 
@@ -50,7 +53,11 @@ class Kind(ABC):
         then bool arrays, a value for each label.
     :cvar is_over_vocabulary: whether the outputs are the vocabulary.
     :cvar takes_pairs: whether an example may be two texts.
+    :cvar compares_pairs: whether an example may be two texts of which each is answered alone.
+    :cvar is_ranked: whether examples are passages, which are ranked for each query.
+    :cvar can_rank: whether the answer to a pair says how well its texts fit.
     :cvar has_labels: whether examples have a label column.
+    :cvar labels_are_optional: whether a split may have no labels, because training does not need them.
     :cvar has_label_names: whether the labels are names from a closed set.
     :cvar ranks_candidates: whether rows are about candidates of queries, by whose order a model is judged.
     :cvar label_columns: names that a label column often has, the likeliest first.
@@ -70,7 +77,11 @@ class Kind(ABC):
     is_multi_label: ClassVar[bool] = False
     is_over_vocabulary: ClassVar[bool] = False
     takes_pairs: ClassVar[bool] = True
+    compares_pairs: ClassVar[bool] = False
+    is_ranked: ClassVar[bool] = False
+    can_rank: ClassVar[bool] = False
     has_labels: ClassVar[bool] = True
+    labels_are_optional: ClassVar[bool] = False
     has_label_names: ClassVar[bool] = True
     ranks_candidates: ClassVar[bool] = False
     label_columns: ClassVar[tuple[str, ...]] = ("label",)

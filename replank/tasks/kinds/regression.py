@@ -25,6 +25,7 @@ class Regression(Kind):
     head = "SequenceClassification"
     pipeline = "text-classification"
     has_label_names = False
+    can_rank = True
     route: ClassVar[Route | None] = "/predict"
     serves = "gives numbers"
 
