@@ -1,7 +1,7 @@
 """The HTTP application.
 
 Its routes are shaped like text-embeddings-inference's and, at ``POST /``, like Hugging Face's Inference API; the Open
-Inference Protocol is under ``/v2``.
+Inference Protocol is under ``/v2``. OpenAI's, Cohere's and Jina's clients find vectors and rankings under ``/v1``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from replank_serve.models.registry import ModelRegistry
 from replank_serve.routes.hub import add_hub
 from replank_serve.routes.inference import add_inference
 from replank_serve.routes.loading import add_loading
+from replank_serve.routes.openai import add_openai
 from replank_serve.routes.openinference import add_open_inference
 from replank_serve.routes.pages import add_pages
 from replank_serve.routes.probes import add_probes
 from replank_serve.routes.relations import add_relations
+from replank_serve.routes.rerank import add_rerank
 from replank_serve.routes.service import InferenceService
 
 # Response headers that web pages of other origins may read.
@@ -86,6 +88,8 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
     if config.loader:
         add_loading(app, service, config.loader)
     add_open_inference(app, service)
+    add_openai(app, service)
+    add_rerank(app, service)
     add_hub(app, service)
     add_pages(app)
     return app

@@ -83,7 +83,7 @@ def test_info_tells_model_task_and_limits(model: Model) -> None:
         assert info["task"]["is_pair"] is False
         assert (info["task"]["route"], info["task"]["answers"]) == ("/predict", "2 labels (negative, positive)")
         assert info["limits"] == {
-            "max_texts": 4, "max_body_bytes": 2000, "max_batch": 4, "max_batch_tokens": 2048,
+            "max_texts": 4, "max_passages": 1000, "max_body_bytes": 2000, "max_batch": 4, "max_batch_tokens": 2048,
             "max_queue_tokens": 256, "timeout_seconds": HANG_SECONDS
         }  # fmt: skip
         assert {"replank", "onnxruntime", "python"} <= set(info["versions"])
@@ -130,7 +130,7 @@ def test_openapi_describes_every_route_with_examples_that_work(pair_model: Model
         assert set(api["paths"]) == {
             "/", "/predict", "/ner", "/embed", "/tokenize", "/health", "/ready", "/info", "/models", "/metrics", "/v2",
             "/v2/health/live", "/v2/health/ready", "/v2/models/{name}", "/v2/models/{name}/ready",
-            "/v2/models/{name}/infer",
+            "/v2/models/{name}/infer", "/v1/embeddings", "/rerank", "/v1/rerank", "/v2/rerank",
         }  # fmt: skip
         statuses = {"200", "400", "401", "404", "413", "415", "422", "429", "500", "503", "504"}
         for path in ("/predict", "/tokenize", "/v2/models/{name}/infer"):

@@ -72,20 +72,20 @@ def read_body_as(form: type[Body], values: dict[str, Any], inputs: str = "a valu
     field = str(problem["loc"][0]) if problem["loc"] else "body"
     if problem["type"] == "missing":
         raise UsageError(f"{field}: missing; expected {inputs}")
-    if field == "inputs":
-        raise UsageError(f"inputs: expected {inputs}")
+    if field in ("inputs", "input"):
+        raise UsageError(f"{field}: expected {inputs}")
     if problem["type"] == "extra_forbidden":
         raise UsageError(f"{field[:40]!r}: unknown field; a request has {' and '.join(form.model_fields)}")
     raise UsageError(f"{field}: {problem['msg']}")
 
 
-def require_few(values: dict[str, Any], max_texts: int) -> None:
+def require_few(values: dict[str, Any], max_texts: int, key: str = "inputs") -> None:
     """Check the number of inputs before validation: a body within its limit can hold half a million empty texts.
 
     :raises TooLargeError: there are more than ``max_texts``, and more than the two of one pair.
     """
-    if isinstance(values.get("inputs"), list) and len(values["inputs"]) > max(2, max_texts):
-        raise too_many(len(values["inputs"]), max_texts)
+    if isinstance(values.get(key), list) and len(values[key]) > max(2, max_texts):
+        raise too_many(len(values[key]), max_texts)
 
 
 def as_inputs(inputs: str | list[str] | list[list[str]], task: Task, max_texts: int) -> Inputs:

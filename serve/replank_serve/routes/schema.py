@@ -74,6 +74,52 @@ class EmbedRequest(InferenceRequest):
     encoding_format: Literal["float"] = Field("float", description="Vectors are lists of numbers.")
 
 
+class EmbeddingsRequest(BaseModel, strict=True):
+    """One text, or a list of them, to turn into vectors, as OpenAI's clients ask; unknown fields are ignored."""
+
+    input: Text | list[Text] = Field(description="A text, or a list of texts; tokens are not taken.")
+    model: ModelName = None
+    encoding_format: Literal["float", "base64"] = Field("float", description="Lists of numbers, or their bytes.")
+    dimensions: int | None = Field(None, ge=1, description="The first so many numbers only, for models made for it.")
+    prompt_name: str | None = Field(None, description="The model's prompt to put before each text; else its default.")
+    user: str | None = Field(None, description="Of no meaning here.")
+
+
+class RerankRequest(BaseModel, strict=True):
+    """A query and passages, as text-embeddings-inference takes them; unknown fields are ignored."""
+
+    query: Text
+    texts: list[Text]
+    model: ModelName = None
+    raw_scores: bool = Field(False, description="Logits instead of probabilities.")
+    return_text: bool = Field(False, description="Repeat each passage in the answer.")
+    truncate: bool | None = Field(None, description="False refuses texts that are too long; by default they are cut.")
+    truncation_direction: Literal["right", "Right"] = Field("right", description="Texts are cut at their end.")
+
+
+class Document(BaseModel, strict=True):
+    """A passage as an object."""
+
+    text: Text
+
+
+class DocumentsRequest(BaseModel, strict=True):
+    """A query and documents, as Cohere and Jina take them; unknown fields are ignored."""
+
+    query: Text
+    documents: list[Text | Document]
+    model: ModelName = None
+    top_n: int | None = Field(None, ge=1, description="The number of documents to return; all by default.")
+    return_documents: bool = Field(False, description="Repeat each document in the answer.")
+    raw_scores: bool = Field(False, description="Logits instead of probabilities.")
+    truncate: bool | None = Field(None, description="False refuses texts that are too long; by default they are cut.")
+
+    @property
+    def contents(self) -> list[str]:
+        """The text of each document."""
+        return [document if isinstance(document, str) else document.text for document in self.documents]
+
+
 class HubClassificationRequest(InferenceRequest):
     """One text or pair, or a list of them, to classify, as `InferenceClient.text_classification` asks."""
 
@@ -131,6 +177,61 @@ class ScoreBody(BaseModel):
     holds: bool | None = Field(
         None, description="Whether the probability reaches the label's threshold; only where several labels may hold."
     )
+
+
+class EmbeddingBody(BaseModel):
+    """The vector of a text."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class UsageBody(BaseModel):
+    """The tokens that were read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsBody(BaseModel):
+    """The vectors of texts, in OpenAI's shape."""
+
+    object: Literal["list"]
+    data: list[EmbeddingBody]
+    model: str
+    usage: UsageBody
+
+
+class RankedBody(BaseModel):
+    """A passage's place in the request, and its score."""
+
+    index: int
+    score: float
+    text: str | None = Field(None, description="With `return_text` only.")
+
+
+class RankedDocumentBody(BaseModel):
+    """A document's place in the request, and its score."""
+
+    index: int
+    relevance_score: float
+    document: Document | None = Field(None, description="With `return_documents` only.")
+
+
+class RankedUsage(BaseModel):
+    """The tokens that were read."""
+
+    total_tokens: int
+
+
+class RankedDocumentsBody(BaseModel):
+    """Ranked documents, in the shape of Cohere and Jina."""
+
+    id: str
+    model: str
+    results: list[RankedDocumentBody]
+    usage: RankedUsage
 
 
 class EntityGroupBody(BaseModel):
@@ -243,6 +344,7 @@ class Limits(BaseModel):
     """The limits of a request, and of one model's queue."""
 
     max_texts: int
+    max_passages: int
     max_body_bytes: int
     max_batch: int
     max_batch_tokens: int
