@@ -27,4 +27,5 @@ def calibration_texts(model: Model, data: Dataset | None, scheme: str, rows: int
             f"the {split} split has {len(examples)} rows; the scheme {scheme} is calibrated on {rows}",
             hint="give more rows, or set a smaller `calibration_rows` (at least 16)",
         )
-    return [model.text_encoder.pad([tokens]) for tokens in model.text_encoder.tokenize(examples.first, examples.second)]
+    second = None if model.task.gives_vectors else examples.second
+    return [model.text_encoder.pad([tokens]) for tokens in model.text_encoder.tokenize(examples.first, second)]

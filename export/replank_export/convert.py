@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,9 +14,11 @@ from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.facts import ExportFacts, Quality
 from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
+from replank.models.sentence_transformers import copy_modules
 from replank.models.source import Source, open_source, require_kind
 from replank.resampling.answers_file import evaluate_into
 from replank.runtime.evaluate import require_same_task
+from replank.runtime.likeness import judged_by_likeness
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.torch_model import require_head
@@ -24,6 +26,7 @@ from replank.system.errors import FieldError, UsageError
 from replank.system.extras import require
 from replank.system.progress import progress
 from replank.system.settings import setting
+from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES
 from replank.text.tokenizer_files import save_tokenizer
 from replank_export.fusion.exporters import EXPORTERS, ExporterName, write_graph
@@ -40,6 +43,8 @@ class ExportConfig:
     :param precision: precision of weights and computation; ``fp16`` is for CUDA.
     :param opset: ONNX opset of the graph, 17 to 20 (18 to 20 for ``dynamo``).
     :param features: leave out the head: the graph returns the last hidden state of each token.
+    :param pooled: of an embedding model, have its pooling and normalization in the graph, which returns one vector for
+        each text.
     :param allow_unfused: write the graph even if its attention, norms or GELUs are not all fused.
     :raises FieldError: a value out of range.
     """
@@ -48,6 +53,7 @@ class ExportConfig:
     precision: Literal["fp32", "fp16"] = setting("fp32", "Precision of the graph; fp16 is for CUDA.")
     opset: int = setting(18, "ONNX opset of the graph, 17 to 20 (dynamo: 18 to 20).")
     features: bool = setting(False, "Leave out the head: the graph returns a vector for each token.")
+    pooled: bool = setting(False, "Pool and normalize in the graph: one vector for each text, of embedding models.")
     allow_unfused: bool = setting(False, "Write a slower graph if not everything can be fused.")
 
     def __post_init__(self) -> None:
@@ -55,6 +61,8 @@ class ExportConfig:
             raise FieldError("exporter", self.exporter, f"one of {', '.join(get_args(ExporterName))}")
         if self.precision not in ("fp32", "fp16"):
             raise FieldError("precision", self.precision, "fp32 or fp16")
+        if self.features and self.pooled:
+            raise UsageError("`features` is a vector for each token and `pooled` one for each text: choose one")
         oldest = EXPORTERS["torchscript" if self.exporter == "auto" else self.exporter].oldest_opset
         if not oldest <= self.opset <= 20:
             raise FieldError("opset", self.opset, f"{oldest} to 20")
@@ -83,10 +91,12 @@ def export(
         raise UsageError(
             "`features` leaves out the head, which the data's labels need", hint="leave out the data, or `features`"
         )
+    if config.pooled and not source.task.gives_vectors:
+        raise UsageError(f"`pooled` is for embedding models, and {source.name} {source.task.kind.serves}")
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)
     data = load_data(source, data_config)
-    task = data.task if data else source.encoder_task if config.features else source.task
+    task = _task(source, data, config)
     with new_artifact(out, force=force) as folder:
         graph = write_graph(
             source,
@@ -100,6 +110,7 @@ def export(
         copy_model_files(source, folder)
         (folder / "ort_config.json").write_text(ort_config(config.opset), encoding="utf-8")
         reference = load_model(source, task=task)
+        data = judged_by_likeness(data, reference) if data else None
         kept = None
         if config.precision == "fp16":
             batches = [batch for case in padding_cases(reference) for batch in case.batches]
@@ -112,7 +123,7 @@ def export(
             Manifest(
                 kind="onnx",
                 precision=config.precision,
-                task=task,
+                task=replace(task, metrics=data.task.metrics) if data else task,
                 made_by=MadeBy.now(
                     "export",
                     config,
@@ -134,6 +145,18 @@ def export(
     return Artifact.open(out)
 
 
+def _task(source: Source, data: Dataset | None, config: ExportConfig) -> Task:
+    """The task of the graph: the data's, but for vectors, which data only scores."""
+    if config.pooled:
+        return source.task.pooled
+    return source.encoder_task if config.features else task_with(source, data)
+
+
+def task_with(source: Source, data: Dataset | None) -> Task:
+    """The task of a model that data was given for: the data's, but for vectors, which data only scores."""
+    return source.task if data is None or source.task.gives_vectors else data.task
+
+
 def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
     """The data, checked against the model's labels; ``None`` if there is none."""
     if data_config is None:
@@ -145,7 +168,7 @@ def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
 
 def compare(reference: Model, candidate: Model, data: Dataset | None, precision: str) -> Verification:
     """The verification of a candidate, with progress; its real texts are those of the dev split, if there is one."""
-    texts = None if data is None else data.split("dev" if "dev" in data.splits else data.held_out)
+    texts = None if data is None else data.split(data.chosen_on)
     with progress("verify", CASES + (data is not None)) as advance:
         return verify(reference, candidate, precision=precision, examples=texts, progress=advance)
 
@@ -158,8 +181,9 @@ def evaluate_held_out(model: Model, data: Dataset, folder: Path) -> Quality:
 
 
 def copy_model_files(source: Source, folder: Path) -> None:
-    """Copy the configuration and the tokenizer of a model."""
+    """Copy the configuration and the tokenizer of a model, and how it makes vectors."""
     shutil.copyfile(source.folder / "config.json", folder / "config.json")
+    copy_modules(source.folder, folder)
     save_tokenizer(source.folder, folder)
 
 

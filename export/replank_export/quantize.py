@@ -19,6 +19,7 @@ from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
+from replank.runtime.likeness import judged_by_likeness
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.timing import random_batch, time_calls
@@ -27,7 +28,7 @@ from replank.system.errors import ModelError, QualityGateError
 from replank.system.extras import require
 from replank.system.progress import progress
 from replank_export.calibration_texts import calibration_texts
-from replank_export.convert import compare, copy_model_files, evaluate_held_out, load_data, ort_config
+from replank_export.convert import compare, copy_model_files, evaluate_held_out, load_data, ort_config, task_with
 from replank_export.fusion.attention_mask import takes_lengths
 from replank_export.fusion.fusion_counts import count_fused
 from replank_export.graph_files import is_large
@@ -66,8 +67,9 @@ def quantize(
     require_free(out, force=force, source=source.folder)
     fused = _require_float(source)
     data = load_data(source, data_config)
-    task = data.task if data else source.task
+    task = task_with(source, data)
     reference = load_model(source, task=task)
+    data = judged_by_likeness(data, reference) if data else None
     texts = calibration_texts(reference, data, config.name, rows) if (rows := config.texts_wanted()) else []
     with new_artifact(out, force=force) as folder, config.prepare(source.model_file, texts) as graph:
         target = folder / "model.onnx"
@@ -75,7 +77,7 @@ def quantize(
         copy_model_files(source, folder)
         if data is not None:
             # Layers are chosen on dev, if there is one; the reported quality is that of the held-out split.
-            split = "dev" if "dev" in data.splits else data.held_out
+            split = data.chosen_on
             drop = _drop_of(reference, folder, data, split)
             keep_until_good(graph, target, config.max_drop, reference, data.split(split), drop)
         (folder / "ort_config.json").write_text(_ort_config(target, config), encoding="utf-8")
@@ -89,7 +91,7 @@ def quantize(
             Manifest(
                 kind="onnx",
                 precision="int8",
-                task=task,
+                task=replace(task, metrics=data.task.metrics) if data else task,
                 made_by=MadeBy.now(
                     "quantize",
                     config,

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from replank.models.source import Source
-from replank.runtime.torch_model import load_torch_model
+from replank.runtime.torch_model import load_torch_model, pooled
 from replank.system.errors import ModelError
 from replank.system.quiet import quiet_logging
 from replank.tasks.task import Task
@@ -105,7 +105,8 @@ def _trace(
         default.
     """
     arguments: dict[str, Any] = {"attn_implementation": attention} if attention not in (None, ORT_ATTENTION) else {}
-    model = load_torch_model(source, task.kind, **arguments).eval()
+    model = load_torch_model(source, task.kind, **arguments)
+    model = (pooled(model, source.task) if task.gives_one_vector else model).eval()
     names = list(INPUT_NAMES if token_type_ids else INPUT_NAMES[:2])
     # Ids that every vocabulary has, without padding ids: RoBERTa derives positions from them.
     ids = torch.arange(_TRACED_SHAPE[0] * _TRACED_SHAPE[1]).reshape(_TRACED_SHAPE) % (model.config.vocab_size - 10) + 10

@@ -134,5 +134,6 @@ def _worst(examples: Examples, ours: Sequence[Logits], theirs: Sequence[Logits])
 
 def real_batches(model: Model, examples: Examples) -> list[Batch]:
     """The texts in their order, padded in small batches."""
-    tokens = model.text_encoder.tokenize(examples.first, examples.second)
+    # Vectors are of each text by itself, whatever they are compared with.
+    tokens = model.text_encoder.tokenize(examples.first, None if model.task.gives_vectors else examples.second)
     return [model.text_encoder.pad(tokens[start : start + _REAL_BATCH]) for start in range(0, len(tokens), _REAL_BATCH)]
