@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from replank.runtime.model import Model as Model
     from replank.system.errors import ReplankError as ReplankError
     from replank.tasks.answers import Prediction as Prediction
+    from replank.tasks.answers import Ranked as Ranked
     from replank.tasks.answers import TaggedText as TaggedText
     from replank_compress.growing.config import PretrainConfig as Pretrain
     from replank_compress.growing.schedule import Stage as Stage
@@ -122,6 +123,7 @@ _PLACES = {
     "Serve": ("replank_serve.http.config", "ServeConfig"),
     "Stage": ("replank_compress.growing.schedule", "Stage"),
     "StaticInt8": ("replank_export.int8", "StaticInt8"),
+    "Ranked": ("replank.tasks.answers", "Ranked"),
     "TaggedText": ("replank.tasks.answers", "TaggedText"),
     "Theseus": ("replank_compress.methods.theseus", "TheseusConfig"),
     "Trim": ("replank_compress.trim", "TrimConfig"),
@@ -151,6 +153,7 @@ __all__ = [
     "Pkd",
     "Prediction",
     "Pretrain",
+    "Ranked",
     "ReplankError",
     "Run",
     "Search",

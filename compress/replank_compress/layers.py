@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from replank.models.encoders import Encoder, encoder_of
-from replank.runtime.torch_pooling import PooledEncoder
+from replank.runtime._torch_pooling import PooledEncoder
 from replank.system.errors import FieldError, UsageError
 
 

@@ -186,8 +186,10 @@ def _link(file: Path, place: Path) -> None:
 def _check_names(folder: Path, manifest: Manifest) -> None:
     """Make sure that what is read lies in the folder and is listed, and that nothing else could be read."""
     for name in manifest.files:
-        relative = PurePosixPath(name)
-        if relative.as_posix() != name or relative.is_absolute() or ".." in relative.parts or not relative.name:
+        folder_of, _, file = name.rpartition("/")
+        # A module of sentence-transformers has its settings in a folder of its own.
+        is_setting = _is_plain_name(folder_of) and file == "config.json"
+        if not (_is_plain_name(name) or is_setting):
             raise ArtifactError(f"{folder / MANIFEST} lists {name!r}; expected names of files in the folder")
     if MODEL_FILES[manifest.kind] not in manifest.files:
         raise ArtifactError(
@@ -202,6 +204,10 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
                 f"{path} is no file of the artifact, and may change what the model answers",
                 hint="move it elsewhere; what belongs to an artifact is listed in its manifest",
             )
+
+
+def _is_plain_name(name: str) -> bool:
+    return PurePosixPath(name).name == name and name not in ("", "..")
 
 
 def _holds_other_folders(out: Path) -> bool:

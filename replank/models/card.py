@@ -104,9 +104,12 @@ def _metadata(manifest: Manifest) -> ModelCardData:
 
     task, quality = manifest.task, manifest.quality
     metrics = quality.metrics if quality else {}
+    pipeline, library = task.kind.pipeline, "transformers" if manifest.kind == "torch" else "onnx"
+    if _is_sentence_transformer(manifest):
+        pipeline, library = "sentence-similarity", "sentence-transformers"
     results = [
         EvalResult(
-            task_type=task.kind.pipeline,
+            task_type=pipeline,
             dataset_type=task.name,
             dataset_name=task.name,
             dataset_split=quality.split,
@@ -118,8 +121,8 @@ def _metadata(manifest: Manifest) -> ModelCardData:
         if quality
     ]
     return ModelCardData(
-        pipeline_tag=task.kind.pipeline,
-        library_name="transformers" if manifest.kind == "torch" else "onnx",
+        pipeline_tag=pipeline,
+        library_name=library,
         tags=["replank", manifest.precision],
         base_model=_base_model(manifest),
         metrics=sorted({_HUB_METRICS.get(name, name) for name in metrics}) or None,
@@ -135,6 +138,11 @@ def _thresholds(limits: dict[str, float]) -> str:
         return f"Any number of labels may hold, each from a probability of {distinct.pop():g} on."
     each = ", ".join(f"`{label}` {limit:g}" for label, limit in limits.items())
     return f"Any number of labels may hold, each from a probability on: {each}."
+
+
+def _is_sentence_transformer(manifest: Manifest) -> bool:
+    """Whether the folder holds what sentence-transformers makes vectors by."""
+    return manifest.kind == "torch" and manifest.task.vectors is not None
 
 
 def _base_model(manifest: Manifest) -> str | None:
@@ -174,9 +182,11 @@ def _batches(facts: Int8Facts) -> str:
 
 def _usage(manifest: Manifest) -> str:
     kind = manifest.task.kind
-    if manifest.kind == "torch":
-        package, name = "transformers", kind.auto_class
+    if _is_sentence_transformer(manifest):
+        code = 'from sentence_transformers import SentenceTransformer\nmodel = SentenceTransformer("FOLDER")'
     else:
         package, name = "optimum.onnxruntime", f"ORTModelFor{kind.head}"
-    code = f'from {package} import {name}\nmodel = {name}.from_pretrained("FOLDER")'
+        if manifest.kind == "torch":
+            package, name = "transformers", kind.auto_class
+        code = f'from {package} import {name}\nmodel = {name}.from_pretrained("FOLDER")'
     return f"```python\n{code}\n```\n\nor, with replank: `replank predict FOLDER` and `replank serve FOLDER`."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from replank.models.sentence_transformers import ACTIVATION_KEYS
 from replank.models.source import Source
@@ -12,9 +12,6 @@ from replank.system.quiet import quiet_transformers
 from replank.tasks.kinds import Kind
 from replank.tasks.task import Task
 from replank.text.tokenizer_check import check_tokenizer
-
-if TYPE_CHECKING:
-    from replank.runtime.torch_pooling import PooledEncoder
 
 
 def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool = False, **arguments: Any) -> Any:
@@ -65,9 +62,12 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
     return model
 
 
-def pooled(model: Any, task: Task) -> PooledEncoder:
-    """A bare encoder with the pooling of its task: its logits are one vector for each text."""
-    from replank.runtime.torch_pooling import PooledEncoder
+def pooled(model: Any, task: Task) -> Any:
+    """A bare encoder with the pooling of its task: its logits are one vector for each text.
+
+    :returns: a ``PooledEncoder``.
+    """
+    from replank.runtime._torch_pooling import PooledEncoder
 
     return PooledEncoder(model, task.vector_settings)
 

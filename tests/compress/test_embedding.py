@@ -13,10 +13,10 @@ from embedding_folders import save_embedding_model
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
+from replank.runtime._torch_pooling import PooledEncoder
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
 from replank.runtime.pooling import pool
-from replank.runtime.torch_pooling import PooledEncoder
 from replank.system.errors import DataError, UsageError
 from replank.tasks.vectors import Pooling, Vectors
 from replank_compress.finetune import finetune
@@ -61,6 +61,7 @@ def test_a_successor_learns_vectors_without_labels(model: Path, texts: Path, tmp
         np.testing.assert_allclose(found, truth, atol=1e-5)
     # The artifact with its folder of pooling is checked, and gives way to another.
     assert "1_Pooling/config.json" in Artifact.open(made.path).manifest.files
+    assert 'SentenceTransformer("FOLDER")' in (made.path / "README.md").read_text(encoding="utf-8")
     again = METHODS["kd"](**SHORT | {"epochs": 0.1, "layers": 1})
     compress(open_source(model), tmp_path / "start", again, DataConfig(train=texts), force=True)
 

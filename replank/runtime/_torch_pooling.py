@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from replank.tasks.vectors import Pooling, Vectors
@@ -58,7 +57,8 @@ class PooledEncoder(nn.Module):
         mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
         vectors = states if self.vectors.pooling is None else _POOLINGS[self.vectors.pooling](states, mask)
         if self.vectors.normalize:
-            vectors = functional.normalize(vectors, dim=-1)
+            # Not functional.normalize, whose graph expands the lengths, and ONNX Runtime cannot infer that shape.
+            vectors = vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
         if not return_dict:
             return (vectors,)
         loss = None if labels is None else relative_distance(vectors, labels).mean()
