@@ -152,7 +152,7 @@ def quantized(folder: Path, data: Path) -> dict[str, Any]:
     onnx, small = folder.with_name(f"{folder.name}-onnx"), folder.with_name(f"{folder.name}-int8")
     pairs = replank.Data(data=data / "stsb")
     if not (onnx / MANIFEST).exists():
-        replank.export(folder, onnx, replank.Export(pooled=True), data=pairs)
+        replank.export(folder, onnx, data=pairs)
     if not (small / MANIFEST).exists():
         replank.quantize(onnx, small, data=pairs)
     return facts_of(Artifact.open(small)) | scores(small, data)

@@ -26,6 +26,7 @@ from compression_table import (
     scores_table,
     trials_table,
 )
+from embeddings_table import PREDECESSOR, read_results, rerankers_table, vectors_table
 from growing_table import growing_table, read_growing
 from replank.benchmarking.result import Benchmark
 from replank.benchmarking.summary import Summary
@@ -126,6 +127,20 @@ def growing_block(name: str) -> str:
         return "This table is being measured: no cell of it is done yet."
     seeds = len({cell["seed"] for cell in cells})
     return f"{growing_table(cells)}\n\nSeeds: {seeds}. {machine_line(cells[0])}"
+
+
+def embeddings_block(name: str) -> str:
+    """What successors keep of embedding models and rerankers."""
+    parts = []
+    for model, title in EMBEDDERS.items():
+        cells = read_results(RESULTS / name, model)
+        if cells.get(PREDECESSOR):
+            parts += [f"{title}:", vectors_table(cells)]
+        if cells.get("reranker-predecessor"):
+            parts += ["A reranker of the same encoder, fine-tuned on WikiQA:", rerankers_table(cells)]
+        if cells:
+            parts.append(machine_line(next(iter(cells.values()))[0]))
+    return "\n\n".join(parts or ["These tables are being measured: no cell of them is done yet."])
 
 
 def int8_quality_block(name: str) -> str:
@@ -298,6 +313,7 @@ ENCODERS = {
     "e5": "e5-small (384 wide), 12 layers into 6",
     "minilm": "all-MiniLM-L6-v2 (384 wide), 6 layers into 3",
 }
+EMBEDDERS = {"minilm": "all-MiniLM-L6-v2, 6 layers into 3", "e5": "e5-small, 12 layers into 6"}
 BASELINES = {
     "the baselines as published": ("kd-published", "pkd-published", "truncate-published"),
     "the baselines from the same fitted start": ("kd", "pkd", "truncate"),
@@ -320,6 +336,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "compression_choices": choices_block,
         "compression_paper": paper_block,
         "growing": growing_block,
+        "embeddings": embeddings_block,
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,
     },

@@ -17,6 +17,7 @@ from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
+from replank.runtime.likeness import judged_by_likeness
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.torch_model import load_torch_model, require_head
@@ -25,7 +26,7 @@ from replank.system.errors import ModelError, QualityGateError
 from replank.system.extras import require
 from replank.text.padding import INPUT_NAMES
 from replank_export.calibration_texts import calibration_texts
-from replank_export.convert import compare, copy_model_files, evaluate_held_out, load_data, ort_config
+from replank_export.convert import compare, copy_model_files, evaluate_held_out, load_data, ort_config, task_with
 from replank_export.int8.prepared_graph import float_weights
 from replank_export.integer.calibrate import calibrate
 from replank_export.integer.config import IntegerInt8
@@ -60,8 +61,9 @@ def quantize_integer(
     family_of(source.config, source.name)
     require_free(out, force=force, source=source.folder)
     data = load_data(source, data_config)
-    task = data.task if data else source.task
+    task = task_with(source, data)
     reference = load_model(source, task=task)
+    data = judged_by_likeness(data, reference) if data else None
     ranges = read_ranges(source.folder)
     texts = [] if ranges else calibration_texts(reference, data, config.name, config.calibration_rows)
     model = load_torch_model(source, task.kind).eval()
