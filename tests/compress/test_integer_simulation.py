@@ -39,7 +39,9 @@ def differing(model: Any, simulation: Simulation, ids: Integers, mask: Integers,
     encoder = integer_encoder(model, simulation.ranges.frozen())
     defined = encoder(ids, mask, types)
     with torch.no_grad():
-        hidden = simulation.integers(*tensors(ids, mask), None if types is None else torch.from_numpy(types))
+        hidden = simulation.integers(
+            torch.from_numpy(ids), torch.from_numpy(mask), None if types is None else torch.from_numpy(types)
+        )
     assert np.array_equal(hidden.scale, encoder.scale)
     assert defined.any()
     return int((hidden.values.numpy() != defined).sum())
