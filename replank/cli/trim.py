@@ -9,7 +9,7 @@ import click
 
 from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
-from replank.cli.options import FOLDER, out_options
+from replank.cli.options import FILE, FOLDER, out_options
 from replank.cli.stage_result import show
 from replank_compress.trim import TrimConfig
 
@@ -19,7 +19,7 @@ from replank_compress.trim import TrimConfig
 @click.argument("out", type=FOLDER)
 @click.option(
     "--texts",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     required=True,
     help="File of texts, one a line, that the vocabulary is to serve.",
 )

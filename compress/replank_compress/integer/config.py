@@ -19,7 +19,7 @@ class IntegerFinetuneConfig(SoftLabelsConfig):
     """
 
     epochs: float = setting(2.0, EPOCHS_HELP)
-    learning_rate: float = setting(2e-5, LEARNING_RATE_HELP)
+    learning_rate: float = setting(2e-6, LEARNING_RATE_HELP)
     soft_weight: float = setting(
         1.0, "Weight of the predecessor's answers in the loss, 0 to 1; the rest is the labels'."
     )
