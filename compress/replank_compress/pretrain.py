@@ -36,7 +36,7 @@ from replank_compress.growing.run import (
     stage_folder,
     train_stages,
 )
-from replank_compress.growing.schedule import plans
+from replank_compress.growing.schedule import plans, require_copyable
 from replank_compress.growing.stage import Corpus
 from replank_compress.growing.texts import load_texts
 from replank_compress.saving import work_folder
@@ -64,6 +64,7 @@ def pretrain(
         whole = masked_lm_model(settings)
         length = min(data.task.max_length, encoder_of(settings, str(encoder)).position_limit(whole.config.to_dict()))
         stages = plans(config.stages, shape_of(whole), length, config.batch_size)
+        require_copyable(encoder_of(settings, str(encoder)), stages)
         if any(plan.stage.pooling > 1 for plan in stages):
             require_poolable(whole)
         fingerprint = {

@@ -53,6 +53,7 @@ class Fused:
 _USUAL_KEYS = ConfigKeys()
 _USUAL_FUSED = Fused()
 # Query and key are rotated, and the feed-forward layer is gated.
+_GATED = ("mlp.gate_proj", "mlp.up_proj")
 _ROTARY = Fused({"MultiHeadAttention": 1, "RotaryEmbedding": 2}, gelus=0)
 
 
@@ -72,7 +73,7 @@ class Encoder:
     :param keys: its keys of ``config.json``.
     :param first_position: the row of the position embedding that the first token has; ``None``: that after the
         padding id.
-    :param first_dense: below a layer, the first matrix of its feed-forward part.
+    :param first_dense: below a layer, the first matrices of its feed-forward part: that of the gate too.
     :param positions: the longest input in tokens where ``config.json`` names none.
     :param mixes_attention: whether layers differ in their kind of attention, each with a mask and rotary angles of its
         own: a layer's ``attention_type``, listed as ``layer_types`` in ``config.json``.
@@ -93,7 +94,7 @@ class Encoder:
     token_projections: tuple[str, ...] = ()
     keys: ConfigKeys = _USUAL_KEYS
     first_position: int | None = 0
-    first_dense: str = "intermediate.dense"
+    first_dense: tuple[str, ...] = ("intermediate.dense",)
     positions: int = 512
     mixes_attention: bool = False
     last_dense: str = "output.dense"
@@ -182,7 +183,7 @@ _ROWS = (
         keys=ConfigKeys(
             layers="n_layers", heads="n_heads", hidden_size="dim", activation="activation", feed_forward="hidden_dim"
         ),
-        first_dense="ffn.lin1",
+        first_dense=("ffn.lin1",),
         last_dense="ffn.lin2",
         last_norm="output_layer_norm",
     ),
@@ -211,6 +212,7 @@ _ROWS = (
         keys=ConfigKeys(activation="hidden_activation"),
         positions=8192,
         mixes_attention=True,
+        first_dense=("mlp.Wi",),
         last_dense="mlp.Wo",
         last_norm=None,
         fused=_ROTARY,
@@ -222,6 +224,7 @@ _ROWS = (
         words="embed_tokens",
         tables=("embed_tokens",),
         positions=8192,
+        first_dense=_GATED,
         last_dense="mlp.down_proj",
         last_norm=None,
         fused=replace(_ROTARY, norm="SkipSimplifiedLayerNormalization"),
@@ -230,6 +233,7 @@ _ROWS = (
         "gte",
         stack="layers",
         positions=8192,
+        first_dense=_GATED,
         last_dense="mlp.down_proj",
         last_norm="post_mlp_layernorm",
         fused=_ROTARY,
@@ -238,6 +242,7 @@ _ROWS = (
         "nomic_bert",
         stack="layers",
         positions=2048,
+        first_dense=_GATED,
         last_dense="mlp.down_proj",
         last_norm="post_mlp_layernorm",
         fused=_ROTARY,
@@ -247,6 +252,7 @@ _ROWS = (
         stack="layers",
         first_position=None,
         positions=8194,
+        first_dense=("mlp.fc1",),
         last_dense="mlp.fc2",
         last_norm="post_mlp_layernorm",
         fused=replace(_ROTARY, gelus=1),

@@ -223,7 +223,7 @@ class ExportFacts:
     fused: dict[str, int]
     unfused: str | None = added("0.3.0")
     kept_in_fp32: tuple[str, ...] | None = added("0.3.0")
-    local_layers: int = 0
+    local_layers: int | None = added("0.6.0")
 
     @property
     def chosen_on(self) -> str | None:
@@ -337,7 +337,7 @@ class Int8Facts:
     sizes: Int8Sizes | None = added("0.2.0")
     speed: Int8Speed | None = added("0.2.0")
     batch_difference: float | None = added("0.4.0")
-    integer: IntegerFacts | None = None
+    integer: IntegerFacts | None = added("0.6.0")
 
     @property
     def is_batch_invariant(self) -> bool:

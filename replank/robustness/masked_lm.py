@@ -44,8 +44,8 @@ class MaskedLm:
 
     def __init__(self, model: Model, candidates: int, *, ranks_in_context: bool) -> None:
         self.model = model
-        self.vocabulary = Vocabulary(model.text_encoder)
-        self.passes = 0
+        self.vocabulary: Vocabulary = Vocabulary(model.text_encoder)
+        self.passes: int = 0
         self._candidates, self._ranks_in_context = candidates, ranks_in_context
 
     def read(self, words: Sequence[str]) -> Predictions:

@@ -33,7 +33,7 @@ class Proposals:
         if wanted:  # one pass for all words
             self._predictions = masked_lm.read(list(words))
             self.places = [place for place in wanted if masked_lm.can_replace(self._predictions, place)]
-        self.why_none = None if self.places else self._reason(len(words), wanted)
+        self.why_none: str | None = None if self.places else self._reason(len(words), wanted)
 
     def candidates(self, place: int) -> list[str]:
         """Words in place of one of :attr:`places`, the most fitting first."""

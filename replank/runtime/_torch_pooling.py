@@ -57,8 +57,9 @@ class PooledEncoder(nn.Module):
         mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
         vectors = states if self.vectors.pooling is None else _POOLINGS[self.vectors.pooling](states, mask)
         if self.vectors.normalize:
-            # Not functional.normalize, whose graph expands the lengths, and ONNX Runtime cannot infer that shape.
-            vectors = vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+            # Neither functional.normalize nor `norm`, for ONNX Runtime infers no shape behind their graphs.
+            lengths = vectors.square().sum(dim=-1, keepdim=True).clamp_min(1e-24).sqrt()
+            vectors = vectors / lengths
         if not return_dict:
             return (vectors,)
         loss = None if labels is None else relative_distance(vectors, labels).mean()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from replank.models.encoders import ENCODERS
 from replank.system.errors import FieldError, ReplankError, UsageError
 from replank_compress.growing.config import PretrainConfig
 from replank_compress.growing.operators import Shape
-from replank_compress.growing.schedule import Stage, parse_stage, plans, read_schedule
+from replank_compress.growing.schedule import Stage, parse_stage, plans, read_schedule, require_copyable
 
 FULL = Shape(4, 64)
 
@@ -92,6 +93,14 @@ def test_a_file_that_is_no_schedule_is_refused(tmp_path: Path, content: str, mes
         read_schedule(file)
     with pytest.raises(UsageError, match="cannot read"):
         read_schedule(tmp_path / "nothing.yaml")
+
+
+def test_layers_that_are_not_alike_are_not_copied() -> None:
+    deeper, wider = ((Stage(steps=1, **small), Stage(steps=1)) for small in ({"layers": 2}, {"width": 16}))
+    require_copyable(ENCODERS["bert"], plans(deeper, FULL, 32, 4))
+    require_copyable(ENCODERS["modernbert"], plans(wider, FULL, 32, 4))
+    with pytest.raises(FieldError, match="of 2 and 4 layers; expected one depth, for a layer of modernbert"):
+        require_copyable(ENCODERS["modernbert"], plans(deeper, FULL, 32, 4))
 
 
 def test_settings_are_checked() -> None:

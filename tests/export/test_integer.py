@@ -146,7 +146,7 @@ def test_commands_take_it_as_any_artifact(integer_artifact: Path, replank: Repla
 def test_a_head_of_each_family_answers_as_torch_does(kind: str, tmp_path: Path) -> None:
     source = open_source(save_model(kind, tmp_path / "model"))
     table = tmp_path / "train.tsv"
-    rows = [f"the film is {'good' if row % 2 else 'bad'} {'very ' * (row % 5)}\tLABEL_{row % 2}" for row in range(32)]
+    rows = [f"the film is {'good' if row % 2 else 'bad'} {'very ' * (row % 5)}\t{row % 2}" for row in range(32)]
     table.write_text("\n".join(["sentence\tlabel", *rows]) + "\n", encoding="utf-8")
     made = quantize(
         source,

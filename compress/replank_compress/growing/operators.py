@@ -75,8 +75,9 @@ def share(weights: Weights, growth: Growth) -> dict[str, torch.Tensor]:
     encoder, grown = growth.encoder, dict(weights)
     for name, value in weights.items():
         match _below_layer(encoder, name):
-            case _, part if part in (f"{encoder.first_dense}.weight", f"{encoder.first_dense}.bias"):
-                grown[name] = torch.cat([value] * copies)
+            case _, part if part.rpartition(".")[0] in encoder.first_dense:
+                # A matrix that holds the gate too has as many rows twice.
+                grown[name] = torch.cat([each for each in torch.split(value, growth.old.width) for _ in range(copies)])
             case _, part if part == f"{encoder.last_dense}.weight":
                 grown[name] = torch.cat([value / copies + each for each in _perturbations(name, value, growth)], dim=1)
     return grown
@@ -134,6 +135,6 @@ def _perturbations(name: str, value: torch.Tensor, growth: Growth) -> torch.Tens
     copies = growth.new.width // growth.old.width
     # The name's own numbers, so that they do not depend on which other weights there are.
     generator = torch.Generator().manual_seed(growth.seed * 2**32 + zlib.crc32(name.encode()))
-    drawn = torch.randn((copies, *value.shape), generator=generator, dtype=torch.float32)
-    scale = growth.noise * value.float().std(correction=0) / copies
+    drawn = torch.randn((copies, *value.shape), generator=generator, dtype=torch.float64)
+    scale = growth.noise * value.double().std(correction=0) / copies
     return ((drawn - drawn.mean(dim=0)) * scale).to(value.dtype)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from replank.models.encoders import Encoder
 from replank.system.errors import FieldError, UsageError
 from replank.system.typed_json import dataclass_from_json
 from replank_compress.growing.operators import Shape
@@ -90,6 +91,20 @@ def plans(stages: Sequence[Stage], full: Shape, length: int, batch_size: int) ->
             hint="leave these out in the last stage",
         )
     return found
+
+
+def require_copyable(encoder: Encoder, stages: Sequence[Plan]) -> None:
+    """Refuse to add layers to an encoder whose layers are not alike.
+
+    :raises FieldError: stages differ in depth, and a layer's parts and attention depend on its place.
+    """
+    if encoder.mixes_attention and len(depths := {plan.shape.layers for plan in stages}) > 1:
+        raise FieldError(
+            "stages",
+            f"of {' and '.join(map(str, sorted(depths)))} layers",
+            f"one depth, for a layer of {encoder.model_type} cannot stand in the place of another",
+            hint="grow its width or its length",
+        )
 
 
 def _require_growth(number: int, before: Plan | None, plan: Plan, full: Shape, length: int) -> None:

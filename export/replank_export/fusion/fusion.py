@@ -11,6 +11,7 @@ from onnxscript.rewriter.ort_fusions import optimize_for_ort
 
 from replank.system.quiet import quiet_logging
 from replank_export.fusion.idle_reshapes import drop_idle_reshapes
+from replank_export.fusion.joined_weights import join_weights
 from replank_export.fusion.position_bias import share_position_bias
 from replank_export.fusion.trace import Traced
 from replank_export.graph_files import save_graph
@@ -40,6 +41,7 @@ def fuse_dynamo(raw: Path, fused: Path, _traced: Traced) -> None:
     with quiet_logging():
         model, _counts = optimize_for_ort(model)
     drop_idle_reshapes(model)
+    join_weights(model)
     graph = onnx_ir.to_proto(model)
     # These shapes are from before the fusions and would mislead later readers.
     del graph.graph.value_info[:]

@@ -84,11 +84,14 @@ def _trace(source: Source, task: Task, opset: int) -> onnx.GraphProto:
 
 
 class _GivenEmbeddings(nn.Module):
-    """Embeddings that are the input."""
+    """Embeddings that are the input: of what a model hands to them, by name or not, the only real numbers."""
 
-    def forward(self, *_: Any, inputs_embeds: torch.Tensor | None = None, **__: Any) -> torch.Tensor:
-        assert inputs_embeds is not None, "the head is given hidden states"  # noqa: S101
-        return inputs_embeds
+    def forward(self, *given: Any, **named: Any) -> torch.Tensor:
+        found: list[torch.Tensor] = [
+            value for value in (*given, *named.values()) if torch.is_tensor(value) and value.is_floating_point()
+        ]
+        (states,) = found
+        return states
 
 
 class _Head(nn.Module):
