@@ -96,7 +96,7 @@ def test_a_file_that_is_no_schedule_is_refused(tmp_path: Path, content: str, mes
 
 
 def test_layers_that_are_not_alike_are_not_copied() -> None:
-    deeper, wider = ((Stage(steps=1, **small), Stage(steps=1)) for small in ({"layers": 2}, {"width": 16}))
+    deeper, wider = ((small, Stage(steps=1)) for small in (Stage(steps=1, layers=2), Stage(steps=1, width=16)))
     require_copyable(ENCODERS["bert"], plans(deeper, FULL, 32, 4))
     require_copyable(ENCODERS["modernbert"], plans(wider, FULL, 32, 4))
     with pytest.raises(FieldError, match="of 2 and 4 layers; expected one depth, for a layer of modernbert"):
