@@ -10,6 +10,7 @@ import pytest
 
 from embedding_folders import save_embedding_model
 from replank.data.config import DataConfig
+from replank.models.facts import Int8Facts
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import QualityGateError, UsageError
@@ -56,6 +57,19 @@ def test_a_graph_that_pools_gives_the_vectors_itself(folder: Path, texts: DataCo
     (plain / "1_Pooling").mkdir()
     (plain / "1_Pooling" / "config.json").write_bytes((made.path / "1_Pooling" / "config.json").read_bytes())
     assert open_source(plain).task.vector_settings.pooling is None
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_graph_that_pools_is_quantized(pooling: str, texts: DataConfig, tmp_path: Path) -> None:
+    folder = save_embedding_model(tmp_path / "model", {"pooling_mode": pooling}, "Normalize")
+    onnx = export(open_source(folder), tmp_path / "onnx", ExportConfig(pooled=True))
+    made = quantize(open_source(onnx.path), tmp_path / "int8", DynamicInt8(max_drop=0.2, allow_slower=True), texts)
+    facts = made.manifest.made_by.facts
+    assert isinstance(facts, Int8Facts)
+    assert not facts.kept_in_float, "every matrix of the layers is found"
+    expected = load_model(open_source(folder)).embed(TEXTS)
+    found = load_model(open_source(made.path)).embed(TEXTS)
+    assert (expected * found).sum(axis=1).min() > 0.8
 
 
 def test_int8_is_judged_by_likeness_where_there_are_no_labels(folder: Path, texts: DataConfig, tmp_path: Path) -> None:
