@@ -24,8 +24,8 @@ import click
 import replank
 from replank.data.tables import read_table
 from replank.models.artifact import Artifact
-from replank.models.facts import TrainingFacts
 from replank.models.manifest import MANIFEST
+from replank.models.training_facts import TrainingFacts
 from replank.system.environment import machine, versions
 
 RESULTS = Path(__file__).parent / "results" / "embeddings"

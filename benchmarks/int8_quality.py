@@ -19,7 +19,7 @@ import click
 
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
-from replank.models.facts import Int8Facts
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import open_source
 from replank.system.environment import machine, versions
 from replank.system.errors import QualityGateError

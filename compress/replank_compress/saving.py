@@ -13,11 +13,11 @@ from replank.charts.lines import training_chart
 from replank.data.examples import Dataset
 from replank.integer.ranges import Ranges, write_ranges
 from replank.models.artifact import Artifact, new_artifact, seal
-from replank.models.facts import Origin, TrainingFacts
 from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
 from replank.models.provenance import MadeBy, Stopwatch, config_json
 from replank.models.sentence_transformers import copy_modules
 from replank.models.source import Source, open_source
+from replank.models.training_facts import Origin, TrainingFacts
 from replank.resampling.answers_file import evaluate_into
 from replank.runtime.evaluate import choose_thresholds, evaluate
 from replank.runtime.load import load_model

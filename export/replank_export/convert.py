@@ -11,9 +11,10 @@ from typing import Any, Literal, get_args
 from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
-from replank.models.facts import ExportFacts, Quality
+from replank.models.facts import ExportFacts
 from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
+from replank.models.quality import Quality
 from replank.models.sentence_transformers import copy_modules
 from replank.models.source import Source, open_source, require_kind
 from replank.resampling.answers_file import evaluate_into

@@ -14,9 +14,10 @@ from onnx import TensorProto
 from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
-from replank.models.facts import Int8Facts, Int8Sizes, Int8Speed, PartBytes, Quality
+from replank.models.int8_facts import Int8Facts, Int8Sizes, Int8Speed, PartBytes
 from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
+from replank.models.quality import Quality
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
 from replank.runtime.likeness import judged_by_likeness

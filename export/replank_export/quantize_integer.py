@@ -12,9 +12,10 @@ from replank.data.examples import Dataset
 from replank.integer.families import family_of
 from replank.integer.ranges import read_ranges, write_ranges
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
-from replank.models.facts import Int8Facts, Quality
+from replank.models.int8_facts import Int8Facts
 from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
+from replank.models.quality import Quality
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
 from replank.runtime.likeness import judged_by_likeness

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from replank.api.sources import ModelLike, own_data, source_of
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
-from replank.models.facts import Quality
+from replank.models.quality import Quality
 from replank.models.source import Source
 from replank.runtime.load import load_model
 from replank.runtime.provider_choice import Auto

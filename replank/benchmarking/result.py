@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from replank.models.facts import Quality
+from replank.models.quality import Quality
 from replank.system.environment import Machine
 from replank.system.errors import DataError
 from replank.system.typed_json import dataclass_from_json, object_values

@@ -44,8 +44,8 @@ class Summary:
 
     :param split: the name of the split that metrics were computed on, and
     :param rows: the number of its rows.
-    :param chosen_on_it: see :class:`replank.models.facts.Quality`; of any of the models.
-    :param baselines: see :class:`replank.models.facts.Quality`.
+    :param chosen_on_it: see :class:`replank.models.quality.Quality`; of any of the models.
+    :param baselines: see :class:`replank.models.quality.Quality`.
     :param length: tokens of the text that latency was measured with.
     :param is_disturbed: whether the machine was busy during the measurement; ``disturbed`` in JSON.
     """

@@ -12,7 +12,7 @@ from replank.benchmarking.result import busy
 from replank.benchmarking.run import benchmark
 from replank.benchmarking.summary import Summary, SummaryModel
 from replank.data.examples import Dataset
-from replank.models.facts import Quality
+from replank.models.quality import Quality
 from replank.models.source import Source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model

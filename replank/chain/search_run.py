@@ -24,9 +24,9 @@ from replank.chain.search_result import SearchResult
 from replank.chain.stage_folders import StageFolders
 from replank.data.config import DataConfig
 from replank.data.examples import Dataset
-from replank.models.facts import TrainingFacts
 from replank.models.provenance import config_json
 from replank.models.source import Source
+from replank.models.training_facts import TrainingFacts
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
 from replank.system.environment import machine, versions

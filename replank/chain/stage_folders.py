@@ -11,10 +11,11 @@ from typing import Any
 from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.artifact import Artifact
-from replank.models.facts import StageFacts, TrainingFacts
+from replank.models.facts import StageFacts
 from replank.models.manifest import MANIFEST, Manifest
 from replank.models.provenance import config_json
 from replank.models.source import Source, open_source
+from replank.models.training_facts import TrainingFacts
 from replank.system.environment import versions
 from replank.system.errors import UsageError
 

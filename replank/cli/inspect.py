@@ -18,7 +18,7 @@ from replank.cli.inspect_tables import (
     speed_table,
 )
 from replank.cli.options import console, json_option, option, print_json, print_table
-from replank.models.facts import Int8Facts
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import Source, open_source
 from replank.system.extras import installed_version, require
 

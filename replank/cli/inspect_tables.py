@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from replank.models.card import lineage
-from replank.models.facts import IntegerFacts
+from replank.models.int8_facts import IntegerFacts
 from replank.models.manifest import Manifest
 from replank.models.source import Source
 from replank.tasks.kinds.kind import shown_names

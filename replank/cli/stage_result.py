@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from replank.cli.options import print_json, print_table
 from replank.models.artifact import Artifact
-from replank.models.facts import ExportFacts, Int8Facts, PretrainingFacts, TrainingFacts, TrimFacts
+from replank.models.facts import ExportFacts, TrimFacts
+from replank.models.int8_facts import Int8Facts
+from replank.models.training_facts import PretrainingFacts, TrainingFacts
 
 
 def show(artifact: Artifact, as_json: bool) -> None:

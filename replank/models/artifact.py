@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from replank.models.card import model_card
-from replank.models.facts import Robustness
 from replank.models.manifest import (
     CARD,
     MANIFEST,
@@ -26,6 +25,7 @@ from replank.models.manifest import (
     manifest_text,
     read_manifest,
 )
+from replank.models.quality import Robustness
 from replank.models.weights import Weights
 from replank.system.errors import ArtifactError, UsageError
 from replank.system.files import replace_folder, sweep_leftovers

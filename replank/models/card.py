@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replank.models.facts import Int8Facts, PretrainingFacts, Quality, Robustness, TrainingFacts
+from replank.models.int8_facts import Int8Facts
 from replank.models.manifest import Manifest
 from replank.models.provenance import variant_name
+from replank.models.quality import Quality, Robustness
+from replank.models.training_facts import PretrainingFacts, TrainingFacts
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData

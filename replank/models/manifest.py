@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from replank.models.facts import Differences, ProviderTable, Quality, Robustness
 from replank.models.provenance import MadeBy
+from replank.models.provider_table import ProviderTable
+from replank.models.quality import Differences, Quality, Robustness
 from replank.system.errors import ArtifactError, ReplankError
 from replank.system.files import MANIFEST as MANIFEST
 from replank.system.typed_json import dataclass_from_json, object_values

@@ -8,11 +8,11 @@ from typing import Any
 
 from replank.models.artifact import Artifact
 from replank.models.encoders import Encoder, encoder_of
-from replank.models.facts import Quality
 from replank.models.folder_task import folder_task
 from replank.models.hub import HUB_NAME, fetch_model
 from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent
 from replank.models.onnx_checks import require_sound_file
+from replank.models.quality import Quality
 from replank.models.sentence_transformers import embedding_folder, lowercases
 from replank.models.sizes import Sizes, sizes_of
 from replank.models.weights import Weights, kind_of_weights

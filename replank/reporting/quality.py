@@ -38,7 +38,7 @@ class _Score:
 
     :param rows: how many rows of the split they were computed on.
     :param data: the digest of these rows; ``None`` if it is not known.
-    :param cautions: see :class:`replank.models.facts.Quality`.
+    :param cautions: see :class:`replank.models.quality.Quality`.
     :param answers: those by which they were computed, if they were kept.
     """
 

@@ -6,7 +6,8 @@ from replank.benchmarking.result import Benchmark, Cell, busy
 from replank.benchmarking.summary import Summary
 from replank.benchmarking.table import OTHER_TASKS
 from replank.charts.scatter import Point, front_of, scatter_chart
-from replank.models.facts import ExportFacts, Int8Facts
+from replank.models.facts import ExportFacts
+from replank.models.int8_facts import Int8Facts
 from replank.reporting.document import Block, Figure, Grid, Heading, Paragraph
 from replank.reporting.facts import Facts, Stage
 

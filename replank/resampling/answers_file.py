@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from replank.data.examples import Dataset
 from replank.models.artifact import Artifact
-from replank.models.facts import Quality
 from replank.models.manifest import ROW_ANSWERS
+from replank.models.quality import Quality
 from replank.runtime.evaluate import Progress, RowAnswers, answer_rows, quality_of
 from replank.runtime.model import Model
 from replank.system.errors import DataError, FieldError, ReplankError, UsageError

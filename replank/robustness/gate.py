@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replank.models.artifact import record_robustness
-from replank.models.facts import Robustness
 from replank.models.provenance import config_json
+from replank.models.quality import Robustness
 from replank.models.source import Source
 from replank.robustness.config import AttackConfig
 from replank.robustness.measures import loss_of_accuracy_after

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from replank.data.examples import Dataset, Examples
 from replank.data.training_examples import LabelledExamples
-from replank.models.facts import Quality
 from replank.models.manifest import Manifest
+from replank.models.quality import Quality
 from replank.runtime.model import Model
 from replank.system.errors import DataError
 from replank.system.progress import progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from replank.models.facts import Int8Facts
+from replank.models.int8_facts import Int8Facts
 from replank.models.onnx_checks import require_interface
 from replank.models.source import Source
 from replank.runtime.finite_masks import finite_masks

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Literal
 
 from replank.models.artifact import Artifact
-from replank.models.facts import ProviderTable
 from replank.models.manifest import MANIFEST, manifest_text
+from replank.models.provider_table import ProviderTable
 from replank.models.source import Source
 from replank.runtime.model import Model
 from replank.runtime.provider_measurement import REFERENCE, Measurement, measure_providers

@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 
 from replank.data.config import DataConfig
-from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
+from replank.models.training_facts import TrainingFacts
 from replank.system.errors import UsageError
 from replank.tasks.kinds import KINDS
 from replank_compress.layers import layer_stack

@@ -13,8 +13,8 @@ from torch import nn
 
 from replank.data.config import DataConfig
 from replank.models.encoders import ENCODERS
-from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
+from replank.models.training_facts import TrainingFacts
 from replank.system.errors import FieldError, TrainingError
 from replank_compress.fitting import fitted_layers
 from replank_compress.layers import assemble, layer_stack

@@ -14,8 +14,8 @@ from integer_encoders import FAMILIES, integer_encoder, random_inputs
 from replank.data.config import DataConfig
 from replank.integer.ranges import RANGES_FILE, read_ranges
 from replank.models.artifact import Artifact
-from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
+from replank.models.training_facts import TrainingFacts
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import FieldError, ModelError, TrainingError
 from replank_compress.integer.config import IntegerFinetuneConfig

@@ -15,8 +15,8 @@ from transformers import AutoModelForMaskedLM
 from commands import Replank, error_lines
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
-from replank.models.facts import PretrainingFacts
 from replank.models.source import open_source
+from replank.models.training_facts import PretrainingFacts
 from replank.reporting.commands import commands
 from replank.reporting.facts import read_facts
 from replank.system.errors import DataError, FieldError, ModelError, TrainingError, UsageError

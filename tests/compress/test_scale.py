@@ -18,8 +18,8 @@ from transformers import AutoModelForSequenceClassification, modeling_utils
 from commands import replank_process, run_replank
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
-from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
+from replank.models.training_facts import TrainingFacts
 from replank.system.errors import FieldError, UsageError
 from replank_compress.finetune import finetune
 from replank_compress.methods.schedule import LinearSchedule

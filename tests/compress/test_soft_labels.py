@@ -17,8 +17,8 @@ from safetensors.torch import load_file as load_weights
 
 from replank.data.config import DataConfig
 from replank.data.training_examples import LabelledExamples
-from replank.models.facts import TrainingFacts
 from replank.models.source import open_source
+from replank.models.training_facts import TrainingFacts
 from replank.runtime.load import load_model
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import TrainingError

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
-from replank.models.facts import Origin, TrainingFacts
 from replank.models.source import open_source
+from replank.models.training_facts import Origin, TrainingFacts
 from replank.system.errors import ModelError, UsageError
 from replank.tasks.kinds import KINDS
 from replank_compress.methods.schedule import ConstantSchedule, LinearSchedule

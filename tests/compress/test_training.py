@@ -17,9 +17,9 @@ from replank.data.config import DataConfig
 from replank.data.examples import Examples
 from replank.data.training_examples import LabelledExamples
 from replank.models.artifact import Artifact
-from replank.models.facts import TrainingFacts
 from replank.models.manifest import FileFacts
 from replank.models.source import open_source
+from replank.models.training_facts import TrainingFacts
 from replank.runtime.load import load_model
 from replank.system import extras
 from replank.system.errors import MissingExtraError, TrainingError, UsageError

@@ -13,7 +13,7 @@ import pytest
 
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
-from replank.models.facts import Int8Facts
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.model import Model

@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelF
 
 from replank.models.artifact import Artifact
 from replank.models.encoders import ENCODERS
-from replank.models.facts import ExportFacts, Int8Facts
+from replank.models.facts import ExportFacts
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import ModelError, UsageError

@@ -16,7 +16,7 @@ from integer_encoders import FAMILIES, integer_encoder, random_inputs, ranges_of
 from replank.data.config import DataConfig
 from replank.integer.encoder import IntegerEncoder
 from replank.models.artifact import Artifact
-from replank.models.facts import Int8Facts
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import DataError, ModelError, QualityGateError, UsageError

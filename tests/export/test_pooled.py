@@ -10,7 +10,7 @@ import pytest
 
 from embedding_folders import save_embedding_model
 from replank.data.config import DataConfig
-from replank.models.facts import Int8Facts
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import QualityGateError, UsageError

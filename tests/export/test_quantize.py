@@ -12,7 +12,7 @@ import pytest
 
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
-from replank.models.facts import Int8Facts, Int8Speed
+from replank.models.int8_facts import Int8Facts, Int8Speed
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.session import open_session

@@ -15,7 +15,7 @@ import pytest
 import replank_export.int8
 from replank.chain.search_plan import SearchConfig
 from replank.data.config import DataConfig
-from replank.models.facts import Int8Facts
+from replank.models.int8_facts import Int8Facts
 from replank.models.provenance import variant_name
 from replank.models.source import open_source
 from replank.system.errors import UsageError

@@ -11,7 +11,7 @@ import pytest
 
 from commands import Replank, error_lines
 from replank.data.config import DataConfig
-from replank.models.facts import Difference, Differences
+from replank.models.quality import Difference, Differences
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import QualityGateError

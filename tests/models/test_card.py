@@ -12,8 +12,8 @@ from huggingface_hub import ModelCard
 from manifests import make_manifest
 from replank.models.artifact import Artifact
 from replank.models.card import model_card
-from replank.models.facts import Quality
 from replank.models.manifest import Manifest, Parent
+from replank.models.quality import Quality
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
 

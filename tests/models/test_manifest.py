@@ -12,8 +12,12 @@ import pytest
 
 from manifests import TASK, make_manifest
 from replank.models.artifact import Artifact
-from replank.models.facts import Differences, ExportFacts, Int8Facts, ProviderTable, TrainingFacts
+from replank.models.facts import ExportFacts
+from replank.models.int8_facts import Int8Facts
 from replank.models.manifest import MANIFEST, SCHEMA, FileFacts, Manifest, Parent, manifest_text, read_manifest
+from replank.models.provider_table import ProviderTable
+from replank.models.quality import Differences
+from replank.models.training_facts import TrainingFacts
 from replank.system.environment import Processor
 from replank.system.errors import ArtifactError
 

@@ -16,7 +16,7 @@ import pytest
 from commands import Replank, error_lines
 from fake_clock import FakeClock
 from replank.models.artifact import Artifact
-from replank.models.facts import ProviderTable
+from replank.models.provider_table import ProviderTable
 from replank.models.source import Source, open_source
 from replank.runtime import provider_choice, provider_measurement, timing
 from replank.runtime.load import load_model

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from replank.models.artifact import Artifact, new_artifact, seal
-from replank.models.facts import Quality, TrainingFacts
 from replank.models.manifest import FileFacts, Manifest, Parent
 from replank.models.provenance import MadeBy
+from replank.models.quality import Quality
+from replank.models.training_facts import TrainingFacts
 from replank.system.environment import Machine
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task

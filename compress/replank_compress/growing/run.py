@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, set_seed
 
 from replank.models.encoders import encoder_of
-from replank.models.facts import GrowthStage, PretrainingFacts
+from replank.models.training_facts import GrowthStage, PretrainingFacts
 from replank.system.errors import ModelError
 from replank_compress.growing.config import PretrainConfig
 from replank_compress.growing.moments import Moments, grown_moments

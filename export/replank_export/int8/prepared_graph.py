@@ -13,7 +13,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from replank.models.facts import FloatWeights
+from replank.models.int8_facts import FloatWeights
 from replank.system.errors import ModelError
 from replank.system.quiet import quiet_logging
 from replank_export.graph_files import is_large, save_graph

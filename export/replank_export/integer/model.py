@@ -14,7 +14,7 @@ from replank.integer.build import build
 from replank.integer.encoder import IntegerEncoder
 from replank.integer.ranges import Ranges
 from replank.integer.trace import Trace
-from replank.models.facts import IntegerFacts, IntegerTensor
+from replank.models.int8_facts import IntegerFacts, IntegerTensor
 from replank.models.source import Source
 from replank.tasks.task import Task
 from replank.text.padding import INPUT_NAMES, Batch

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from replank.data.examples import Examples
-from replank.models.facts import Difference, Differences
+from replank.models.quality import Difference, Differences
 from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
 from replank.system.errors import QualityGateError

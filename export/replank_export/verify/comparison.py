@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replank.data.config import DataConfig
-from replank.models.facts import Quality
+from replank.models.quality import Quality
 from replank.models.source import Source, open_source
 from replank.robustness.gate import AttackPlan, require_robustness
 from replank.robustness.result import ATTACK, AttackResult

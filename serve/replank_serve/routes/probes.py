@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 
-from replank.models.facts import Int8Facts
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import Source
 from replank.system.environment import versions
 from replank.system.errors import NotReadyError
