@@ -14,18 +14,16 @@ from replank.system.errors import UsageError
 from replank_serve.models.loaded_model import LoadedModel
 from replank_serve.routes.answered import Answered, answered_by
 from replank_serve.routes.contents import entity_groups, label_scores
-from replank_serve.routes.openapi import described_body, post
-from replank_serve.routes.request_parsing import model_named, read_body_as, too_many
-from replank_serve.routes.schema import (
-    EmbedRequest,
+from replank_serve.routes.hub_schema import (
     EntityGroupBody,
     HubClassificationRequest,
     HubRequest,
     HubSimilarityInputs,
     HubTokenClassificationRequest,
-    InferenceRequest,
-    ScoreBody,
 )
+from replank_serve.routes.openapi import described_body, post
+from replank_serve.routes.request_parsing import model_named, read_body_as, too_many
+from replank_serve.routes.schema import EmbedRequest, InferenceRequest, ScoreBody
 from replank_serve.routes.service import InferenceService
 
 

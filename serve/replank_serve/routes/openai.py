@@ -15,6 +15,7 @@ from replank.runtime.predictors import Logits
 from replank.system.errors import UsageError
 from replank_serve.routes.answered import as_read
 from replank_serve.routes.contents import text_vectors
+from replank_serve.routes.openai_schema import EmbeddingsBody, EmbeddingsRequest
 from replank_serve.routes.openapi import described_body, post
 from replank_serve.routes.request_parsing import (
     as_inputs,
@@ -24,7 +25,6 @@ from replank_serve.routes.request_parsing import (
     read_body_as,
     require_few,
 )
-from replank_serve.routes.schema import EmbeddingsBody, EmbeddingsRequest
 from replank_serve.routes.service import InferenceService, answer
 
 

@@ -14,8 +14,8 @@ from replank_serve.engine.inference import Inference
 from replank_serve.http.body import Deadline, while_connected
 from replank_serve.models.loaded_model import LoadedModel
 from replank_serve.routes.openapi import described_body, post
+from replank_serve.routes.relations_schema import RelationsBody, RelationsRequest
 from replank_serve.routes.request_parsing import Inputs, ignored_fields, model_named, read_body_as
-from replank_serve.routes.schema import RelationsBody, RelationsRequest
 from replank_serve.routes.service import InferenceService, answer
 
 # A question has more rows than a request may have texts: they go to the engine in parts, between which others run.

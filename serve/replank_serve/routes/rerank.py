@@ -18,7 +18,7 @@ from replank_serve.http.errors import SCOPE_REQUEST_ID
 from replank_serve.models.loaded_model import LoadedModel
 from replank_serve.routes.openapi import described_body, post
 from replank_serve.routes.request_parsing import Inputs, ignored_fields, model_named, read_body_as
-from replank_serve.routes.schema import DocumentsRequest, RankedBody, RankedDocumentsBody, RerankRequest
+from replank_serve.routes.rerank_schema import DocumentsRequest, RankedBody, RankedDocumentsBody, RerankRequest
 from replank_serve.routes.service import InferenceService, answer
 
 _PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
 from replank.runtime.providers import Device
 from replank.tasks.vectors import Pooling
 from replank.text.unicode import without_lone_surrogates
-from replank_serve.routes.contents import Function
 
 
 def _without_lone_surrogates(value: object) -> object:
     """Replace lone surrogates by U+FFFD: JSON can escape them, and clients that cut texts in two do send them."""
     return without_lone_surrogates(value) if isinstance(value, str) else value
-
-
-def _refused(reason: str) -> BeforeValidator:
-    """A validator of a known field that cannot be obeyed: only its absence is."""
-
-    def check(value: object) -> object:
-        if value is not None:
-            raise PydanticCustomError("refused", "{reason}", {"reason": reason})
-        return value
-
-    return BeforeValidator(check)
 
 
 Text = Annotated[str, BeforeValidator(_without_lone_surrogates)]
@@ -74,93 +61,6 @@ class EmbedRequest(InferenceRequest):
     encoding_format: Literal["float"] = Field("float", description="Vectors are lists of numbers.")
 
 
-class EmbeddingsRequest(BaseModel, strict=True):
-    """One text, or a list of them, to turn into vectors, as OpenAI's clients ask; unknown fields are ignored."""
-
-    input: Text | list[Text] = Field(description="A text, or a list of texts; tokens are not taken.")
-    model: ModelName = None
-    encoding_format: Literal["float", "base64"] = Field("float", description="Lists of numbers, or their bytes.")
-    dimensions: int | None = Field(None, ge=1, description="The first so many numbers only, for models made for it.")
-    prompt_name: str | None = Field(None, description="The model's prompt to put before each text; else its default.")
-    user: str | None = Field(None, description="Of no meaning here.")
-
-
-class RerankRequest(BaseModel, strict=True):
-    """A query and passages, as text-embeddings-inference takes them; unknown fields are ignored."""
-
-    query: Text
-    texts: list[Text]
-    model: ModelName = None
-    raw_scores: bool = Field(False, description="Logits instead of probabilities.")
-    return_text: bool = Field(False, description="Repeat each passage in the answer.")
-    truncate: bool | None = Field(None, description="False refuses texts that are too long; by default they are cut.")
-    truncation_direction: Literal["right", "Right"] = Field("right", description="Texts are cut at their end.")
-
-
-class Document(BaseModel, strict=True):
-    """A passage as an object."""
-
-    text: Text
-
-
-class DocumentsRequest(BaseModel, strict=True):
-    """A query and documents, as Cohere and Jina take them; unknown fields are ignored."""
-
-    query: Text
-    documents: list[Text | Document]
-    model: ModelName = None
-    top_n: int | None = Field(None, ge=1, description="The number of documents to return; all by default.")
-    return_documents: bool = Field(False, description="Repeat each document in the answer.")
-    raw_scores: bool = Field(False, description="Logits instead of probabilities.")
-    truncate: bool | None = Field(None, description="False refuses texts that are too long; by default they are cut.")
-
-    @property
-    def contents(self) -> list[str]:
-        """The text of each document."""
-        return [document if isinstance(document, str) else document.text for document in self.documents]
-
-
-class HubClassificationRequest(InferenceRequest):
-    """One text or pair, or a list of them, to classify, as `InferenceClient.text_classification` asks."""
-
-    top_k: int | None = Field(None, ge=1, description="The number of labels to return; all by default.")
-    function_to_apply: Function | None = Field(None, description="To the logits; by default the model's own.")
-
-
-class HubTokenClassificationRequest(InferenceRequest):
-    """One text, or a list of them, to find entities in, as `InferenceClient.token_classification` asks."""
-
-    aggregation_strategy: Literal["first"] | None = Field(
-        None, description="A word has the label of its first token, and words of one entity are joined."
-    )
-    ignore_labels: list[Text] = Field(["O"], max_length=1000, description="Labels that are left out.")
-    stride: Annotated[None, _refused("long texts are cut, not read in overlapping parts")] = Field(
-        None, description="Only null: long texts are cut."
-    )
-
-
-class HubSimilarityInputs(BaseModel, strict=True):
-    """Sentences to compare with one, as `InferenceClient.sentence_similarity` sends them."""
-
-    source_sentence: Text
-    sentences: list[Text]
-
-
-class HubRequest(BaseModel):
-    """A request in the shape of the Hugging Face Inference API."""
-
-    inputs: Any = Field(
-        description="As the model's own route takes them; for vectors also `{source_sentence, sentences}`."
-    )
-    parameters: dict[str, Any] | None = Field(
-        None,
-        description="`top_k` and `function_to_apply` (softmax, sigmoid, none) to classify; `aggregation_strategy` "
-        "(first) and `ignore_labels` for words; `normalize` and `dimensions` for vectors; `truncate` for all. They may "
-        "stand beside `inputs` too.",
-    )
-    model: ModelName = None
-
-
 class LoadRequest(BaseModel):
     """A model to load; unknown fields are refused."""
 
@@ -177,98 +77,6 @@ class ScoreBody(BaseModel):
     holds: bool | None = Field(
         None, description="Whether the probability reaches the label's threshold; only where several labels may hold."
     )
-
-
-class EmbeddingBody(BaseModel):
-    """The vector of a text."""
-
-    object: Literal["embedding"]
-    index: int
-    embedding: list[float] | str
-
-
-class UsageBody(BaseModel):
-    """The tokens that were read."""
-
-    prompt_tokens: int
-    total_tokens: int
-
-
-class EmbeddingsBody(BaseModel):
-    """The vectors of texts, in OpenAI's shape."""
-
-    object: Literal["list"]
-    data: list[EmbeddingBody]
-    model: str
-    usage: UsageBody
-
-
-class RankedBody(BaseModel):
-    """A passage's place in the request, and its score."""
-
-    index: int
-    score: float
-    text: str | None = Field(None, description="With `return_text` only.")
-
-
-class RankedDocumentBody(BaseModel):
-    """A document's place in the request, and its score."""
-
-    index: int
-    relevance_score: float
-    document: Document | None = Field(None, description="With `return_documents` only.")
-
-
-class RankedUsage(BaseModel):
-    """The tokens that were read."""
-
-    total_tokens: int
-
-
-class RankedDocumentsBody(BaseModel):
-    """Ranked documents, in the shape of Cohere and Jina."""
-
-    id: str
-    model: str
-    results: list[RankedDocumentBody]
-    usage: RankedUsage
-
-
-class EntityGroupBody(BaseModel):
-    """An entity, as `InferenceClient.token_classification` reads it."""
-
-    entity_group: str
-    score: float = Field(description="The mean of its words' scores.")
-    word: str
-    start: int
-    end: int
-
-
-class RelationsRequest(BaseModel, strict=True):
-    """A question to the knowledge graph: two of its three parts are named, one is `?`."""
-
-    model: ModelName = None
-    head: Text = Field("?", description="The name or identifier of an entity, or `?`.")
-    relation: Text = Field("?", description="The name or identifier of a relation, or `?`.")
-    tail: Text = Field("?", description="The name or identifier of an entity, or `?`.")
-    top: int = Field(10, ge=1, le=1000, description="The number of answers to return.")
-
-
-class RankedTripleBody(BaseModel):
-    """A candidate."""
-
-    head: str
-    relation: str
-    tail: str
-    score: float = Field(description="The probability that it is right, by its best path.")
-    known: bool = Field(description="Whether the graph holds it.")
-    path: list[list[str]] = Field(description="Head, relation and tail of each edge of the path that spoke for it.")
-
-
-class RelationsBody(BaseModel):
-    """The candidates, the likeliest first."""
-
-    answers: list[RankedTripleBody]
 
 
 class TokenBody(BaseModel):
