@@ -11,7 +11,7 @@ from replank.models.card import lineage
 from replank.models.int8_facts import IntegerFacts
 from replank.models.manifest import Manifest
 from replank.models.source import Source
-from replank.tasks.kinds.kind import shown_names
+from replank.tasks.kinds.cells import shown_names
 
 _NAMES, _VALUES = 10, 84
 _FUSED = {

@@ -28,8 +28,9 @@ from replank.system.errors import DataError, FieldError, UsageError
 from replank.system.settings import setting
 from replank.tasks.glue import GLUE, GlueTask, glue_task
 from replank.tasks.kinds import KIND_NAMES, KINDS, Kind, kind_named
-from replank.tasks.kinds.kind import RANKING_METRICS, Cell, shown_names
+from replank.tasks.kinds.cells import Cell, shown_names
 from replank.tasks.metrics import METRIC_NAMES
+from replank.tasks.retrieval import PASSAGE_METRICS
 from replank.tasks.task import Task
 from replank.text.spelling import without_invisible
 from replank.text.words import join_words
@@ -337,9 +338,9 @@ def _task(
     known_length = model.max_length if model else glue.max_length if glue else 128
     columns = _text_columns(config, kind, table, glue, model)
     query = _query_column(kind, table, columns)
-    defaults = kind.default_metrics(labels) if query is None else RANKING_METRICS
+    defaults = kind.default_metrics(labels) if query is None else tuple(PASSAGE_METRICS)
     metrics = next((known.metrics for known in known_tasks if known.kind == kind and known.metrics), defaults)
-    if (metrics[0] in RANKING_METRICS) != (query is not None):
+    if (metrics[0] in PASSAGE_METRICS) != (query is not None):
         metrics = defaults
     return Task(
         name=config.dataset or (model.name if model else "custom"),

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from replank.data.tables import Table
 from replank.system.errors import DataError
 from replank.tasks.kinds import Kind
-from replank.tasks.kinds.kind import Cell
-from replank.tasks.kinds.regression import is_number
+from replank.tasks.kinds.cells import Cell, is_number
 from replank.text.spelling import without_invisible, without_style
 
 # With more different labels than this, a column is taken for one of labels only if they recur.

@@ -15,8 +15,7 @@ from replank.data.table_file import Value, plain_value, value_text
 from replank.data.tables import Table
 from replank.system.errors import DataError
 from replank.tasks.kinds import Kind
-from replank.tasks.kinds.kind import Cell, shown_names, single_value
-from replank.tasks.kinds.regression import is_number
+from replank.tasks.kinds.cells import Cell, is_number, shown_names, single_value
 from replank.tasks.task import Task
 
 # What pandas reads as no value, and what str() makes of one (pandas.read_csv, `na_values`). A class of such a name, as

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from replank.runtime.evaluate import RowAnswers
 from replank.tasks.kinds import KINDS
-from replank.tasks.kinds.kind import RANKING_METRICS
+from replank.tasks.retrieval import PASSAGE_METRICS
 from replank.tasks.task import Task
 
 TWO_CLASSES = Task("films", KINDS["classification"], ("bad", "good"), ("text",), "label", ("accuracy",))
@@ -35,7 +35,7 @@ WORDS = Task(
     ("entity_f1", "accuracy", "macro_f1", "matthews"),
 )
 PASSAGES = Task(
-    "answers", KINDS["reranker"], (), ("query", "passage"), "label", RANKING_METRICS, query_column="query_id"
+    "answers", KINDS["reranker"], (), ("query", "passage"), "label", tuple(PASSAGE_METRICS), query_column="query_id"
 )
 
 

@@ -17,9 +17,10 @@ from replank.runtime.evaluate import evaluate, require_same_task
 from replank.runtime.load import load_model
 from replank.system.errors import DataError
 from replank.tasks.kinds import KINDS
-from replank.tasks.kinds.kind import LIKENESS_METRICS, RANKING_METRICS
+from replank.tasks.kinds.kind import LIKENESS_METRICS
 from replank.tasks.metrics import METRICS
 from replank.tasks.metrics import score as score_answers
+from replank.tasks.retrieval import PASSAGE_METRICS
 from replank.tasks.task import Task
 from row_answers import PASSAGES
 
@@ -123,11 +124,11 @@ def test_decisions() -> None:
 
 def test_every_metric_of_a_perfect_answer_is_one() -> None:
     truth = np.array([0, 1, 1, 0])
-    for name in METRICS.keys() - {"entity_f1", *RANKING_METRICS, *LIKENESS_METRICS}:
+    for name in METRICS.keys() - {"entity_f1", *PASSAGE_METRICS, *LIKENESS_METRICS}:
         assert METRICS[name](BINARY, truth, truth) == pytest.approx(1.0), name
     words = Task("t", KINDS["token-classification"], ("O", "B-X"), ("tokens",), "tags", ("entity_f1",))
     assert METRICS["entity_f1"](words, [truth], [truth]) == 1.0
-    for name in RANKING_METRICS:
+    for name in PASSAGE_METRICS:
         assert METRICS[name](PASSAGES, [truth], [truth]) == pytest.approx(1.0), name
     vectors = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)
     for name in LIKENESS_METRICS:

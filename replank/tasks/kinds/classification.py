@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.tasks.answers import Score, Tensor
-from replank.tasks.kinds.kind import Cell, Kind, Route, Thresholds, Value, look_up, single_value
+from replank.tasks.kinds.cells import Cell, look_up, single_value
+from replank.tasks.kinds.kind import Kind, Route, Thresholds, Value
 
 AnyScore = TypeVar("AnyScore", bound=Score)
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError
-from replank.tasks.kinds.kind import Cell, Kind, Route, Thresholds
+from replank.tasks.kinds.cells import Cell
+from replank.tasks.kinds.kind import Kind, Route, Thresholds
 
 
 class FeatureExtraction(Kind):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError, ModelError
-from replank.text.spelling import without_style
+from replank.tasks.kinds.cells import Cell, single_value
 
 if TYPE_CHECKING:
     import torch
@@ -24,14 +23,10 @@ if TYPE_CHECKING:
 IGNORED = -100
 # A value in a table of answers.
 Value = str | float | list[str] | list[float]
-# A label as a file has it: a text, or a list where the file can hold lists.
-Cell = str | list[str]
 # Of each label, the probability from which it holds; ``None``: 0.5, or nothing that is decided so.
 Thresholds = Sequence[float] | None
-# Of the order of each query's passages, the headline first; and of vectors beside a predecessor's.
-RANKING_METRICS = ("ndcg_at_10", "mrr_at_10", "map")
+# Of vectors beside a predecessor's.
 LIKENESS_METRICS = ("cosine", "neighbours")
-_SHOWN_NAMES = 12
 Route = Literal["/predict", "/ner", "/embed"]
 
 
@@ -310,43 +305,3 @@ class Kind(ABC):
 
     def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
         raise ModelError(f"models of kind {self} score no labels")
-
-
-def single_value(cell: Cell) -> str:
-    """The text of a cell that must hold one value.
-
-    :raises DataError: it is a list.
-    """
-    if isinstance(cell, list):
-        raise DataError(
-            f"expected one label, found a list of labels, {shown_names(cell)}",
-            hint="`task=multi-label` takes any number of labels a text, `task=token-classification` one for each word",
-        )
-    return cell
-
-
-def look_up(name: str, index: Mapping[str, int]) -> int:
-    """The model's output for a label.
-
-    :raises DataError: the label is unknown.
-    """
-    if name not in index:
-        plain = {without_style(known): known for known in index}
-        key = without_style(name)
-        near = get_close_matches(key, plain, n=1)
-        raise DataError(
-            f"label {name!r} is not one of {shown_names(list(index))}",
-            hint=f"is it {plain[key]!r}, in another spelling?"
-            if key in plain
-            else f"did you mean {plain[near[0]]!r}?"
-            if near
-            else "every label must occur in the training split or among `labels`",
-        )
-    return index[name]
-
-
-def shown_names(names: Sequence[str]) -> str:
-    """Names in a message, the first ones of many."""
-    if len(names) <= _SHOWN_NAMES:
-        return ", ".join(names) or "none"
-    return f"{', '.join(names[:_SHOWN_NAMES])} and {len(names) - _SHOWN_NAMES} more"

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.system.errors import DataError
-from replank.tasks.kinds.kind import IGNORED, Cell, Kind
+from replank.tasks.kinds.cells import Cell
+from replank.tasks.kinds.kind import IGNORED, Kind
 
 if TYPE_CHECKING:
     from replank.text.tokenization import TextEncoder

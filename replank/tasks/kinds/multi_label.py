@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.answers import HeldScore, Score, Tensor
+from replank.tasks.kinds.cells import Cell, look_up
 from replank.tasks.kinds.classification import likeliest_first, named_labels
-from replank.tasks.kinds.kind import Cell, Kind, Route, Thresholds, Value, look_up
+from replank.tasks.kinds.kind import Kind, Route, Thresholds, Value
 from replank.tasks.kinds.probability import bernoulli_divergence, sigmoid
 
 if TYPE_CHECKING:

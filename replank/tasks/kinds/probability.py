@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.answers import Score
-from replank.tasks.kinds.kind import Cell, Thresholds
+from replank.tasks.kinds.cells import Cell
+from replank.tasks.kinds.kind import Thresholds
 from replank.tasks.kinds.regression import Regression
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.system.errors import DataError
 from replank.tasks.answers import Score, Tensor
-from replank.tasks.kinds.kind import Cell, Kind, Route, Thresholds, Value, single_value
+from replank.tasks.kinds.cells import Cell, finite_number
+from replank.tasks.kinds.kind import Kind, Route, Thresholds, Value
 
 if TYPE_CHECKING:
     import torch
@@ -52,10 +52,7 @@ class Regression(Kind):
 
     def parse_label(self, cell: Cell, text: str, index: Mapping[str, int]) -> float:
         """The number."""
-        value = single_value(cell)
-        if not is_number(value):
-            raise DataError(f"expected a finite number as label, found {value!r}")
-        return float(value)
+        return finite_number(cell)
 
     def label_array(self, labels: Sequence[Any]) -> NDArray[Any]:
         """float32, shape ``(examples,)``."""
@@ -110,11 +107,3 @@ class Regression(Kind):
 
     def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
         return [[Score("value", float(row[0]))] for row in logits]
-
-
-def is_number(value: str) -> bool:
-    """Whether a text is a finite number; labels are kept in 32 bits."""
-    try:
-        return abs(float(value)) <= float(np.finfo(np.float32).max)
-    except ValueError:
-        return False

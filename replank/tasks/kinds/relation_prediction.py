@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.answers import Score, Tensor
+from replank.tasks.kinds.cells import Cell
 from replank.tasks.kinds.classification import Classification, named_labels, softmax_scores
-from replank.tasks.kinds.kind import Cell, Thresholds, Value
+from replank.tasks.kinds.kind import Thresholds, Value
 
 # In the order of the outputs.
 _ANSWERS = ("wrong", "right")

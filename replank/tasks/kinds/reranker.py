@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from replank.tasks.kinds.kind import RANKING_METRICS
 from replank.tasks.kinds.probability import Probability
+from replank.tasks.retrieval import PASSAGE_METRICS
 
 if TYPE_CHECKING:
     import torch
@@ -38,4 +38,4 @@ class Reranker(Probability):
 
     def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Those of ranking."""
-        return RANKING_METRICS
+        return tuple(PASSAGE_METRICS)

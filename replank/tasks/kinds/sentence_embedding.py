@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.system.errors import DataError
+from replank.tasks.kinds.cells import Cell, finite_number
 from replank.tasks.kinds.feature_extraction import FeatureExtraction
-from replank.tasks.kinds.kind import LIKENESS_METRICS, RANKING_METRICS, Cell, Thresholds, single_value
-from replank.tasks.kinds.regression import is_number
+from replank.tasks.kinds.kind import LIKENESS_METRICS, Thresholds
+from replank.tasks.retrieval import PASSAGE_METRICS
 
 if TYPE_CHECKING:
     import torch
@@ -38,10 +38,7 @@ class SentenceEmbedding(FeatureExtraction):
 
     def parse_label(self, cell: Cell, text: str, index: Mapping[str, int]) -> float:
         """The likeness of two texts, on any scale."""
-        value = single_value(cell)
-        if not is_number(value):
-            raise DataError(f"expected a finite number as label, found {value!r}")
-        return float(value)
+        return finite_number(cell)
 
     def label_array(self, labels: Sequence[Any]) -> NDArray[Any]:
         """float32, shape ``(examples,)``."""
@@ -63,7 +60,7 @@ class SentenceEmbedding(FeatureExtraction):
 
     def possible_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Those of ranking, too, and those of likeness to a predecessor's vectors."""
-        return (*self.default_metrics(labels), *RANKING_METRICS, *LIKENESS_METRICS)
+        return (*self.default_metrics(labels), *PASSAGE_METRICS, *LIKENESS_METRICS)
 
     def _decide(self, logits: NDArray[np.float32], thresholds: Thresholds) -> NDArray[Any]:
         return logits

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from replank.system.errors import DataError, FieldError
 from replank.tasks.answers import Score
 from replank.tasks.entities import entity_scheme
+from replank.tasks.kinds.cells import Cell, look_up
 from replank.tasks.kinds.classification import named_labels, softmax_scores
-from replank.tasks.kinds.kind import IGNORED, Cell, Kind, Route, Thresholds, look_up
+from replank.tasks.kinds.kind import IGNORED, Kind, Route, Thresholds
 from replank.text.words import words_of
 
 if TYPE_CHECKING:
