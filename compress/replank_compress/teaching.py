@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from replank.data.config import unlabelled_examples
+from replank.data.assembly import unlabelled_examples
 from replank.data.examples import Dataset, Examples
 from replank.system.errors import FieldError
 from replank_compress.methods.soft_labels import SoftLabelsConfig
