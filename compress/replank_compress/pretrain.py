@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from replank.charts.lines import training_chart
 from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.encoders import encoder_of
-from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
+from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch, config_json
 from replank.models.source import open_source
 from replank.resampling.answers_file import evaluate_into
@@ -39,7 +37,7 @@ from replank_compress.growing.run import (
 from replank_compress.growing.schedule import plans, require_copyable
 from replank_compress.growing.stage import Corpus
 from replank_compress.growing.texts import load_texts
-from replank_compress.saving import work_folder
+from replank_compress.saving import work_folder, write_curve
 from replank_compress.training.checkpoints import clear
 from replank_compress.training.processes import wait_for_all
 
@@ -106,9 +104,7 @@ def _write(
         loaded = load_model(open_source(folder), task=data.task)
         with progress(f"evaluate on {held_out}", len(data.split(held_out))) as advance:
             quality = evaluate_into(folder, loaded, data, held_out, progress=advance)
-        (folder / TRAINING).write_text(json.dumps({"curve": curve}, indent=1) + "\n", encoding="utf-8")
-        chart = training_chart(f"pretrain: {data.task.name}", curve, data.task.headline)
-        (folder / TRAINING_CHART).write_text(chart, encoding="utf-8")
+        write_curve(folder, "pretrain", data.task, curve)
         seal(
             folder,
             Manifest(

@@ -28,6 +28,7 @@ from replank.system.extras import require
 from replank.system.processes import is_first_process
 from replank.system.progress import progress
 from replank.system.quiet import quiet_transformers
+from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
 from replank.text.tokenizer_files import save_tokenizer
 from replank_compress.layers import plain_model
@@ -134,6 +135,17 @@ def write_artifact(
     return Artifact.open(out)
 
 
+def write_curve(folder: Path, stage: str, task: Task, curve: list[dict[str, Any]], **costs: float | None) -> None:
+    """Write a training's curve, and its chart.
+
+    :param curve: see :class:`Trained`.
+    :param costs: what else is kept beside it.
+    """
+    (folder / TRAINING).write_text(json.dumps({"curve": curve, **costs}, indent=1) + "\n", encoding="utf-8")
+    chart = training_chart(f"{stage}: {task.name}", curve, task.headline)
+    (folder / TRAINING_CHART).write_text(chart, encoding="utf-8")
+
+
 def _write(
     model: Any,
     run: Run,
@@ -161,10 +173,7 @@ def _write(
             quality = evaluate_into(folder, loaded, data, held_out, progress=advance)
         if other := data.also_held_out:
             quality = replace(quality, mismatched=evaluate(loaded, data, other))
-        training = {"curve": trained.curve, "seconds": trained.seconds, "joules": trained.joules}
-        (folder / TRAINING).write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
-        chart = training_chart(f"{run.stage}: {run.data.task.name}", trained.curve, run.data.task.headline)
-        (folder / TRAINING_CHART).write_text(chart, encoding="utf-8")
+        write_curve(folder, run.stage, run.data.task, trained.curve, seconds=trained.seconds, joules=trained.joules)
         seal(
             folder,
             Manifest(

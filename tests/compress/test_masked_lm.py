@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
+from transformers import AutoModelForMaskedLM
 
 from commands import Replank, error_lines
 from replank.data.config import DataConfig
@@ -25,43 +25,28 @@ from replank_compress.successor import compress
 from replank_compress.training.config import FinetuneConfig
 from replank_compress.training.trainer import MethodTrainer
 from small_models import make_model, make_replacement
-from tiny import SPECIAL, curve_of, sentences, tiny_settings, write_tokenizer
+from tiny import SPECIAL, curve_of, save_texts
 
 SHORT: dict[str, Any] = {"epochs": 12.0, "batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
-def masked_predecessor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plain folder of a pretrained encoder as the hub has it, with its masked language modelling head."""
-    folder = tmp_path_factory.mktemp("pretrained")
-    torch.manual_seed(0)
-    BertForMaskedLM(BertConfig(**tiny_settings())).save_pretrained(folder)
-    write_tokenizer(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     """Texts without labels."""
-    folder = tmp_path_factory.mktemp("texts")
-    for seed, (split, rows) in enumerate({"train": 96, "dev": 32}.items()):
-        lines = [json.dumps({"text": text}) for text, _ in sentences(rows, seed)]
-        (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    folder = save_texts(tmp_path_factory.mktemp("texts"), {"train": 96, "dev": 32})
     return DataConfig(data=folder, task="masked-lm", max_length=32)
 
 
-def test_texts_without_labels_are_nothing_new_to_it(
-    masked_predecessor: Path, texts: DataConfig, tmp_path: Path
-) -> None:
+def test_texts_without_labels_are_nothing_new_to_it(masked_lm: Path, texts: DataConfig, tmp_path: Path) -> None:
     config = TheseusConfig(**SHORT, unlabelled=tmp_path / "more.tsv")
     with pytest.raises(FieldError, match=r"`unlabelled` is .*expected nothing for tasks of kind masked-lm"):
-        compress(open_source(masked_predecessor), tmp_path / "out", config, texts)
+        compress(open_source(masked_lm), tmp_path / "out", config, texts)
 
 
-def test_masks_are_berts_and_new_in_each_epoch(masked_predecessor: Path, texts: DataConfig) -> None:
+def test_masks_are_berts_and_new_in_each_epoch(masked_lm: Path, texts: DataConfig) -> None:
     data = texts.load()
     assert data.task.labels == ()
-    encoder = open_source(masked_predecessor).text_encoder(data.task)
+    encoder = open_source(masked_lm).text_encoder(data.task)
     asked = LabelledExamples(data.task, encoder, data.split("train"), seed=3)
     plain = encoder.tokenize(data.split("train").first)
     fates = {"mask": 0, "same": 0, "other": 0}
@@ -85,7 +70,7 @@ def test_masks_are_berts_and_new_in_each_epoch(masked_predecessor: Path, texts: 
 
 
 def train_with_workers(
-    workers: int, masked_predecessor: Path, texts: DataConfig, out: Path, monkeypatch: pytest.MonkeyPatch
+    workers: int, masked_lm: Path, texts: DataConfig, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[dict[str, list[Any]]], str]:
     """Every training batch that the model sees, and the digest of the weights that come out."""
     batches: list[dict[str, list[Any]]] = []
@@ -103,23 +88,22 @@ def train_with_workers(
         patch.setattr(MethodTrainer, "__init__", init)
         patch.setattr(MethodTrainer, "training_step", training_step)
         config = FinetuneConfig(**SHORT | {"epochs": 3.0})
-        artifact = finetune(open_source(masked_predecessor), out, config, texts)
+        artifact = finetune(open_source(masked_lm), out, config, texts)
     return batches, artifact.manifest.files["model.safetensors"].sha256
 
 
 def test_masks_do_not_depend_on_the_workers_of_the_data_loader(
-    masked_predecessor: Path, texts: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    masked_lm: Path, texts: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over several epochs, each of which masks other tokens."""
     (alone, expected), (shared, found) = (
-        train_with_workers(workers, masked_predecessor, texts, tmp_path / str(workers), monkeypatch)
-        for workers in (0, 2)
+        train_with_workers(workers, masked_lm, texts, tmp_path / str(workers), monkeypatch) for workers in (0, 2)
     )
     assert len(alone) == 3 * 6
     assert shared == alone
     assert found == expected
     data = texts.load()
-    encoder = open_source(masked_predecessor).text_encoder(data.task)
+    encoder = open_source(masked_lm).text_encoder(data.task)
     examples = LabelledExamples(data.task, encoder, data.split("train"), seed=FinetuneConfig().seed)
     for epoch in range(3):
         masked = sorted(examples[EpochRow(epoch, row)][0].ids for row in range(len(examples)))
@@ -130,9 +114,9 @@ def test_masks_do_not_depend_on_the_workers_of_the_data_loader(
 
 
 def test_a_general_successor_is_made_and_fine_tuned_later(
-    masked_predecessor: Path, texts: DataConfig, data: DataConfig, tmp_path: Path
+    masked_lm: Path, texts: DataConfig, data: DataConfig, tmp_path: Path
 ) -> None:
-    predecessor = finetune(open_source(masked_predecessor), tmp_path / "predecessor", FinetuneConfig(**SHORT), texts)
+    predecessor = finetune(open_source(masked_lm), tmp_path / "predecessor", FinetuneConfig(**SHORT), texts)
     losses = [entry["eval_loss"] for entry in curve_of(predecessor.path) if "eval_loss" in entry]
     assert losses[-1] < 0.95 * losses[0]
     config = TheseusConfig(**SHORT, layers=2, second_phase="all")
@@ -159,40 +143,40 @@ def test_a_successor_of_one_task_is_fine_tuned_on_another(
     assert tuned.manifest.parent.manifest.made_by.stage == "compress"
 
 
-def test_a_pretrained_encoder_is_no_predecessor_of_a_task(masked_predecessor: Path, data: DataConfig) -> None:
-    source = open_source(masked_predecessor)
+def test_a_pretrained_encoder_is_no_predecessor_of_a_task(masked_lm: Path, data: DataConfig) -> None:
+    source = open_source(masked_lm)
     assert (source.head, source.is_fine_tuned, source.task.kind.name) == ("MaskedLM", False, "masked-lm")
     with pytest.raises(ModelError, match="without a classification head"):
         load_model(source, task=data.load().task)
 
 
-def test_blank_texts_and_hidden_words_do_no_harm(masked_predecessor: Path, tmp_path: Path) -> None:
+def test_blank_texts_and_hidden_words_do_no_harm(masked_lm: Path, tmp_path: Path) -> None:
     """Batches in which nothing is asked, in training and in evaluation."""
     for split in ("train", "dev"):
         rows = [json.dumps({"text": text}) for text in ["good film"] * 8 + [""] * 40]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
     data = DataConfig(data=tmp_path, task="masked-lm")
     config = FinetuneConfig(**SHORT | {"epochs": 2.0})
-    artifact = finetune(open_source(masked_predecessor), tmp_path / "out", config, data)
+    artifact = finetune(open_source(masked_lm), tmp_path / "out", config, data)
     assert all(np.isfinite(entry["loss"]) for entry in curve_of(artifact.path) if "loss" in entry)
 
 
 @pytest.mark.parametrize("settings", [{}, {"mask_token": {"content": "[MASK]"}}])
 def test_the_mask_is_found_where_the_tokenizer_does_not_name_it(
-    masked_predecessor: Path, texts: DataConfig, tmp_path: Path, settings: dict[str, Any]
+    masked_lm: Path, texts: DataConfig, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    folder = shutil.copytree(masked_predecessor, tmp_path / "model")
+    folder = shutil.copytree(masked_lm, tmp_path / "model")
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     assert open_source(folder).text_encoder(texts.load().task).mask_id == SPECIAL.index("[MASK]")
 
 
 @pytest.mark.parametrize("command", ["compress", "evaluate"])
 def test_a_forgotten_fine_tuning_is_told(
-    masked_predecessor: Path, data: DataConfig, replank: Replank, tmp_path: Path, command: str
+    masked_lm: Path, data: DataConfig, replank: Replank, tmp_path: Path, command: str
 ) -> None:
     """What the encoder was pretrained on is not what these labels ask."""
     out = [tmp_path / "out"] if command == "compress" else []
-    done = replank(command, masked_predecessor, *out, "--data", data.data, "--text", "sentence")
+    done = replank(command, masked_lm, *out, "--data", data.data, "--text", "sentence")
     assert done.code == 1
     lines = error_lines(done)
     assert "is an encoder without a classification head" in lines[0]
@@ -210,8 +194,8 @@ def test_the_tied_matrix_is_the_embeddings(model_type: str) -> None:
     assert any(parameter.requires_grad for parameter, is_head in replacement._shared if is_head)
 
 
-def test_predict_does_not_guess_masked_tokens(masked_predecessor: Path, replank: Replank) -> None:
-    done = replank("predict", masked_predecessor, "a text")
+def test_predict_does_not_guess_masked_tokens(masked_lm: Path, replank: Replank) -> None:
+    done = replank("predict", masked_lm, "a text")
     assert done.code == 1
     lines = error_lines(done)
     assert "predicts masked tokens, which is not served" in lines[0]

@@ -27,7 +27,7 @@ from replank_compress.growing.stage import StageTrainer
 from replank_compress.growing.texts import load_texts
 from replank_compress.pretrain import pretrain
 from replank_compress.training.config import FinetuneConfig
-from tiny import VOCABULARY, curve_of, sentences, tiny_settings, write_tokenizer
+from tiny import VOCABULARY, curve_of, save_texts, tiny_settings, write_tokenizer
 from training_runs import stop_after, weights
 
 RATE: dict[str, Any] = {"learning_rate": 3e-3, "warmup": 0.1}
@@ -56,10 +56,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
-    folder = tmp_path_factory.mktemp("texts")
-    for seed, (split, rows) in enumerate({"train": 200, "dev": 40}.items()):
-        lines = [json.dumps({"text": text}) for text, _ in sentences(rows, seed)]
-        (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    folder = save_texts(tmp_path_factory.mktemp("texts"), {"train": 200, "dev": 40})
     return DataConfig(data=folder, max_length=32)
 
 

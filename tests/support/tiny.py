@@ -78,6 +78,14 @@ def sentences(rows: int, seed: int) -> list[tuple[str, str]]:
     return made
 
 
+def save_texts(folder: Path, rows: dict[str, int]) -> Path:
+    """A folder with texts without labels as JSONL, so many of each split."""
+    for seed, (split, count) in enumerate(rows.items()):
+        lines = [json.dumps({"text": text}) for text, _ in sentences(count, seed)]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
 def write_sentences(folder: Path) -> None:
     """A data folder: 192 training rows, 64 dev, 64 test, as TSV."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from transformers import PrinterCallback, ProgressCallback, TrainerState
+from transformers import TrainerState
 
-from replank.system.errors import TrainingError
 from replank.system.processes import is_first_process, process_count
-from replank.system.quiet import quiet_transformers
 from replank.tasks.kinds import Kind
 from replank.text.tokenization import TextEncoder
 from replank_compress.growing.blocks import MaskedBlocks, TokenStream
@@ -27,10 +25,11 @@ from replank_compress.growing.schedule import Plan
 from replank_compress.training.arguments import step_arguments
 from replank_compress.training.batches import Collator
 from replank_compress.training.callbacks import CheckpointLimit, Spending, Watcher
-from replank_compress.training.checkpoints import claim, newest, sweep
+from replank_compress.training.checkpoints import claim, newest
 from replank_compress.training.internals import STATE_FILE
 from replank_compress.training.method import Method
 from replank_compress.training.processes import wait_for_all
+from replank_compress.training.running import run_to_end
 from replank_compress.training.train import curve_of_log
 from replank_compress.training.trainer import MethodTrainer
 
@@ -104,7 +103,8 @@ def train_stage(
         model.load_state_dict(load_file(checkpoint / "model.safetensors"), strict=False)
         history = TrainerState.load_from_json(str(checkpoint / STATE_FILE)).log_history
     else:
-        history = _train(trainer, watcher, checkpoint, work)
+        run_to_end(trainer, watcher, checkpoint, work)
+        history = trainer.state.log_history
     last: dict[str, float] = next(entry for entry in reversed(history) if "step_seconds" in entry)
     found = None
     if wants_moments:
@@ -112,26 +112,6 @@ def train_stage(
         found = read_moments(work / f"checkpoint-{steps}", model, trainer.create_optimizer())
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return StageResult(curve_of_log(history), parameters, flops, last["step_seconds"], last["processor_seconds"], found)
-
-
-def _train(trainer: MethodTrainer, watcher: Watcher, checkpoint: Path | None, work: Path) -> list[dict[str, Any]]:
-    """:returns: Trainer's log."""
-    if checkpoint:
-        _log.info("resuming from %s", checkpoint)
-    try:
-        with quiet_transformers(), watcher:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except Exception as error:
-        if checkpoint and not watcher.has_begun:
-            raise TrainingError(f"cannot resume from {checkpoint}: {error}", hint=f"delete {checkpoint}") from error
-        raise
-    finally:
-        if is_first_process():
-            sweep(work)
-    wait_for_all()
-    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
-    history: list[dict[str, Any]] = trainer.state.log_history
-    return history
 
 
 def _trainer(
@@ -177,8 +157,6 @@ def _trainer(
         data_collator=Collator(corpus.text_encoder, corpus.kind),
         callbacks=[watcher, spending, CheckpointLimit()],
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
     return trainer, watcher
 
 

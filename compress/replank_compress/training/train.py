@@ -5,21 +5,19 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import EvalPrediction, PrinterCallback, ProgressCallback, TrainerState
+from transformers import EvalPrediction, TrainerState
 
 from replank.data.balance import tell_of_imbalance
 from replank.data.examples import Dataset, Examples
 from replank.data.training_examples import LabelledExamples
-from replank.system.errors import TrainingError, UsageError
+from replank.system.errors import UsageError
 from replank.system.processes import is_first_process, process_count
-from replank.system.quiet import quiet_transformers
 from replank.tasks.kinds.kind import IGNORED
 from replank.tasks.metrics import score
 from replank.tasks.retrieval import by_query
@@ -30,12 +28,13 @@ from replank_compress.training.answers import ROWS_AT_ONCE, Answers, TaughtExamp
 from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
 from replank_compress.training.callbacks import CheckpointLimit, EarlyStopping, Spending, Watcher
-from replank_compress.training.checkpoints import claim, newest, sweep
+from replank_compress.training.checkpoints import claim, newest
 from replank_compress.training.class_weights import balanced_weights, weighted_loss
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.internals import STATE_FILE, supports_activation_checkpointing
 from replank_compress.training.method import Method
 from replank_compress.training.processes import wait_for_all
+from replank_compress.training.running import run_to_end
 from replank_compress.training.trainer import MethodTrainer
 
 _log = logging.getLogger(__name__)
@@ -178,28 +177,8 @@ class Training:
             preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
             callbacks=[watcher, spending, CheckpointLimit(), *([stopping] if stopping else [])],
         )
-        trainer.remove_callback(PrinterCallback)
-        trainer.remove_callback(ProgressCallback)
-        if checkpoint:
-            _log.info("resuming from %s", checkpoint)
-        try:
-            with (
-                quiet_transformers(),
-                watcher,
-                nullcontext() if weights is None else weighted_loss(method.model, data.task.kind, weights),
-            ):
-                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except Exception as error:
-            if checkpoint and not watcher.has_begun:
-                raise TrainingError(f"cannot resume from {checkpoint}: {error}", hint=f"delete {checkpoint}") from error
-            raise
-        finally:
-            if is_first_process():
-                sweep(work)
-        # The first process will soon delete the checkpoints, from which the others may still be loading the best.
-        wait_for_all()
-        # Mixed precision and several processes wrap the model; the result computes in fp32 again, without them.
-        trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+        around = None if weights is None else weighted_loss(method.model, data.task.kind, weights)
+        run_to_end(trainer, watcher, checkpoint, work, around)
         state = trainer.state
         return Trained(
             curve=curve_of_log(state.log_history),
