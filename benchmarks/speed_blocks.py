@@ -1,0 +1,171 @@
+"""Blocks of README and log on time: of models, graphs, trainings and servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from block_text import machine_line, paragraph, read_result
+from replank.benchmarking.result import Benchmark
+
+
+def speed_block(name: str) -> str:
+    """Latency and ratio of each model at each shape."""
+    values = read_result(name)
+    result = Benchmark.from_json(values)
+    names = [model.name for model in result.models]
+    lines = [
+        "| batch x tokens | " + " | ".join(f"{SPEED_NAMES[name]}, ms" for name in names) + " | whole chain |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    for shape in result.shapes:
+        cells = {cell.model: cell for cell in result.at(shape)}
+        latencies = [f"{cells[name].p50_ms:.1f}" for name in names]
+        ratio = cells[names[-1]].ratio
+        gain = f"**{ratio.median:.1f}x** ({ratio.min:.1f}-{ratio.max:.1f})"
+        lines.append(f"| {shape.batch_size} x {shape.length} | " + " | ".join([*latencies, gain]) + " |")
+    return "\n".join(lines) + f"\n\n{machine_line(values)}"
+
+
+def int8_graph_block(name: str) -> str:
+    """Processor time of a graph by the operators that were decomposed before INT8."""
+    cells = read_result(name)["cells"]
+    shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in cells))
+    found = {(cell["graph"], cell["batch_size"], cell["length"]): cell["ms"] for cell in cells}
+    lines = ["| decomposed | " + " | ".join(f"{batch} x {length}" for batch, length in shapes) + " |"]
+    lines.append("|---" + "|--:" * len(shapes) + "|")
+    for graph in dict.fromkeys(cell["graph"] for cell in cells):
+        shown = [
+            f"{found[graph, *shape]:.1f} ({found['fp32', *shape] / found[graph, *shape]:.2f}x)" for shape in shapes
+        ]
+        lines.append(f"| {graph} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "", machine_line(read_result(name))])
+
+
+def integer_block(name: str) -> str:
+    """Processor time of an encoder in integers beside other precisions."""
+    result = read_result(name)
+    cells = {(cell["precision"], cell["rows"], cell["length"]): cell["ms"] for cell in result["cells"]}
+    shapes = list(dict.fromkeys((rows, length) for _, rows, length in cells))
+    lines = ["| precision | " + " | ".join(f"{rows} x {length}" for rows, length in shapes) + " |"]
+    lines.append("|---" + "|--:" * len(shapes) + "|")
+    for precision in dict.fromkeys(precision for precision, _, _ in cells):
+        times = [(cells[precision, *shape], cells["fp32", *shape]) for shape in shapes]
+        shown = [f"{ms:.1f} ({fp32 / ms:.2f}x)" for ms, fp32 in times]
+        lines.append(f"| {precision} | {' | '.join(shown)} |")
+    model = result["model"]
+    return "\n".join([*lines, "", f"{model['layers']} layers, {model['hidden_size']} wide. {machine_line(result)}"])
+
+
+def int8_batching_block(name: str) -> str:
+    """What a batch does to INT8 answers, and what a scale per token costs."""
+    result = read_result(name)
+    ways = list(result["quality"])
+    contexts = list(result["influence"][ways[0]])
+    lines = ["| graph | " + " | ".join(contexts) + " | metrics |", "|---|--:|--:|---|"]
+    for way in ways:
+        moved = [result["influence"][way][context] for context in contexts]
+        cells = [f"{found['largest']:.3f} ({found['labels']} labels)" for found in moved]
+        metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in result["quality"][way].items())
+        lines.append(f"| {way} | {' | '.join(cells)} | {metrics} |")
+    speed = result["speed"]
+    shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in speed))
+    ratios = {
+        (cell["model"], cell["threads"], cell["batch_size"], cell["length"]): cell["ratio"]["median"] for cell in speed
+    }
+    lines += [
+        "",
+        "| time / time with one scale | " + " | ".join(f"{batch} x {length}" for batch, length in shapes) + " |",
+    ]
+    lines.append("|---" + "|--:" * len(shapes) + "|")
+    for model, threads in dict.fromkeys((cell["model"], cell["threads"]) for cell in speed):
+        shown = [f"{ratios[model, threads, *shape]:.2f}" for shape in shapes]
+        lines.append(f"| {model}; threads: {threads} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "", machine_line(result)])
+
+
+def cost_block(name: str) -> str:
+    """What a step of replacing costs, beside one of distillation and beside fine-tuning the predecessor."""
+    result = read_result(name)
+    seconds = result["seconds"]
+    shape, peak = result["shape"], {method: f"{size / 1e9:.1f} GB" for method, size in result["peak_bytes"].items()}
+    text = (
+        f"On BERT-base's shape, {shape['layers']} layers into {shape['into']}, batches of {shape['batch_size']} x "
+        f"{shape['length']} tokens, a step of replacing takes **{seconds['theseus_of_kd']:.2f}** of a step of KD with "
+        f"the same kept answers, averaged over its schedule, and "
+        f"**{seconds['theseus_of_kd_asked_at_each_step']:.2f}** of one that asks the predecessor each time; module "
+        f"regression makes it {seconds['module_regression_of_theseus']:.2f} times as long. Training takes "
+        f"{peak['theseus']} at its peak, KD {peak['kd']}, fine-tuning the predecessor "
+        f"{peak['fine-tuning of the predecessor']}. {machine_line(result)}"
+    )
+    return paragraph(text)
+
+
+def servers_block(name: str) -> str:
+    """Servers side by side, with the same graph and texts."""
+    result = read_result(name)
+    rows = {(row["clients"], row["server"]): row for row in result["summary"]}
+    clients = sorted({count for count, _ in rows})
+    order = sorted({server for _, server in rows}, key=lambda server: -rows[clients[-1], server]["per_second"])
+    heads = "".join(f" {count} clients: texts/s | p50 / p99, ms | replank / it |" for count in clients)
+    lines = [f"| server |{heads}", "|---" + "|--:" * 3 * len(clients) + "|"]
+    for server in order:
+        cells = [_server_cells(rows[count, server]) for count in clients]
+        lines.append(f"| {SERVER_NAMES.get(server, server)} | {' | '.join(cells)} |")
+    model, tokens = result["model"], result["texts"]["tokens"]
+    shape = f"{model['name']} with {model['layers']} layers in {model['precision']}"
+    texts = f"texts of {tokens['p5']} to {tokens['p95']} tokens (median {tokens['p50']})"
+    note = f"{shape}, {texts}; medians of {1 + max(row['round'] for row in result['rounds'])} interleaved rounds."
+    return "\n".join([*lines, "", f"{note} {machine_line(result)}"])
+
+
+def _server_cells(row: dict[str, Any]) -> str:
+    ratio = f"{row['ours_of_its_per_second']:.2f}x" if "ours_of_its_per_second" in row else ""
+    return f"{row['per_second']:.0f} | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} | {ratio}"
+
+
+def soak_block(name: str) -> str:
+    """What half an hour of load left behind."""
+    result = read_result(name)
+    (memory, memory_after), (files, files_after) = result["growth"]["memory_mb"], result["growth"]["open_files"]
+    after = ", ".join(f"{count} {outcome}" for outcome, count in result["after_sigterm"].items())
+    text = (
+        f"{result['seconds'] / 60:.0f} minutes under {result['clients']} clients that come and go (`python "
+        f"benchmarks/soak.py MODEL`): {result['outcomes']['answered']:,} requests answered, each as the first time, "
+        f"{result['outcomes'].get('left', 0):,} left by their clients, {result['outcomes'].get('lost', 0)} lost, the "
+        f"model replaced {result['swaps']} times; memory {memory:.0f} to {memory_after:.0f} MB, open files "
+        f"{files:.0f} to {files_after:.0f}; after SIGTERM under load {after}, exit status {result['exit_status']}."
+    )
+    return paragraph(text)
+
+
+def search_block(name: str) -> str:
+    """What a search cost beside trying everything."""
+    result = read_result(name)
+    part = result["part_of_the_time"]
+    same = result["search"]["winner"] == result["everything"]["winner"]
+    tried = len(result["candidates"]["everything"])
+    text = (
+        f"Beside trying all {tried} candidates (`python benchmarks/search.py`, {result['task']}, {result['budget']}), "
+        f"it found {'the same' if same else 'another'} model, {result['search']['winner']}, in "
+        f"{part['processor_seconds']:.0%} of the processor time ({part['seconds']:.0%} by the clock, in which other "
+        "work of the machine counts too)."
+    )
+    return paragraph(text)
+
+
+SPEED_NAMES = {
+    "torch-12": "12 layers, torch",
+    "torch-6": "6 layers, torch",
+    "onnx-6": "6 layers, ONNX fp32",
+    "int8-6": "6 layers, INT8",
+}
+
+
+SERVER_NAMES = {
+    "engine": "replank's engine, in the clients' process",
+    "replank": "**replank**",
+    "unbatched": "FastAPI and ONNX Runtime, a run for each request",
+    "mosec": "mosec 0.9",
+    "litserve": "LitServe 0.2",
+    "infinity": "infinity-emb 0.0.78 (ONNX Runtime)",
+}
