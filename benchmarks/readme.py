@@ -27,6 +27,7 @@ from speed_blocks import (
     cost_block,
     int8_batching_block,
     int8_graph_block,
+    integer_block,
     search_block,
     servers_block,
     soak_block,
@@ -65,6 +66,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "embeddings": embeddings_block,
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,
+        "integer": integer_block,
     },
 }
 
