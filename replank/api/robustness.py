@@ -49,8 +49,8 @@ def attack(
     :param force: replace a file that lies there.
     :raises ModelError: a model is no classifier of whole texts, or ``masked_lm`` is no masked language model.
     """
+    from replank.robustness.attackers import Attackers
     from replank.robustness.config import AttackConfig
-    from replank.robustness.run import Attackers
     from replank.robustness.run import attack as run
 
     victims = [models] if isinstance(models, (str, Path, Artifact)) else models

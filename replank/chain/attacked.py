@@ -9,9 +9,10 @@ from pathlib import Path
 from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.source import Source, open_source
+from replank.robustness.attackers import Attackers, require_masked_lm
 from replank.robustness.gate import AttackPlan, is_of, record
 from replank.robustness.result import ATTACK, AttackResult, read_attack
-from replank.robustness.run import Attackers, attack, require_masked_lm
+from replank.robustness.run import attack
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.provenance import config_json
 from replank.models.source import Source
+from replank.robustness.attackers import Attackers, guard_of, load_attackers, require_masked_lm
 from replank.robustness.config import AttackConfig
 from replank.robustness.journal import Journal
-from replank.robustness.masked_lm import MaskedLm
-from replank.robustness.proposals import Guard, Proposals
+from replank.robustness.proposals import Proposals
 from replank.robustness.quality import masked_lm_facts
 from replank.robustness.result import AttackResult, VictimResult
-from replank.robustness.similarity import guard_by_model, guard_by_vectors, text_similarities
+from replank.robustness.similarity import text_similarities
 from replank.robustness.texts import AttackedText
 from replank.robustness.victim import Texts, asker, attack_texts, words_of
 from replank.runtime.evaluate import require_same_task
@@ -39,18 +39,6 @@ from replank.system.progress import progress
 from replank.tasks.metrics import require_labels
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attackers:
-    """The models of an attack that are not under it.
-
-    :param masked_lm: proposes replacements.
-    :param similarity: gives vectors, by which texts are compared; ``None`` leaves that out.
-    """
-
-    masked_lm: Source
-    similarity: Source | None = None
 
 
 def attack(
@@ -85,8 +73,8 @@ def attack(
         require_same_task(victim.name, victim.task, dataset)
     split = split or datasets[0].held_out
     texts = [_texts(dataset, split, config) for dataset in datasets]
-    masked_lm, similarity = _load_attackers(attackers, config)
-    guard = _guard(config, similarity)
+    masked_lm, similarity = load_attackers(attackers, config)
+    guard = guard_of(config, similarity)
 
     # The texts are the same for all victims, and so is what is proposed for them.
     @cache
@@ -143,19 +131,6 @@ def require_attackable(victim: Source) -> None:
     require_head(victim)
 
 
-def require_masked_lm(source: Source) -> None:
-    """Refuse a model that proposes no words.
-
-    :raises ModelError: it is no masked language model.
-    """
-    if not source.task.kind.is_over_vocabulary:
-        raise ModelError(
-            f"`masked_lm` is {source.name}, a model of kind {source.task.kind}; expected a masked language model",
-            hint="such as bert-base-uncased; or make one of an encoder: replank finetune ENCODER OUT --task masked-lm",
-        )
-    require_head(source)
-
-
 def _require_place(out: Path, *, force: bool) -> None:
     """Refuse a place where the result cannot be written, before hours of work."""
     if out.is_dir():
@@ -182,37 +157,6 @@ def _texts(dataset: Dataset, split: str, config: AttackConfig) -> Texts:
         np.asarray(labels)[drawn],
         config.attack,
     )
-
-
-def _load_attackers(attackers: Attackers, config: AttackConfig) -> tuple[MaskedLm, Model | None]:
-    source = attackers.masked_lm
-    # It reads as much of a text as it can, whatever length it was trained at.
-    task = replace(source.task, max_length=source.position_limit)
-    model = load_model(source, task=task, device=_own_device(source))
-    masked_lm = MaskedLm(model, config.candidates, ranks_in_context=config.rules.ranks_in_context)
-    similarity = attackers.similarity
-    if similarity is None:
-        return masked_lm, None
-    # Of a model with another head, its encoder.
-    of_encoder = similarity.task if similarity.task.kind.route == "/embed" else similarity.encoder_task
-    return masked_lm, load_model(similarity, task=of_encoder, device=_own_device(similarity))
-
-
-def _own_device(source: Source) -> Device | Auto:
-    """For torch a GPU if there is one; ONNX models are not measured for this."""
-    return "auto" if source.kind == "torch" else "cpu"
-
-
-def _guard(config: AttackConfig, similarity: Model | None) -> Guard | None:
-    if config.min_word_similarity is None:
-        return None
-    if config.word_vectors is not None:
-        return guard_by_vectors(config.word_vectors, config.min_word_similarity)
-    if similarity is None:
-        raise UsageError(
-            "`min_word_similarity` needs vectors of words", hint="give `word_vectors=FILE`, or `similarity_model`"
-        )
-    return guard_by_model(similarity, config.min_word_similarity)
 
 
 def fingerprint(

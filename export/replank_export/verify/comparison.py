@@ -9,9 +9,10 @@ from pathlib import Path
 from replank.data.config import DataConfig
 from replank.models.quality import Quality
 from replank.models.source import Source, open_source
+from replank.robustness.attackers import Attackers
 from replank.robustness.gate import AttackPlan, require_robustness
 from replank.robustness.result import ATTACK, AttackResult
-from replank.robustness.run import Attackers, attack
+from replank.robustness.run import attack
 from replank.runtime.evaluate import evaluate, require_same_task
 from replank.runtime.load import load_model
 from replank.runtime.provider_choice import Auto
