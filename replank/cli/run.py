@@ -16,6 +16,7 @@ from replank.data.config import DataConfig
 
 if TYPE_CHECKING:
     from replank.benchmarking.summary import Summary
+    from replank.tasks.task import Task
 
 
 @command("replank run bert-base-uncased OUT --dataset sst2 --layers 6")
@@ -40,9 +41,14 @@ def show_chain(out: Path, summary: Summary, as_json: bool) -> None:
         print_json(summary.to_json())
         return
     console().print(comparison_table(summary))
-    if summary.task.reasoning is not None:
-        click.echo(f'next:\n  replank predict {out / "int8"} --graph FOLDER "a head" "a relation" "?"')
-        click.echo(f"  replank serve {out / 'int8'} --graph FOLDER")
-        return
-    sample = '"first text" "second text"' if summary.task.is_pair else '"a text of yours"'
-    click.echo(f"next:\n  replank predict {out / 'int8'} {sample}\n  replank serve {out / 'int8'}")
+    predicted, served = _next_arguments(summary.task)
+    click.echo(f"next:\n  replank predict {out / 'int8'} {predicted}\n  replank serve {out / 'int8'}{served}")
+
+
+def _next_arguments(task: Task) -> tuple[str, str]:
+    """What predict and serve take behind the model's folder."""
+    if task.reasoning is not None:
+        return '--graph FOLDER "a head" "a relation" "?"', " --graph FOLDER"
+    if task.is_ranked:
+        return '--query "a query" "a passage" "another passage"', ""
+    return '"first text" "second text"' if task.is_pair else '"a text of yours"', ""
