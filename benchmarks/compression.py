@@ -119,7 +119,8 @@ def main(
     chains = list(product(folders.items(), seeds, tasks))
     running: dict[tuple[str, Chain], Future[None]] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        for method, chain in product((PREDECESSOR, *(methods or SUITES[suite])), chains):
+        wanted = [PREDECESSOR, *(method for method in methods or SUITES[suite] if method != PREDECESSOR)]
+        for method, chain in product(wanted, chains):
             flags = SUITES[suite].get(method, ())
             before = running.get((PREDECESSOR, chain))
             running[method, chain] = pool.submit(run_cell, plan, chain, method, flags, before)
@@ -137,7 +138,7 @@ def run_cell(plan: Plan, chain: Chain, method: str, flags: tuple[str, ...], befo
     (name, folder), seed, task = chain
     cell, predecessor = Cell(name, task, method, seed), Cell(name, task, PREDECESSOR, seed)
     if method == PREDECESSOR:
-        _do(plan, cell, ("finetune", folder))
+        _do(plan, cell, ("finetune", folder), flags)
     else:
         flags = tuple(folder if flag == "ENCODER" else flag for flag in flags)
         _do(plan, cell, ("compress", str(plan.work / predecessor.name)), flags)
