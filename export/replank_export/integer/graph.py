@@ -91,21 +91,23 @@ def _add_layer(nodes: Nodes, layer: Layer, hidden: str, mask: Mask, name: str) -
 
 
 def _add_attention(nodes: Nodes, attention: Attention, hidden: str, mask: Mask, name: str) -> str:
-    # What is multiplied from the right is int8, whatever the target.
     query = _add_projection(nodes, attention.query, hidden, f"{name}.query")
-    key = _add_projection(nodes, attention.key, hidden, f"{name}.key", "int8", zero_point=0)
-    value = _add_projection(nodes, attention.value, hidden, f"{name}.value", "int8", zero_point=0)
+    key = _add_projection(nodes, attention.key, hidden, f"{name}.key")
+    value = _add_projection(nodes, attention.value, hidden, f"{name}.value")
     shape = nodes.constant([0, 0, attention.heads, -1], "int64")
     query = nodes.add("Transpose", nodes.add("Reshape", query, shape), perm=[0, 2, 1, 3])
     key = nodes.add("Transpose", nodes.add("Reshape", key, shape), perm=[0, 2, 3, 1])
     value = nodes.add("Transpose", nodes.add("Reshape", value, shape), perm=[0, 2, 1, 3])
-    scores = _multiply(nodes, query, key, nodes.zero_point, nodes.activation_type)
+    # Both sides have one type: AVX2 adds up two products of uint8 and int8 in 16 bits, which overflow. Sessions change
+    # the type of weights where that is so, but not that of what a graph computes.
+    right = nodes.constant(nodes.zero_point, nodes.activation_type)
+    scores = _multiply(nodes, query, key, nodes.zero_point, nodes.activation_type, right)
     probabilities = softmax(nodes, scores, mask.is_token, mask.ones, attention.softmax)
     if nodes.target == "cpu":
-        sums = _multiply(nodes, nodes.cast(probabilities, "uint8"), value, 0, "uint8")
+        sums = _multiply(nodes, nodes.cast(probabilities, "uint8"), value, 0, "uint8", right)
     else:  # 0 to 255 as -128 to 127
         lowered = nodes.cast(nodes.add("Sub", probabilities, nodes.constant(128, "int32")), "int8")
-        sums = _multiply(nodes, lowered, value, -128, "int8")
+        sums = _multiply(nodes, lowered, value, -128, "int8", right)
     merged = nodes.add("Transpose", sums, perm=[0, 2, 1, 3])
     merged = nodes.add("Reshape", merged, nodes.constant([0, 0, attention.context_width], "int64"))
     return requantize(
@@ -148,10 +150,11 @@ def _add_projection(
     )
 
 
-def _multiply(nodes: Nodes, left: str, right: str, zero_point: int, kind: str) -> str:
+def _multiply(nodes: Nodes, left: str, right: str, zero_point: int, kind: str, right_zero_point: str = "") -> str:
     """The product of two matrices of 8 bits, in 32.
 
     :param zero_point: of the left one, whose type is ``kind``.
+    :param right_zero_point: a constant; 0 if empty.
     """
-    zero = [nodes.constant(zero_point, kind)] if zero_point else []
-    return nodes.add("MatMulInteger", left, right, *zero)
+    zero_points = (nodes.constant(zero_point, kind), right_zero_point)
+    return nodes.add("MatMulInteger", left, right, *(name for name in zero_points if name))
