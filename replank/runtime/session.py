@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replank.runtime.provider import Device, Provider
+from replank.runtime.provider import Device, Provider, ProviderArguments
 from replank.runtime.providers import provider_of, require_onnxruntime
+from replank.runtime.unshared_weights import unshared_weights
 from replank.system.environment import available_cores
 from replank.system.errors import IncompatibleModelError, ModelError, ProviderError
 
@@ -19,6 +20,8 @@ _TINY_GRAPH = bytes.fromhex(
     "080a3a340a0e0a01780a01781201792203416464120474696e795a0d0a017812"
     "080a06080112020a00620d0a017912080a06080112020a0042040a001012"
 )
+# What onnxruntime says at the second reader of weights that it makes unsigned.
+_SHARED = "Attempt to replace the existing tensor"
 
 
 def open_session(
@@ -47,8 +50,7 @@ def open_session(
     options.add_session_config_entry("session.x64quantprecision", "1")
     providers = provider.attach(options, threads)
     try:
-        file = str(graph) if isinstance(graph, Path) else graph
-        session = onnxruntime.InferenceSession(file, options, providers=providers)
+        session = _session(graph, options, providers)
     except Exception as error:  # onnxruntime's own exceptions share no base class but Exception
         name = graph if isinstance(graph, Path) else "a graph"
         raise ModelError(f"onnxruntime cannot load {name}: {error}") from error
@@ -65,6 +67,21 @@ def open_session(
             hint="`device='cpu'` runs them all",
         )
     return session
+
+
+def _session(
+    graph: Path | bytes, options: onnxruntime.SessionOptions, providers: ProviderArguments | None
+) -> onnxruntime.InferenceSession:
+    """A session on a graph, or on a copy whose weights onnxruntime can make unsigned."""
+    import onnxruntime
+
+    try:
+        file = str(graph) if isinstance(graph, Path) else graph
+        return onnxruntime.InferenceSession(file, options, providers=providers)
+    except Exception as error:
+        if _SHARED not in str(error):
+            raise
+        return onnxruntime.InferenceSession(unshared_weights(graph), options, providers=providers)
 
 
 def start(device: Device) -> None:
