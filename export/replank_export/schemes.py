@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
@@ -16,6 +17,18 @@ Scheme = Int8Config | IntegerInt8
 
 SCHEMES: Mapping[str, type[Scheme]] = {**GRAPH_SCHEMES, IntegerInt8.name: IntegerInt8}
 """The configuration of each scheme, by the scheme's name; the first is the default."""
+
+
+def untimed(name: str, max_drop: float | None = None) -> Scheme:
+    """The configuration of a scheme whose graph may be slower than its source here.
+
+    :param max_drop: the allowed loss of the headline metric; the scheme's own if not given.
+    """
+    # Integers are for machines that have nothing else, and never timed.
+    settings: dict[str, Any] = {} if name == IntegerInt8.name else {"allow_slower": True}
+    if max_drop is not None:
+        settings["max_drop"] = max_drop
+    return SCHEMES[name](**settings)
 
 
 def quantize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
@@ -77,17 +77,14 @@ class RunConfig:
         from replank_compress.training.config import FinetuneConfig
         from replank_compress.trim import TrimConfig
         from replank_export.convert import ExportConfig
-        from replank_export.schemes import SCHEMES, IntegerInt8
+        from replank_export.schemes import untimed
 
-        # Should INT8 be slower on this machine, the comparison at the end shows it.
-        settings: dict[str, Any] = {} if self.scheme == IntegerInt8.name else {"allow_slower": True}
-        if self.max_drop is not None:
-            settings["max_drop"] = self.max_drop
         return Plan(
             FinetuneConfig(epochs=self.finetune_epochs, seed=self.seed),
             TheseusConfig(epochs=self.compress_epochs, seed=self.seed, layers=self.layers),
             ExportConfig(),
-            SCHEMES[self.scheme](**settings),
+            # Should INT8 be slower on this machine, the comparison at the end shows it.
+            untimed(self.scheme, self.max_drop),
             None if self.trim_vocabulary is None else TrimConfig(self.trim_vocabulary),
             None
             if self.attack_rows is None or self.masked_lm is None

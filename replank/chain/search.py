@@ -30,8 +30,8 @@ _CACHE, _PREDECESSOR = "journal.json", "predecessor"
 def search(predecessor: Source, out: Path, plan: SearchPlan, budget: Budget, data_config: DataConfig) -> SearchResult:
     """Find the model with the best quality within a budget.
 
-    Candidates are the predecessor's depth and its three largest proper divisors, each in fp32 and in INT8 with dynamic
-    and with static scales. The choice is made by the headline metric on dev; reported metrics come from the held-out
+    Candidates are the predecessor's depth and its three largest proper divisors, each in fp32 and in INT8 by
+    the plan's schemes. The choice is made by the headline metric on dev; reported metrics come from the held-out
     split. A repeated search, also with another budget, computes nothing twice.
 
     :param predecessor: a fine-tuned torch model.

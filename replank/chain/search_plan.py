@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from replank.chain.plan import SchemeName
 from replank.chain.search_choice import FP32, int8_name
 from replank.system.errors import FieldError
 from replank.system.settings import setting
@@ -14,7 +15,7 @@ from replank.system.settings import setting
 if TYPE_CHECKING:
     from replank_compress.methods.theseus import TheseusConfig
     from replank_export.convert import ExportConfig
-    from replank_export.int8.config import Int8Config
+    from replank_export.schemes import Scheme
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class SearchPlan:
 
     compress: TheseusConfig
     export: ExportConfig
-    int8: Mapping[str, Int8Config]
+    int8: Mapping[str, Scheme]
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -45,8 +46,14 @@ class SearchConfig:
     epochs: float = setting(5.0, "Passes over the training split for each successor.")
     seed: int = setting(42, "Seed of everything random.")
     max_drop: float = setting(0.005, "Loss of the headline metric allowed to INT8: 0.005 is half a point.")
+    schemes: tuple[str, ...] = setting(
+        ("dynamic", "static"), "Schemes of INT8 to try, of dynamic, static and integer.", has_commas=True
+    )
 
     def __post_init__(self) -> None:
+        known = get_args(SchemeName)
+        if set(self.schemes) - set(known) or len(set(self.schemes)) < len(self.schemes):
+            raise FieldError("schemes", ",".join(self.schemes), f"some of {', '.join(known)}, each once")
         if not 0 < self.epochs < math.inf:
             raise FieldError("epochs", self.epochs, "more than 0")
 
@@ -54,11 +61,11 @@ class SearchConfig:
         """The configuration of each stage."""
         from replank_compress.methods.theseus import TheseusConfig
         from replank_export.convert import ExportConfig
-        from replank_export.int8 import SCHEMES
+        from replank_export.schemes import untimed
 
         # Whether INT8 is faster is measured for each candidate, at the budget's own shape.
         return SearchPlan(
             TheseusConfig(epochs=self.epochs, seed=self.seed),
             ExportConfig(),
-            {int8_name(name): scheme(max_drop=self.max_drop, allow_slower=True) for name, scheme in SCHEMES.items()},
+            {int8_name(name): untimed(name, self.max_drop) for name in self.schemes},
         )

@@ -26,7 +26,7 @@ from replank.system.files import replace_folder
 
 if TYPE_CHECKING:
     from replank_export.convert import ExportConfig
-    from replank_export.int8.config import Int8Config
+    from replank_export.schemes import Scheme
 
 # On a machine with other load, measurements of one model differ by some per cent; sizes differ only by names.
 _TIME_MARGIN, _SIZE_MARGIN = 1.15, 1.02
@@ -45,7 +45,7 @@ class Probes:
         cache: ResultCache,
         budget: Budget,
         export: ExportConfig,
-        int8: Mapping[str, Int8Config],
+        int8: Mapping[str, Scheme],
     ) -> None:
         self._predecessor, self._folder, self._cache, self._budget = predecessor, folder, cache, budget
         self._export, self._int8 = export, int8
@@ -100,24 +100,25 @@ class Probes:
         if folder.exists():
             return folder
         with replace_folder(folder) as partial:
-            if precision == FP32:
-                self._write_float(layers, partial)
-            else:
-                self._write_int8(self._probe(layers, FP32), self._int8[precision], partial)
+            self._write(layers, precision, partial)
         return folder
 
-    def _write_float(self, layers: int, folder: Path) -> None:
+    def _write(self, layers: int, precision: str, folder: Path) -> None:
         from replank_compress.truncated import truncated
-        from replank_export.probe import export_probe
+        from replank_export.int8.config import Int8Config
+        from replank_export.probe import export_probe, integer_probe, quantize_probe
 
+        config = self._int8.get(precision)
+        if isinstance(config, Int8Config):
+            fp32 = open_source(self._probe(layers, FP32))
+            quantize_probe(fp32, folder, config, length=self._budget.length, opset=self._export.opset)
+            return
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".torch-") as scratch:
             source = truncated(self._predecessor, layers, Path(scratch))
-            export_probe(source, folder, self._export, self._predecessor.task)
-
-    def _write_int8(self, origin: Path, config: Int8Config, folder: Path) -> None:
-        from replank_export.probe import quantize_probe
-
-        quantize_probe(open_source(origin), folder, config, length=self._budget.length, opset=self._export.opset)
+            if config is not None:
+                integer_probe(source, folder, config, length=self._budget.length)
+            else:
+                export_probe(source, folder, self._export, self._predecessor.task)
 
 
 def _between(share: float, low: float | None, high: float | None) -> float | None:

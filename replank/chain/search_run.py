@@ -157,7 +157,7 @@ class SearchRun:
         onnx = self._folders.stage(f"{depth}/{FP32}", export, model, self._plan.export, self._data_config)
         sources = {}
         for entry in self._open(depth):
-            source = onnx if entry.precision == FP32 else self._quantized(entry, onnx)
+            source = onnx if entry.precision == FP32 else self._quantized(entry, model, onnx)
             if source is not None:
                 sources[entry.name] = source
         if not sources:
@@ -171,23 +171,27 @@ class SearchRun:
                 entry.measured = replace(costs[source.folder.name], retention=retention)
         self.winner = best_of(self.candidates, self._budget)
 
-    def _quantized(self, entry: Candidate, onnx: Source) -> Source | None:
-        """The model in INT8; ``None``, which is cached, if no choice of nodes keeps its quality."""
-        from replank_export.quantize import quantize
+    def _quantized(self, entry: Candidate, model: Source, onnx: Source) -> Source | None:
+        """The model in INT8; ``None``, which is cached, if no choice of nodes keeps its quality.
+
+        :param onnx: the model's graph in fp32.
+        """
+        from replank_export.schemes import IntegerInt8, quantize
 
         config = self._plan.int8[entry.precision]
+        origin = model if isinstance(config, IntegerInt8) else onnx
         name = f"{entry.layers}/{entry.precision}"
 
         def refusal() -> str | None:
             try:
-                self._folders.stage(name, quantize, onnx, config, self._data_config)
+                self._folders.stage(name, quantize, origin, config, self._data_config)
             except QualityGateError as error:
                 return error.message
             return None
 
-        facts = {"model": onnx.digest, "config": config_json(config), "data": self._data.digests}
+        facts = {"model": origin.digest, "config": config_json(config), "data": self._data.digests}
         entry.why = self._cache.get(f"refusal of {name}", facts | {"versions": versions()}, refusal)
-        return None if entry.why else self._folders.stage(name, quantize, onnx, config, self._data_config)
+        return None if entry.why else self._folders.stage(name, quantize, origin, config, self._data_config)
 
     def _dev(self, source: Source) -> float:
         """The headline metric on dev."""

@@ -22,6 +22,7 @@ from replank.chain.search_probes import Probes
 from replank.chain.search_run import SearchRun
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
@@ -31,7 +32,7 @@ from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
 from replank_export.convert import ExportConfig, export
 from replank_export.int8 import DynamicInt8, StaticInt8
-from replank_export.quantize import quantize
+from replank_export.schemes import quantize
 
 INT8: dict[str, Any] = {"max_drop": 0.5, "allow_slower": True}
 PLAN = SearchPlan(
@@ -332,6 +333,26 @@ def test_the_command_finds_one_and_says_why_the_others_lost(
     assert finished[result["winner"]]["dev"] == max(entry["dev"] for entry in finished.values())
     assert all(entry["why"] for name, entry in finished.items() if name != result["winner"])
     assert Artifact.open(tmp_path / "winner").manifest.quality is not None
+    assert {name.partition("-")[2] for name in finished} == {"fp32", "int8-dynamic", "int8-static"}
     refused = replank("search", predecessor, tmp_path, *flags, "--max-latency", "1us", "--max-drop", 0.5)
     assert refused.code == 3
     assert "no candidate meets the budget of 0.001 ms at 1x16" in error_lines(refused)[0]
+
+
+def test_integers_are_a_candidate_where_they_are_asked_for(
+    replank: Replank, predecessor: Path, data: DataConfig, tmp_path: Path
+) -> None:
+    flags = ("--data", data.data, "--text", "sentence", "--max-length", 32, "--epochs", 1, "--at", "1x16")
+    budget = ("--max-bytes", "10MB", "--max-drop", 0.5)
+    done = replank("search", predecessor, tmp_path / "out", *flags, *budget, "--schemes", "integer")
+    assert done.code == 0, done.err
+    result = json.loads((tmp_path / "out" / "search.json").read_text(encoding="utf-8"))
+    assert {entry["precision"] for entry in result["candidates"]} == {"fp32", "int8-integer"}
+    integer = next(entry for entry in result["candidates"] if entry["name"] == "4-int8-integer")
+    estimate, measured = integer["estimate"]["model_bytes"], integer["measured"]["model_bytes"]
+    assert estimate == pytest.approx(measured, rel=0.02)
+    manifest = Artifact.open(tmp_path / "out" / "4" / "int8-integer").manifest
+    assert manifest.made_by.facts_of(Int8Facts).integer is not None
+    wrong = replank("search", predecessor, tmp_path / "other", *flags, *budget, "--schemes", "integer,fast")
+    assert wrong.code == 2
+    assert error_lines(wrong)[0].startswith("error: --schemes is integer,fast; expected some of dynamic, static")
