@@ -42,9 +42,8 @@ def assemble(
     several = config.label_separator is not None or (config.label and column_names(config.label, first))
     kind = _kind(config, KINDS["multi-label" if several else "classification"], glue, model)
     scored = _scored_table(kind, tables)
-    label_column = config.label or (
-        model.label_column if model and not model.gives_vectors else label_column_of(kind, scored)
-    )
+    of_model = model.label_column if model and not model.gives_vectors else None
+    label_column = config.label or label_column_of(kind, scored, of_model)
     known = {*(config.labels or ()), *(model.labels if model else ()), *(glue.labels if glue else ())}
     separator = config.label_separator or (model.label_separator if model else None)
     columns = column_names(label_column, first) if kind.is_multi_label else None

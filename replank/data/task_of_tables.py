@@ -80,9 +80,10 @@ def _with_headline(
     return (metric, *(name for name in metrics if name != metric))
 
 
-def label_column_of(kind: Kind, table: Table) -> str:
-    """The first of the names of a label column that a table has, or else the name that it will be missed by."""
-    return next((name for name in kind.label_columns if name in table.columns), kind.label_columns[-1])
+def label_column_of(kind: Kind, table: Table, of_model: str | None) -> str:
+    """The model's label column, else the first of the usual names; or, if a table has none, the name to miss it by."""
+    names = (*([of_model] if of_model else ()), *kind.label_columns)
+    return next((name for name in names if name in table.columns), of_model or kind.label_columns[-1])
 
 
 def _text_columns(

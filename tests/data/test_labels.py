@@ -171,3 +171,17 @@ def test_words_come_in_single_texts(tmp_path: Path) -> None:
     config = DataConfig(train=tmp_path / "train.tsv", task="token-classification", text="a", text_pair="b")
     with pytest.raises(UsageError, match="take single texts, not pairs"):
         config.load()
+
+
+def test_a_models_label_column_holds_where_a_table_has_it_and_the_usual_names_elsewhere(tmp_path: Path) -> None:
+    model = Task("t", KINDS["token-classification"], ("B-X", "O"), (), "label", ("accuracy",))
+    file = tmp_path / "train.jsonl"
+    file.write_text('{"tokens": ["a"], "ner_tags": ["O"], "more": ["B-X"]}')
+    assert DataConfig(train=file).load(model).task.label_column == "ner_tags"
+    own = Task("t", KINDS["token-classification"], ("B-X", "O"), (), "more", ("accuracy",))
+    data = DataConfig(train=file).load(own)
+    assert data.task.label_column == "more"
+    lost = Task("t", KINDS["classification"], ("B-X", "O"), ("text",), "mood", ("accuracy",))
+    save_table(tmp_path, "train.tsv", ["text", "feeling"], [("a", "O")])
+    with pytest.raises(DataError, match="has no column 'mood'"):
+        DataConfig(train=tmp_path / "train.tsv").load(lost)
