@@ -98,16 +98,19 @@ def _require_all_weights(source: Source, model: Any, report: Any, *, new_head: b
             others = f" and {len(keys) - 1} others" if len(keys) > 1 else ""
             raise ModelError(
                 f"the weights of {source.name} {problem} {min(keys)}{others}",
-                hint=_prefix_hint(report) or "config.json and model.safetensors are not of the same model",
+                hint=_misfit_hint(report),
             )
 
 
-def _prefix_hint(report: Any) -> str | None:
-    """What helps where a training framework has put its own name before all weights' names."""
+def _misfit_hint(report: Any) -> str:
+    """What helps where names of weights are not those of the model: what usually wrote them so."""
+    names = report["unexpected_keys"]
     for prefix in ("module.", "model.", "_orig_mod."):
-        if report["unexpected_keys"] and all(key.startswith(prefix) for key in report["unexpected_keys"]):
+        if names and all(key.startswith(prefix) for key in names):
             return f"the names of the weights begin with {prefix!r}: save the model inside, with save_pretrained"
-    return None
+    if any("lora_" in key for key in names):
+        return "they hold adapters: merge one into the weights (peft's merge_and_unload()), then save_pretrained(FOLDER)"
+    return "config.json and model.safetensors are not of the same model"
 
 
 def require_head(source: Source, kind: Kind | None = None) -> None:

@@ -24,6 +24,7 @@ from replank.system.errors import MissingExtraError, ModelError, ProviderError
 from replank.system.json_files import read_json
 from replank.tasks.kinds import KINDS
 from replank.text.padding import Batch
+from small_models import save_model
 from tiny import sentences
 
 TEXTS = [text for text, _ in sentences(40, seed=7)] + ["", "good " * 200, "🚢", "\0", "\ud83d bad"]
@@ -203,6 +204,25 @@ def test_weights_of_another_model_are_refused(
     with pytest.raises(ModelError, match=f"the weights of {source.name} {message}") as refusal:
         load_model(source)
     assert refusal.value.hint == "config.json and model.safetensors are not of the same model"
+
+
+@pytest.mark.parametrize("is_parametrized", [True, False], ids=["jina-embeddings-v3", "beside"])
+def test_adapters_among_the_weights_are_refused_by_name(tmp_path: Path, is_parametrized: bool) -> None:
+    model = save_model("jina_embeddings_v3", tmp_path / "model")
+    load_torch_model(open_source(model))
+
+    def adapted(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        name = next(key for key in weights if key.endswith("Wqkv.weight")).removesuffix(".weight")
+        there = f"{name}.parametrizations.weight"
+        rank = {f"{there}.0.lora_A": torch.zeros(5, 4, 32), f"{there}.0.lora_B": torch.zeros(5, 96, 4)}
+        if is_parametrized:  # as the model was published
+            rank[f"{there}.original"] = weights.pop(f"{name}.weight")
+        return weights | rank
+
+    with pytest.raises(ModelError, match="the weights of ") as refusal:
+        load_torch_model(changed(model, tmp_path / "adapted", adapted))
+    assert refusal.value.hint is not None
+    assert refusal.value.hint.startswith("they hold adapters: merge one into the weights")
 
 
 def test_only_the_head_may_be_new_where_training_follows(encoder: Path, tmp_path: Path) -> None:
