@@ -25,7 +25,8 @@ def paragraph(text: str) -> str:
 def machine_line(result: dict[str, Any]) -> str:
     """What the numbers must be read with."""
     machine, versions = result["machine"], result["versions"]
-    vector = ", ".join(name for name in machine["instruction_sets"] if "vnni" in name or "amx" in name)
+    found = machine["instruction_sets"]
+    vector = ", ".join(name for name in found if "vnni" in name or "amx" in name) or ", ".join(found)
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("torch", "transformers", "onnxruntime"))
     cores = "one core" if machine["cores"] == 1 else f"{machine['cores']} cores"
     return f"Measured on {cores} of an {machine['cpu']} ({vector}); {libraries}."

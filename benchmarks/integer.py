@@ -4,7 +4,8 @@
 
 MODEL is a torch model with a head; its training data need not be there, since ranges found on random texts cost the
 same time. Variants run in turn, so that what else the machine does falls on all of them, and times are the processor
-time of one thread. The result is written to benchmarks/results/integer.json.
+time of one thread. The result is written to benchmarks/results/integer.json, of a CPU without VNNI to
+integer_avx2.json (--out).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ CALIBRATION_ROWS = 16
 @click.command()
 @click.argument("model")
 @click.option("--rounds", default=9, help="Samples of each variant and shape.")
-def main(model: str, rounds: int) -> None:
+@click.option("--out", type=click.Path(path_type=Path), default=RESULT, help="File of the result.")
+def main(model: str, rounds: int, out: Path) -> None:
     """Time MODEL in every precision."""
     source = open_source(model)
     with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
@@ -50,7 +52,7 @@ def main(model: str, rounds: int) -> None:
         cells = [cell for shape in SHAPES for cell in time_graphs(graphs, *shape, rounds=rounds)]
     shape = {"layers": source.layers, "hidden_size": source.encoder.hidden_size(source.config)}
     values = {"model": shape, "cells": cells, "machine": asdict(machine()), "versions": versions()}
-    RESULT.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def variants(source: Source, folder: Path) -> dict[str, Path]:

@@ -67,6 +67,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,
         "integer": integer_block,
+        "integer_avx2": integer_block,
     },
 }
 

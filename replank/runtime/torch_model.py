@@ -109,7 +109,7 @@ def _misfit_hint(report: Any) -> str:
         if names and all(key.startswith(prefix) for key in names):
             return f"the names of the weights begin with {prefix!r}: save the model inside, with save_pretrained"
     if any("lora_" in key for key in names):
-        return "they hold adapters: merge one into the weights (peft's merge_and_unload()), then save_pretrained(FOLDER)"
+        return "they hold adapters: merge one into the weights (peft's merge_and_unload()), then save_pretrained"
     return "config.json and model.safetensors are not of the same model"
 
 
