@@ -20,9 +20,9 @@ INPUT_SCALE = math.log(2) / 2**LN2_BITS
 # The polynomial that the authors published as 0.35815147 p^2 + 0.96963238 p + 1; error at most 1.92e-3.
 _A = 0.35815147
 _B = 0.96963238 / (2 * _A)
-_C = 1 - _A * _B**2
 LINEAR = round(_B / INPUT_SCALE)
-CONSTANT = round(_C / (_A * INPUT_SCALE**2))
+# Of the rounded B, so that exp(0) stays 1.
+CONSTANT = round(1 / (_A * INPUT_SCALE**2)) - LINEAR**2
 OUTPUT_SCALE = _A * INPUT_SCALE**2
 """The scale of the result, in which 1 is a number of 27 bits."""
 
