@@ -105,6 +105,17 @@ def int8_quality_block(name: str) -> str:
     return "\n".join([*lines, "", machine_line(read_result(name))])
 
 
+def integer_quality_block(name: str) -> str:
+    """What integers keep of trained models: made after training, and fine-tuned."""
+    result = read_result(name)
+    ways = ("fp32", "after_training", "during_training")
+    lines = ["| data | rows | fp32 | integers, after training | fine-tuned in integers |", "|---|--:|--:|--:|--:|"]
+    for row in result["models"]:
+        shown = [", ".join(f"{metric} {100 * value:.1f}" for metric, value in row[way].items()) for way in ways]
+        lines.append(f"| {row['task']} | {row['rows']:,} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "", machine_line(result)])
+
+
 ENCODERS = {
     "e5": "e5-small (384 wide), 12 layers into 6",
     "minilm": "all-MiniLM-L6-v2 (384 wide), 6 layers into 3",

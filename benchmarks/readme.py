@@ -20,6 +20,7 @@ from quality_blocks import (
     embeddings_block,
     growing_block,
     int8_quality_block,
+    integer_quality_block,
     paper_block,
     trials_block,
 )
@@ -66,6 +67,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "embeddings": embeddings_block,
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,
+        "integer_quality": integer_quality_block,
         "integer": integer_block,
         "integer_avx2": integer_block,
     },
