@@ -15,6 +15,7 @@ from replank.cli.variables import variable_of
 
 _NAV = "Commands"
 _FOLDER = "commands"
+_OWN = "Options"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -63,7 +64,7 @@ def page(name: str) -> str:
 
 
 def _options(command: click.Command, context: click.Context) -> dict[str, list[str]]:
-    """Each option as an entry of a definition list, by its heading."""
+    """Each option as an entry of a definition list, by its heading; the command's own options come first."""
     sections: dict[str, list[str]] = {}
     for parameter in command.get_params(context):
         if not isinstance(parameter, click.Option) or (record := parameter.get_help_record(context)) is None:
@@ -72,8 +73,8 @@ def _options(command: click.Command, context: click.Context) -> dict[str, list[s
         variable = variable_of(parameter, context) if parameter.name != "help" else None
         told = " ".join(filter(None, (_escaped(text), variable and f"*Variable:* `{variable}`")))
         entry = f"`{flags}`\n:   {_line(told)}"
-        sections.setdefault(getattr(parameter, "heading", "Options"), []).append(entry)
-    return sections
+        sections.setdefault(getattr(parameter, "heading", _OWN), []).append(entry)
+    return {heading: sections[heading] for heading in sorted(sections, key=lambda heading: heading != _OWN)}
 
 
 def _line(text: str) -> str:
