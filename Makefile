@@ -2,14 +2,14 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS := cpu,compress,export,serve,tokenizers,telemetry,bench,demo,optimum,dev
+EXTRAS := cpu,compress,export,serve,tokenizers,telemetry,bench,demo,optimum,docs,dev
 PACKAGES := replank compress export serve optimum
 INSTALLED := $(VENV)/.installed
 # Optimum's ONNX part wants an older transformers than replank does.
 INTEROP := .venv-interop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop lint types browser clean
+.PHONY: help demo test interop lint types docs notebook browser clean
 
 help:  ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -43,8 +43,14 @@ lint: $(INSTALLED)  ## Style and common mistakes.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 
-types: $(INSTALLED)  ## mypy, strict, on packages, tests and benchmarks.
-	$(VENV)/bin/mypy $(PACKAGES) tests benchmarks
+types: $(INSTALLED)  ## mypy, strict, on packages, tests, benchmarks and the site's hooks.
+	$(VENV)/bin/mypy $(PACKAGES) tests benchmarks docs/hooks
+
+docs: $(INSTALLED)  ## The documentation, into build/docs, without the network.
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+notebook: $(INSTALLED)  ## The notebook of the documentation, executed with tiny settings.
+	$(VENV)/bin/python -m pytest -q -m notebook
 
 clean:  ## Remove the environment and the caches.
-	rm -rf $(VENV) $(INTEROP) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(INTEROP) build/docs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What blocks of README and log are made of: results, paragraphs, and the machine that they were measured on."""
+"""What blocks of README, docs and log are made of: results, paragraphs, and the machine that they were measured on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks of README and log on what models answer: quality kept, trials, chains, embedding models."""
+"""Blocks of README, docs and log on what models answer: quality kept, trials, chains, embedding models."""
 
 from __future__ import annotations
 

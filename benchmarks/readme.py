@@ -1,4 +1,4 @@
-"""Writes the measured parts of README.md and log.md from benchmarks/results, so that no number is typed by hand.
+"""Writes the measured parts of README.md, docs and log.md from benchmarks/results, so that no number is typed by hand.
 
 python benchmarks/readme.py            rewrite them
 python benchmarks/readme.py --check    exit 1 if they are not what the results say
@@ -13,6 +13,7 @@ from block_text import ROOT, read_result
 from compression_table import (
     defaults_table,
 )
+from headline_block import headline_block
 from quality_blocks import (
     chain_block,
     choices_block,
@@ -48,16 +49,13 @@ def fill(text: str, blocks: dict[str, Callable[[str], str]]) -> str:
 
 
 FILES: dict[str, dict[str, Callable[[str], str]]] = {
-    "README.md": {
-        "quickstart": chain_block,
-        "bert_base_speed": speed_block,
-        "compression": compression_block,
-        "int8_quality": int8_quality_block,
-        "replacing_cost": cost_block,
-        "servers": servers_block,
-        "soak": soak_block,
-        "search": search_block,
-    },
+    "README.md": {"headline": headline_block},
+    "docs/concepts/module_replacing.md": {"replacing_cost": cost_block},
+    "docs/howto/budget.md": {"search": search_block},
+    "docs/results/index.md": {"quickstart": chain_block},
+    "docs/results/quality.md": {"compression": compression_block, "int8_quality": int8_quality_block},
+    "docs/results/serving.md": {"servers": servers_block, "soak": soak_block},
+    "docs/results/speed.md": {"bert_base_speed": speed_block},
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
         "compression_trials": trials_block,

@@ -1,4 +1,4 @@
-"""Blocks of README and log on time: of models, graphs, trainings and servers."""
+"""Blocks of README, docs and log on time: of models, graphs, trainings and servers."""
 
 from __future__ import annotations
 

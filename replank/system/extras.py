@@ -34,7 +34,7 @@ def installed_version(package: str) -> str | None:
 
 
 def _extra_of(package: str) -> str | None:
-    """The first extra of replank that brings a distribution."""
+    """The first extra of replank that brings a distribution, and not everything."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
@@ -43,6 +43,6 @@ def _extra_of(package: str) -> str | None:
         if requirement.marker is None or canonicalize_name(requirement.name) != canonicalize_name(package):
             continue
         for extra in replank.get_all("Provides-Extra") or []:
-            if requirement.marker.evaluate({"extra": extra}):
+            if extra != "all" and requirement.marker.evaluate({"extra": extra}):
                 return str(extra)
     return None
