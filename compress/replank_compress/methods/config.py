@@ -16,6 +16,7 @@ from replank.tasks.kinds import Kind
 from replank_compress.layers import group_sizes
 from replank_compress.training.config import EPOCHS_HELP, LEARNING_RATE_HELP, TrainingConfig
 from replank_compress.training.method import Method
+from replank_compress.training.train import Training
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Start:
     :param origin: the model that the layers come from: the predecessor, or the pretrained encoder with a new head.
     :param layers: copies of the layers that the successor's start as, from the bottom.
     :param sizes: how many of the predecessor's layers each of them replaces.
+    :param training: what it is for; ``None`` for methods that ask for no texts.
+    :param digest: of the predecessor.
     """
 
     kind: Kind
@@ -36,6 +39,8 @@ class Start:
     layers: Sequence[nn.Module]
     sizes: Sequence[int]
     asks_each_step: bool = False
+    training: Training | None = None
+    digest: str = ""
 
 
 InitLayers = Literal["first", "spread", "fitted"]
