@@ -100,6 +100,17 @@ class ReferenceBank:
             content.update(np.ascontiguousarray(array).data)
         return content.hexdigest()
 
+    def require_whole(self) -> None:
+        """Refuse parts that do not fit each other.
+
+        :raises ValueError: they do not.
+        """
+        tokens = int(self.starts[-1])
+        sizes = {*self.keys.numbers.shape[:1], *self.values.numbers.shape[:1], tokens}
+        sizes |= {len(part.scales) for part in (self.keys, self.values) if part.scales is not None}
+        if sizes != {tokens} or (np.diff(self.starts) < 0).any() or len(self) != len(self.retriever):
+            raise ValueError(f"parts of {sizes} tokens, {len(self)} and {len(self.retriever)} references")
+
     @property
     def facts(self) -> ReferenceFacts:
         """What a manifest says of it."""
@@ -165,6 +176,7 @@ def read_bank(folder: Path, expected: str, width: int) -> ReferenceBank:
         retriever = RETRIEVERS[described["retrieval"]].from_arrays(arrays)
         keys, values = (Rows(arrays[name], arrays.get(f"{name}_scales")) for name in ("keys", "values"))
         bank = ReferenceBank(keys, values, arrays["starts"], retriever)
+        bank.require_whole()
     except (KeyError, ValueError, IndexError):
         raise ModelError(f"{path} holds no reference bank that can be read", hint=_AGAIN) from None
     if bank.digest != described.get("digest"):

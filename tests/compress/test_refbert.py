@@ -77,7 +77,7 @@ def test_with_its_references_masked_it_is_the_plain_student(referenced: Path) ->
     with torch.no_grad():
         expected = plain(**inputs).logits.numpy()
     np.testing.assert_allclose(model.predictor(masked(batch)), expected, atol=1e-6)
-    assert np.abs(model.predictor(batch) - expected).max() > 1e-3
+    assert np.abs(model.predictor(batch) - expected).max() > 1e-4
 
 
 def test_no_text_sees_itself(referenced: Path, data: DataConfig) -> None:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import nn
 
@@ -16,7 +16,9 @@ from replank.tasks.kinds import Kind
 from replank_compress.layers import group_sizes
 from replank_compress.training.config import EPOCHS_HELP, LEARNING_RATE_HELP, TrainingConfig
 from replank_compress.training.method import Method
-from replank_compress.training.train import Training
+
+if TYPE_CHECKING:
+    from replank_compress.training.train import Training
 
 
 @dataclass(frozen=True)

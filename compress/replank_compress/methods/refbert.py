@@ -58,10 +58,10 @@ class RefbertConfig(KdConfig):
     def method(self, start: Start) -> Method:
         """Distillation into ``origin`` with the given layers, the first of which sees references.
 
-        :raises UsageError: texts of this kind of task are not the same in each epoch, or have no labels.
+        :raises UsageError: the task has no labels: its texts are masked anew in each epoch, or answered by vectors.
         :raises ModelError: the model's layers are not built as BERT's.
         """
-        if not start.kind.has_labels or start.training is None:
+        if start.training is None or not start.kind.has_labels or start.training.data.task.gives_vectors:
             raise UsageError(
                 f"`method='refbert'` takes tasks with labels, not {start.kind}", hint="`method='kd'` takes it"
             )
