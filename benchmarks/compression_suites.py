@@ -28,6 +28,14 @@ SUITES: dict[str, dict[str, tuple[str, ...]]] = {
         "pkd": ("--method", "pkd"),
         "theseus-published": _THESEUS_PUBLISHED,
     },
+    # RefBERT-style, a reconstruction, beside the distillation that it adds references to: benchmarks/references.py has
+    # the controls.
+    "references": {
+        "refbert": ("--method", "refbert"),
+        "refbert-vectors": ("--method", "refbert", "--retrieval", "vectors"),
+        "refbert-int8-bank": ("--method", "refbert", "--bank-precision", "int8"),
+        "refbert-published": ("--method", "refbert", *_FIRST),
+    },
     # What each part adds, from the paper's labels alone to the default.
     "parts": {
         "labels-spread": ("--soft-weight", "0", "--init-layers", "spread"),

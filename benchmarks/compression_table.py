@@ -27,6 +27,7 @@ METHODS = {
     "kd-published": "KD, as published",
     "pkd-published": "PKD, as published",
     "truncate-published": "truncate, as published",
+    "refbert": "RefBERT-style",
 }
 # Schedules and depths, on one task.
 SCHEDULES = {

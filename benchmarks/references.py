@@ -10,7 +10,7 @@ done again: each is a JSON in benchmarks/results/references. Stopped, the same c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ import numpy as np
 from transformers import set_seed
 
 from compression import GLUE_NAMES, write_splits
+from reference_controls import ConstantReference, RandomRetriever, zeroed
 from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.source import Source, open_source
+from replank.references.retrieval import KeywordRetriever, VectorRetriever
 from replank.runtime.predictors import TorchPredictor
 from replank.runtime.torch_model import load_torch_model
 from replank.system.environment import machine, versions
@@ -30,9 +32,8 @@ from replank.tasks.metrics import require_labels, score
 from replank.text.tokenization import TextEncoder
 from replank_compress.methods.config import Start
 from replank_compress.methods.kd import KdConfig
-from replank_compress.references.bank import ReferenceBank, build_bank
-from replank_compress.references.retrieval import KeywordRetriever, RandomRetriever, VectorRetriever
-from replank_compress.references.student import BankLookup, ConstantReference, Lookup, attach_references
+from replank_compress.references.states import States, compute_states
+from replank_compress.references.student import Lookup, StatesLookup, attach_references
 from replank_compress.successor import initial_layers
 from replank_compress.teaching import Teaching
 from replank_compress.training.checkpoints import clear
@@ -46,31 +47,34 @@ _ROWS_AT_ONCE = 32
 class Memory:
     """What a student may look references up in.
 
+    :param texts: token ids of each.
+    :param special: ids that are no word.
     :param table: the predecessor's word embeddings, shape ``(vocabulary, width)``.
     :param tokens: kept of each reference.
     """
 
-    bank: ReferenceBank
-    training: Training
-    text_encoder: TextEncoder
+    states: States
+    texts: Sequence[Sequence[int]]
+    special: Sequence[int]
     table: Any
     tokens: int
     seed: int
 
     def keywords(self) -> KeywordRetriever:
         """The rule of the paper's example."""
-        encoder = self.text_encoder
-        return KeywordRetriever(self.training.examples.tokens, encoder.vocabulary_size, encoder.special_ids)
+        return KeywordRetriever.of(self.texts, self.special)
 
 
 # The student without references, then the claim, then its controls: information apart from parameters.
 STUDENTS: Mapping[str, Callable[[Memory], Lookup] | None] = {
     "none": None,
-    "keywords": lambda memory: BankLookup(memory.bank, memory.keywords()),
-    "vectors": lambda memory: BankLookup(memory.bank, VectorRetriever(memory.training.examples.tokens, memory.table)),
-    "random": lambda memory: BankLookup(memory.bank, RandomRetriever(memory.training.examples.tokens, memory.seed)),
-    "zeroed": lambda memory: BankLookup(memory.bank.zeroed(), memory.keywords()),
-    "constant": lambda memory: ConstantReference(memory.tokens, memory.bank.width),
+    "keywords": lambda memory: StatesLookup(memory.states, memory.keywords()),
+    "vectors": lambda memory: StatesLookup(
+        memory.states, VectorRetriever.of(memory.texts, memory.special, memory.table)
+    ),
+    "random": lambda memory: StatesLookup(memory.states, RandomRetriever(memory.texts, memory.seed)),
+    "zeroed": lambda memory: StatesLookup(zeroed(memory.states), memory.keywords()),
+    "constant": lambda memory: ConstantReference(memory.tokens, memory.states.width),
 }
 
 
@@ -129,19 +133,18 @@ def train_student(
         raise ValueError(f"{data.task.kind} keeps no answers")
     layers = initial_layers(predecessor, sizes, "spread")
     method = config.method(Start(data.task.kind, predecessor, predecessor, layers, sizes))
-    bank_bytes = 0
     if make_lookup := STUDENTS[name]:
-        bank = build_bank(predecessor, training.examples.tokens, text_encoder, tokens)
+        examples = training.examples.tokens
+        states = compute_states(predecessor, examples, text_encoder, tokens)
         table = predecessor.get_input_embeddings().weight.detach().numpy()
-        memory = Memory(bank, training, text_encoder, table, tokens, config.seed)
-        attach_references(method.model, make_lookup(memory), bank.width)
-        bank_bytes = bank.bytes
+        texts, special = [each.ids for each in examples], text_encoder.special_ids
+        lookup = make_lookup(Memory(states, texts, special, table, tokens, config.seed))
+        attach_references(method.model, lookup, states.width)
     trained = training.run(method, training.taught(answers))
     found = {
         "student": name,
         "seed": config.seed,
         "parameters": sum(parameter.numel() for parameter in method.model.parameters()),
-        "bank_bytes": bank_bytes,
         "steps": trained.steps,
         "best_dev": trained.best,
         "metrics": _scores(method.model.eval(), data, text_encoder),

@@ -102,6 +102,38 @@ def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
 
 
 @pytest.fixture(scope="session")
+def referenced(predecessor: Path, data: DataConfig) -> Path:
+    """A torch artifact of 2 layers that attends to references."""
+    from replank.models.source import open_source
+    from replank_compress.methods.refbert import RefbertConfig
+    from replank_compress.successor import compress
+
+    out = predecessor.with_name("referenced")
+    config = RefbertConfig(epochs=6, learning_rate=2e-3, batch_size=16, precision="fp32", layers=2)
+    return compress(open_source(predecessor), out, config, data).path
+
+
+@pytest.fixture(scope="session")
+def referenced_onnx(referenced: Path, data: DataConfig) -> Path:
+    """A fused ONNX artifact of the model with references."""
+    from replank.models.source import open_source
+    from replank_export.convert import ExportConfig, export
+
+    return export(open_source(referenced), referenced.with_name("referenced-onnx"), ExportConfig(), data).path
+
+
+@pytest.fixture(scope="session")
+def referenced_int8(referenced_onnx: Path, data: DataConfig) -> Path:
+    """That in INT8."""
+    from replank.models.source import open_source
+    from replank_export.int8 import DynamicInt8
+    from replank_export.quantize import quantize
+
+    config = DynamicInt8(max_drop=0.1, allow_slower=True)
+    return quantize(open_source(referenced_onnx), referenced_onnx.with_name("referenced-int8"), config, data).path
+
+
+@pytest.fixture(scope="session")
 def pair_onnx_artifact(encoder: Path, pair_data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fused ONNX artifact of a pair task."""
     from replank.models.source import open_source

@@ -17,7 +17,9 @@ from replank.models.manifest import TRAINING, TRAINING_CHART, Manifest
 from replank.models.provenance import MadeBy, Stopwatch, config_json
 from replank.models.sentence_transformers import copy_modules
 from replank.models.source import Source, open_source
-from replank.models.training_facts import Origin, TrainingFacts
+from replank.models.training_facts import Origin, ReferenceFacts, TrainingFacts
+from replank.models.weights import REFERENCES_KEY
+from replank.references.bank import ReferenceBank, write_bank
 from replank.resampling.answers_file import evaluate_into
 from replank.runtime.evaluate import choose_thresholds, evaluate
 from replank.runtime.load import load_model
@@ -100,11 +102,13 @@ class Lessons:
     :param answers: the digest of the predecessor's answers on the training rows.
     :param unexplained: what the fitted start left unexplained, for each group.
     :param unlabelled: the digest of the texts without labels.
+    :param references: the bank of texts that it attends to.
     """
 
     answers: str | None = None
     unexplained: tuple[float, ...] | None = None
     unlabelled: str | None = None
+    references: ReferenceFacts | None = None
 
 
 def work_folder(out: Path) -> Path:
@@ -122,15 +126,17 @@ def write_artifact(
     force: bool,
     lessons: Lessons | None = None,
     integer: IntegerResult | None = None,
+    bank: ReferenceBank | None = None,
 ) -> Artifact:
     """Save a model, evaluate it as loaded from disk, seal the artifact and delete the checkpoints.
 
     Of several processes the first does it, and the others wait.
 
     :param model: a plain ``PreTrainedModel``, or one with its pooling.
+    :param bank: the references that it attends to.
     """
     if is_first_process():
-        _write(model, run, trained, out, lessons or Lessons(), integer, force=force)
+        _write(model, run, trained, out, lessons or Lessons(), integer, bank, force=force)
     wait_for_all()
     return Artifact.open(out)
 
@@ -153,6 +159,7 @@ def _write(
     out: Path,
     lessons: Lessons,
     integer: IntegerResult | None,
+    bank: ReferenceBank | None,
     *,
     force: bool,
 ) -> None:
@@ -160,9 +167,13 @@ def _write(
     held_out = scored.held_out
     task = run.source.task if run.data.task.gives_vectors else run.data.task
     with new_artifact(out, force=force) as folder:
+        if bank is not None:
+            setattr(model.config, REFERENCES_KEY, bank.digest)
         with quiet_transformers():
             plain_model(model).save_pretrained(folder)
         save_tokenizer(run.source.folder, folder)
+        if bank is not None:
+            write_bank(folder, bank)
         if integer:
             write_ranges(folder, integer.ranges)
         copy_modules(run.source.folder, folder)

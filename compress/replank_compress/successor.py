@@ -83,21 +83,31 @@ def compress(
             start = _fitted(start, predecessor, sizes, training, is_asked=config.init_layers is not None)
         asks_each_step = teaching is not None and answers is None
         method = config.method(
-            Start(data.task.kind, predecessor, origin, start.layers, sizes, asks_each_step=asks_each_step)
+            Start(
+                data.task.kind,
+                predecessor,
+                origin,
+                start.layers,
+                sizes,
+                asks_each_step=asks_each_step,
+                training=training,
+                digest=source.digest,
+            )
         )
         takes_answers = isinstance(config, SoftLabelsConfig) and config.learns_answers
         taught = None if answers is None else training.taught(answers, with_answers=takes_answers)
         trained = training.run(method, taught)
-        if answers is not None:
-            trained = replace(trained, layer_steps=trained.layer_steps + training.batches * source.layers)
-        successor = method.extract()
-        require_equal_logits(method.model.eval(), successor, text_encoder, data)
+        successor, bank = method.extract(), method.bank()
+        asked = (answers is not None) + (bank is not None)  # passes of the predecessor over the training split
+        trained = replace(trained, layer_steps=trained.layer_steps + asked * training.batches * source.layers)
+        require_equal_logits(method.model.eval(), method.with_references(successor), text_encoder, data)
         lessons = Lessons(
             answers=None if answers is None else answers.digest,
             unexplained=start.unexplained,
             unlabelled=None if unlabelled is None else unlabelled.digest,
+            references=None if bank is None else bank.facts,
         )
-        return write_artifact(successor, run, trained, out, force=force, lessons=lessons)
+        return write_artifact(successor, run, trained, out, force=force, lessons=lessons, bank=bank)
 
 
 def _loaded(source: Source) -> Any:

@@ -28,4 +28,5 @@ def calibration_texts(model: Model, data: Dataset | None, scheme: str, rows: int
             hint="give more rows, or set a smaller `calibration_rows` (at least 16)",
         )
     second = None if model.task.gives_vectors else examples.second
-    return [model.text_encoder.pad([tokens]) for tokens in model.text_encoder.tokenize(examples.first, second)]
+    texts = model.text_encoder.tokenize(examples.first, second)
+    return [model.completed(model.text_encoder.pad([tokens])) for tokens in texts]

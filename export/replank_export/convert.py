@@ -94,6 +94,11 @@ def export(
         )
     if config.pooled and not source.task.gives_vectors:
         raise UsageError(f"`pooled` is for embedding models, and {source.name} {source.task.kind.serves}")
+    if source.references and (config.features or config.precision != "fp32"):
+        raise UsageError(
+            f"{source.name} attends to references, and is exported with its head and in fp32",
+            hint="leave out `features` and `precision`; replank quantize makes it smaller",
+        )
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)
     data = load_data(source, data_config)
@@ -182,8 +187,10 @@ def evaluate_held_out(model: Model, data: Dataset, folder: Path) -> Quality:
 
 
 def copy_model_files(source: Source, folder: Path) -> None:
-    """Copy the configuration and the tokenizer of a model, and how it makes vectors."""
+    """Copy the configuration and the tokenizer of a model, how it makes vectors, and what it attends to."""
     shutil.copyfile(source.folder / "config.json", folder / "config.json")
+    if references := source.weights.references:
+        shutil.copyfile(references, folder / references.name)
     copy_modules(source.folder, folder)
     save_tokenizer(source.folder, folder)
 

@@ -72,6 +72,10 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
     :raises ProviderError: the device does not run the model's precision.
     """
     require_kind(source, "onnx", "triton")
+    if source.references:
+        raise ModelError(
+            f"{source.name} attends to references, which Triton cannot find", hint="replank serve answers with them"
+        )
     provider_of(config.device).require_precision(source.name, source.precision)
     name = config.name or Path(source.name).resolve().name
     if not _NAME.fullmatch(name):

@@ -38,6 +38,8 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
         ("digest", manifest.digest),
         ("files", f"{len(manifest.files)} checked, {source.artifact.bytes / 1e6:.1f} MB"),
     ]
+    if manifest.references:
+        rows.append(("references", manifest.references.summary))
     rows += [("lineage" if number == 0 else "", step) for number, step in enumerate(lineage(manifest))]
     if quality := manifest.quality:
         rows += [(name, f"{value:.4f} on {quality.split}") for name, value in quality.metrics.items()]

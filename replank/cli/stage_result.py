@@ -27,6 +27,8 @@ def show(artifact: Artifact, as_json: bool) -> None:
     if manifest.verification:
         against = "fp32 source" if manifest.precision == "int8" else "torch"
         rows.append(("verified", f"max difference of a logit to {against} {manifest.verification.max_abs:.1e}"))
+    if manifest.references:
+        rows.append(("references", manifest.references.summary))
     match manifest.made_by.facts:
         case Int8Facts() as facts:
             rows += _int8_rows(facts)

@@ -155,6 +155,14 @@ def _base_model(manifest: Manifest) -> str | None:
     return parent.name if parent and "/" in parent.name else None
 
 
+_USAGE_WITH_REFERENCES = (
+    "With replank: `replank predict FOLDER` and `replank serve FOLDER`. The model's first layer also attends to the "
+    "most similar other text of its training split, a reference (RefBERT-style, a reconstruction). "
+    "`references.safetensors` holds keys and values of these texts, and which tokens or which vector each has. "
+    "transformers alone loads the model without references, which gives other answers."
+)
+
+
 def _quality(quality: Quality | None) -> str:
     if quality is None:
         return "Not measured."
@@ -191,4 +199,6 @@ def _usage(manifest: Manifest) -> str:
         if manifest.kind == "torch":
             package, name = "transformers", kind.auto_class
         code = f'from {package} import {name}\nmodel = {name}.from_pretrained("FOLDER")'
+    if manifest.references:
+        return _USAGE_WITH_REFERENCES
     return f"```python\n{code}\n```\n\nor, with replank: `replank predict FOLDER` and `replank serve FOLDER`."

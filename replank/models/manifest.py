@@ -11,6 +11,7 @@ from typing import Any, Literal
 from replank.models.provenance import MadeBy
 from replank.models.provider_table import ProviderTable
 from replank.models.quality import Differences, Quality, Robustness
+from replank.models.training_facts import ReferenceFacts, TrainingFacts
 from replank.system.errors import ArtifactError, ReplankError
 from replank.system.files import MANIFEST as MANIFEST
 from replank.system.typed_json import dataclass_from_json, object_values
@@ -94,6 +95,14 @@ class Manifest:
         values["files"] = {name: entry for name, entry in values["files"].items() if name not in _OF_THE_RUN}
         values["parent"] = self.parent and self.parent.digest
         return _sha256(_canonical(values).encode())
+
+    @property
+    def references(self) -> ReferenceFacts | None:
+        """The bank of references that the model attends to: its training's, through all later stages."""
+        facts = self.made_by.facts
+        if isinstance(facts, TrainingFacts):
+            return facts.references
+        return self.parent.manifest.references if self.parent and self.parent.manifest else None
 
     def chose_on(self, rows: str) -> bool | None:
         """Whether these rows chose something about the model: its checkpoint, or what INT8 keeps in floating point.

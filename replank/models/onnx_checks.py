@@ -13,7 +13,7 @@ from replank.models.onnx_file import opset_of
 from replank.models.weights import require_content
 from replank.system.errors import ModelError
 from replank.tasks.kinds import Kind
-from replank.text.padding import INPUT_NAMES
+from replank.text.padding import INPUT_NAMES, REFERENCE_NAMES
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -40,21 +40,29 @@ def require_sound_file(path: Path) -> None:
         raise ModelError(f"{path} is of opset {opset}; expected {_OLDEST_OPSET} or newer", hint=_EXPORT_AGAIN)
 
 
-def require_interface(session: onnxruntime.InferenceSession, name: str, kind: Kind) -> None:
+def require_interface(
+    session: onnxruntime.InferenceSession, name: str, kind: Kind, *, takes_references: bool = False
+) -> None:
     """Refuse a graph that does not take token ids under the usual names, or does not give the task's answers.
 
     :param name: the model's, for the message.
     :param kind: what the model is asked for.
+    :param takes_references: whether the model has references, for which the graph must have inputs too.
     :raises ModelError: with what the graph takes or gives, and what was expected.
     """
     inputs = {node.name: node for node in session.get_inputs()}
-    if not set(INPUT_NAMES[:2]) <= set(inputs) <= set(INPUT_NAMES):
+    references = set(REFERENCE_NAMES if takes_references else ())
+    if not {*INPUT_NAMES[:2], *references} <= set(inputs) <= {*INPUT_NAMES, *references}:
+        also = f", and {', '.join(REFERENCE_NAMES)}" if takes_references else ""
         raise ModelError(
-            f"the graph of {name} takes {', '.join(inputs)}; expected {', '.join(INPUT_NAMES)}, the last if at all",
+            f"the graph of {name} takes {', '.join(inputs)}; expected {', '.join(INPUT_NAMES)}, the last if at all"
+            f"{also}",
             hint=_EXPORT_AGAIN,
         )
     for node in inputs.values():
-        if node.type != "tensor(int64)" or any(isinstance(size, int) for size in node.shape):
+        if node.name not in REFERENCE_NAMES and (
+            node.type != "tensor(int64)" or any(isinstance(size, int) for size in node.shape)
+        ):
             raise ModelError(
                 f"the graph of {name} takes {node.name} as {node.type} of shape {node.shape}; "
                 "expected int64 of any batch and length",

@@ -15,7 +15,7 @@ from replank.models.onnx_checks import require_sound_file
 from replank.models.quality import Quality
 from replank.models.sentence_transformers import embedding_folder, lowercases
 from replank.models.sizes import Sizes, sizes_of
-from replank.models.weights import Weights, kind_of_weights
+from replank.models.weights import REFERENCES, REFERENCES_KEY, Weights, kind_of_weights
 from replank.system.errors import ModelError
 from replank.system.json_files import read_json
 from replank.tasks.kinds import KINDS, head_of
@@ -111,6 +111,11 @@ class Source:
         return Weights.of(self.folder, self.kind)
 
     @property
+    def references(self) -> str | None:
+        """The digest of the bank of references that it attends to; ``None`` of a model of the text alone."""
+        return self.config.get(REFERENCES_KEY)
+
+    @property
     def digest(self) -> str:
         """Its identity: that of the manifest or, where there is none, that of the weights."""
         return self.artifact.manifest.digest if self.artifact else self.weights.digest
@@ -147,7 +152,9 @@ def open_source(name: str | Path) -> Source:
     _require_attention(str(name), config, encoder)
     if kind == "onnx" and artifact is None:
         require_sound_file(folder / MODEL_FILES[kind])
-    sizes = sizes_of(Weights.of(folder, kind), encoder)
+    weights = Weights.of(folder, kind)
+    _require_references(folder, config, weights)
+    sizes = sizes_of(weights, encoder)
     _require_tables(str(name), config, sizes)
     if artifact:
         return Source(str(name), folder, kind, config, artifact, artifact.manifest.task)
@@ -203,6 +210,20 @@ def _require_attention(name: str, config: dict[str, Any], encoder: Encoder) -> N
                 f"{name}: config.json says {key} {config[key]!r}, which needs a GPU and a package of its own",
                 hint=f"take {key} out: the numbers are the same",
             )
+
+
+def _require_references(folder: Path, config: dict[str, Any], weights: Weights) -> None:
+    """Refuse a model without the bank that it was trained with, and a bank that no model was trained with."""
+    if config.get(REFERENCES_KEY) and weights.references is None:
+        raise ModelError(
+            f"{folder} has no {REFERENCES}, whose texts the model attends to beside each text",
+            hint="copy the whole folder of the model, from where it was made",
+        )
+    if weights.references and not config.get(REFERENCES_KEY):
+        raise ModelError(
+            f"{weights.references} is the reference bank of another model: config.json has no {REFERENCES_KEY}",
+            hint=f"take {REFERENCES} out of the folder",
+        )
 
 
 def _require_tables(name: str, config: dict[str, Any], sizes: Sizes) -> None:

@@ -16,6 +16,35 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReferenceFacts:
+    """Facts of the bank of references that a model attends to.
+
+    :param style: what it is a reconstruction of.
+    :param digest: of its content.
+    :param texts: training texts that can be a reference; ``tokens``, those kept of all of them.
+    :param bytes: of its arrays.
+    :param precision: of keys and values: ``fp16`` or ``int8``.
+    :param retrieval: the name of the rule by which a text's reference is found.
+    """
+
+    style: str
+    digest: str
+    texts: int
+    tokens: int
+    bytes: int
+    precision: str
+    retrieval: str
+
+    @property
+    def summary(self) -> str:
+        """One line for a person."""
+        return (
+            f"{self.style}: {self.texts:,} texts of {self.tokens:,} tokens, found by {self.retrieval}; "
+            f"{self.bytes / 1e6:.1f} MB in {self.precision}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingFacts:
     """Facts of `finetune` and `compress`.
 
@@ -28,6 +57,7 @@ class TrainingFacts:
     :param unexplained: where the layers to start from were fitted, the part of the variance of each group's outputs
         that they left unexplained.
     :param unlabelled: the digest of the texts without labels that were learned from, where there were any.
+    :param references: what the model attends to beside each text, where it does.
     :param integer_metrics: on the held-out split, with the encoder in integers, of a model that was trained so.
     :param curve: Trainer's log; a file of its own since 0.1.0.
     """
@@ -40,6 +70,7 @@ class TrainingFacts:
     answers: str | None = None
     unexplained: tuple[float, ...] | None = None
     unlabelled: str | None = None
+    references: ReferenceFacts | None = None
     integer_metrics: dict[str, float] | None = None
     curve: tuple[dict[str, Any], ...] | None = None
 

@@ -11,6 +11,10 @@ from replank.models.onnx_file import external_files
 from replank.models.safetensors_file import StoredTensor, shard_names, stored_tensors
 from replank.system.errors import ModelError
 
+# What a model attends to beside its texts, if it does: a file beside its weights.
+REFERENCES = "references.safetensors"
+# The key of `config.json` that holds the digest of that file's content.
+REFERENCES_KEY = "replank_references"
 _CHUNK_BYTES = 2**20
 _LFS_POINTER = b"version https://git-lfs"
 # What transformers writes instead of one file where a model is large.
@@ -19,9 +23,13 @@ _SHARDS = "model.safetensors.index.json"
 
 @dataclass(frozen=True)
 class Weights:
-    """Files in a model's folder: the graph, the tensors or the list of shards first, then those that it names."""
+    """Files in a model's folder: the graph, the tensors or the list of shards first, then those that it names.
+
+    :param references: the bank of references, of a model that has one.
+    """
 
     files: tuple[Path, ...]
+    references: Path | None = None
 
     @classmethod
     def of(cls, folder: Path, kind: ArtifactKind) -> Weights:
@@ -33,18 +41,24 @@ class Weights:
         model = model_file(folder, kind)
         beside = external_names(model) if kind == "onnx" else shard_names(model) if model.name == _SHARDS else []
         files = (model, *(folder / name for name in beside))
-        for file in files:
+        bank = folder / REFERENCES if (folder / REFERENCES).exists() else None
+        for file in (*files, *([bank] if bank else [])):
             if not file.is_file():
                 raise ModelError(
                     f"{folder} has no {file.name}, which holds weights of {model.name}",
                     hint=f"copy {file.name} too, from where {model.name} was",
                 )
             require_content(file)
-        return cls(files)
+        return cls(files, bank)
 
     @property
     def bytes(self) -> int:
-        """The size of all files; the tokenizer is no part of a model's size."""
+        """The size of all files, references too; the tokenizer is no part of a model's size."""
+        return sum(file.stat().st_size for file in self._all)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """The size of the files without references."""
         return sum(file.stat().st_size for file in self.files)
 
     def tensors(self) -> dict[str, StoredTensor]:
@@ -59,11 +73,15 @@ class Weights:
     def digest(self) -> str:
         """The sha256 of all files in turn."""
         digest = hashlib.sha256()
-        for path in self.files:
+        for path in self._all:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK_BYTES):
                     digest.update(chunk)
         return digest.hexdigest()
+
+    @property
+    def _all(self) -> tuple[Path, ...]:
+        return (*self.files, *([self.references] if self.references else []))
 
 
 def model_file(folder: Path, kind: ArtifactKind) -> Path:

@@ -68,7 +68,10 @@ def _lineage(stages: Sequence[Stage]) -> list[Block]:
         for stage in stages
     ]
     steps = [line.replace("`", "") for line in lineage(last.manifest)]
-    return [Heading("Lineage"), Grid(("artifact", "kind", "digest", "MB", "seconds"), rows, names=3), Steps(steps)]
+    grid = Grid(("artifact", "kind", "digest", "MB", "seconds"), rows, names=3)
+    references = last.manifest.references
+    note = [Paragraph(f"MB are with its references. {references.summary}.")] if references else []
+    return [Heading("Lineage"), grid, *note, Steps(steps)]
 
 
 def _training(stages: Sequence[Stage]) -> list[Block]:

@@ -8,14 +8,15 @@ from typing import Any
 from replank.models.int8_facts import Int8Facts
 from replank.models.onnx_checks import require_interface
 from replank.models.source import Source
+from replank.references.bank import read_bank
 from replank.runtime.finite_masks import finite_masks
 from replank.runtime.model import Model
-from replank.runtime.predictors import OnnxPredictor, Predictor, TorchPredictor
+from replank.runtime.predictors import OnnxPredictor, Predictor, ReferencePredictor, TorchPredictor
 from replank.runtime.provider_choice import Auto, choose_device
 from replank.runtime.providers import Device, provider_of
 from replank.runtime.session import open_session
 from replank.runtime.torch_devices import default_torch_device, torch_device
-from replank.runtime.torch_model import load_torch_model, pooled, require_head
+from replank.runtime.torch_model import load_to_run, require_head
 from replank.system.environment import available_cores, int8_target
 from replank.system.extras import require
 from replank.tasks.task import Task
@@ -38,6 +39,8 @@ def load_model(
     if task is None or (source.task.gives_vectors and task.gives_vectors and task.vectors is None):
         task = source.task
     threads = threads or available_cores()
+    width = source.encoder.hidden_size(source.config)
+    bank = read_bank(source.folder, source.references, width) if source.references else None
 
     def load(device: Device) -> Model:
         predictor = (
@@ -45,6 +48,8 @@ def load_model(
             if source.kind == "torch"
             else _load_onnx(source, task, device, threads)
         )
+        if bank is not None:
+            predictor = ReferencePredictor(predictor, bank)
         return Model(source, task, source.text_encoder(task), predictor, device)
 
     if device != "auto":
@@ -64,7 +69,7 @@ def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Pred
             int8_target(),
         )
     session = open_session(source.model_file, device=device, threads=threads)
-    require_interface(session, source.name, task.kind)
+    require_interface(session, source.name, task.kind, takes_references=source.references is not None)
     return OnnxPredictor(session, task.kind.output)
 
 
@@ -76,5 +81,4 @@ def _load_torch(source: Source, task: Task, device: Device, threads: int) -> Pre
 
     torch.set_num_threads(threads)
     attention: dict[str, Any] = {"attn_implementation": finite_masks()} if source.encoder.mixes_attention else {}
-    model = load_torch_model(source, task.kind, **attention)
-    return TorchPredictor(pooled(model, source.task) if task.gives_one_vector else model, place)
+    return TorchPredictor(load_to_run(source, task, **attention), place)

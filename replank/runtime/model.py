@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from replank.models.source import Source
 from replank.runtime.pooling import pool
-from replank.runtime.predictors import Logits, Predictor
+from replank.runtime.predictors import Logits, Predictor, ReferencePredictor
 from replank.runtime.providers import Device, provider_of
 from replank.runtime.tagging import tag_text
 from replank.system.errors import ModelError, UsageError
@@ -19,6 +19,7 @@ from replank.tasks.answers import Prediction, Ranked, TaggedText
 from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
 from replank.tasks.vectors import Pooling
+from replank.text.padding import Batch
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
 from replank.text.words import join_words, spans_of
@@ -51,6 +52,16 @@ class Model:
         if floating == "fp32":
             return self.source.precision
         return floating if self.source.precision == "fp32" else f"{self.source.precision}, {floating}"
+
+    def run_by(self, predictor: Predictor) -> Model:
+        """The same model, run by another predictor, with the same references if it has some."""
+        if isinstance(self.predictor, ReferencePredictor):
+            predictor = self.predictor.around(predictor)
+        return replace(self, predictor=predictor)
+
+    def completed(self, batch: Batch) -> Batch:
+        """A batch with all that the model takes, references too."""
+        return self.predictor.completed(batch) if isinstance(self.predictor, ReferencePredictor) else batch
 
     def logits(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from replank.references.bank import ReferenceBank
 from replank.text.padding import Batch
 
 if TYPE_CHECKING:
@@ -62,3 +64,27 @@ class TorchPredictor:
             # A model with a head gives logits, a bare encoder its last hidden state: the first of what either gives.
             logits: Logits = self.module(**inputs)[0].float().cpu().numpy()
         return logits
+
+
+class ReferencePredictor:
+    """A predictor of a model that attends to references: it finds those of each batch first, as part of its work.
+
+    :ivar inner: what runs the batch with its references.
+    """
+
+    def __init__(self, inner: Predictor, bank: ReferenceBank) -> None:
+        self.inner, self._bank = inner, bank
+
+    def __call__(self, batch: Batch) -> Logits:
+        """Run one batch; references that it has already stay."""
+        return self.inner(self.completed(batch))
+
+    def completed(self, batch: Batch) -> Batch:
+        """The batch with its references."""
+        if batch.references is not None:
+            return batch
+        return replace(batch, references=self._bank.find(batch.input_ids, batch.attention_mask))
+
+    def around(self, inner: Predictor) -> ReferencePredictor:
+        """The same references for another predictor."""
+        return ReferencePredictor(inner, self._bank)

@@ -24,9 +24,18 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
     :param new_head: allow a missing or misfit pooler and head.
     :param arguments: passed on to ``from_pretrained``.
     :returns: a ``PreTrainedModel``.
-    :raises ModelError: the weights cannot be loaded or are not those of the configuration, or its texts would get other
-        ids than transformers gives.
+    :raises ModelError: the weights cannot be loaded or are not those of the configuration, its texts would get other
+        ids than transformers gives, or it is not whole without references, which :func:`load_to_run` gives it.
     """
+    if source.references:
+        raise ModelError(
+            f"{source.name} attends to references, whose bank would fit no model that is made of its layers",
+            hint="begin with its predecessor instead; it can be exported, evaluated and served",
+        )
+    return _load(source, kind, new_head=new_head, **arguments)
+
+
+def _load(source: Source, kind: Kind | None = None, *, new_head: bool = False, **arguments: Any) -> Any:
     require("torch", "transformers")
     import torch
     import transformers
@@ -60,6 +69,21 @@ def load_torch_model(source: Source, kind: Kind | None = None, *, new_head: bool
     if problem_type := kind.head_settings(source.task.labels).get("problem_type"):
         model.config.problem_type = problem_type
     return model
+
+
+def load_to_run(source: Source, task: Task, **arguments: Any) -> Any:
+    """A model with all that its answers need around it: the pooling of its task, its references.
+
+    :param arguments: passed on to ``from_pretrained``.
+    :returns: a ``PreTrainedModel``, a ``PooledEncoder`` or a ``ReferencedModel``.
+    :raises ModelError: the weights cannot be loaded, see :func:`load_torch_model`.
+    """
+    model = _load(source, task.kind, **arguments)
+    if source.references:
+        from replank.runtime._torch_references import ReferencedModel
+
+        return ReferencedModel(model)
+    return pooled(model, source.task) if task.gives_one_vector else model
 
 
 def pooled(model: Any, task: Task) -> Any:

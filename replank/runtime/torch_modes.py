@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from replank.runtime.torch_devices import torch_device
@@ -22,18 +21,20 @@ def in_mode(model: Model, mode: TorchMode) -> Model:
     """
     if mode == DEFAULT_MODE:
         return model
-    from replank.runtime.predictors import TorchPredictor
+    from replank.runtime.predictors import ReferencePredictor, TorchPredictor
 
-    if not isinstance(model.predictor, TorchPredictor):
+    predictor = model.predictor
+    predictor = predictor.inner if isinstance(predictor, ReferencePredictor) else predictor
+    if not isinstance(predictor, TorchPredictor):
         raise FieldError("torch_modes", mode, f"{DEFAULT_MODE} for {model.source.name}, an ONNX model")
     import torch
 
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    module = model.predictor.module.to(kinds[precision_of(mode)])
+    module = predictor.module.to(kinds[precision_of(mode)])
     if mode.startswith("compiled"):
         # The whole graph or an error: torch would silently leave parts of it, or shapes beyond its limit, eager.
         module.compile(fullgraph=True)
-    return replace(model, predictor=TorchPredictor(module, torch_device(model.device, model.source.name)))
+    return model.run_by(TorchPredictor(module, torch_device(model.device, model.source.name)))
 
 
 def precision_of(mode: TorchMode) -> str:

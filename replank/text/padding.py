@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,26 @@ from numpy.typing import NDArray
 from replank.text.tokens import Tokens
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+REFERENCE_NAMES = ("reference_keys", "reference_values", "reference_mask")
 
 Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class References:
+    """What the first layer attends to beside each text of a batch.
+
+    :param keys: shape ``(batch, tokens, width)``; ``values`` likewise.
+    :param mask: 1 for a token, 0 for padding; shape ``(batch, tokens)``.
+    """
+
+    keys: NDArray[np.float32]
+    values: NDArray[np.float32]
+    mask: Ids
+
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        """The arrays under the names of the model's inputs."""
+        return dict(zip(REFERENCE_NAMES, (self.keys, self.values, self.mask), strict=True))
 
 
 @dataclass(frozen=True)
@@ -21,11 +40,13 @@ class Batch:
 
     :param attention_mask: 1 for a token, 0 for padding, which may be anywhere.
     :param token_type_ids: 0 for the first text and 1 for the second; ``None`` if the model has no such input.
+    :param references: ``None`` if the model attends to the text alone.
     """
 
     input_ids: Ids
     attention_mask: Ids
     token_type_ids: Ids | None = None
+    references: References | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -33,9 +54,10 @@ class Batch:
         rows, length = self.input_ids.shape
         return rows, length
 
-    def inputs(self) -> dict[str, Ids]:
+    def inputs(self) -> dict[str, NDArray[Any]]:
         """The arrays under the names of the model's inputs."""
-        return {name: value for name in INPUT_NAMES if (value := getattr(self, name)) is not None}
+        own = {name: value for name in INPUT_NAMES if (value := getattr(self, name)) is not None}
+        return own if self.references is None else own | self.references.inputs()
 
 
 def pad(examples: Sequence[Tokens], *, pad_id: int, token_type_ids: bool) -> Batch:

@@ -26,7 +26,7 @@ CONFIGS: list[type[TrainingConfig] | type[Schedule]] = [FinetuneConfig, *METHODS
 
 
 def test_the_methods_by_name() -> None:
-    assert list(METHODS) == ["theseus", "truncate", "kd", "pkd"]
+    assert list(METHODS) == ["theseus", "truncate", "kd", "pkd", "refbert"]
     assert list(SCHEDULES) == ["linear", "constant", "anti-curriculum"]
     assert all(METHODS[name].name == name and issubclass(METHODS[name], SuccessorConfig) for name in METHODS)
     assert all(SCHEDULES[name].name == name for name in SCHEDULES)
@@ -70,8 +70,10 @@ def test_a_stored_configuration_is_its_type_and_its_fields() -> None:
         "truncate": (),
         "kd": taught,
         "pkd": (*taught, "patient_weight", "patient_layers"),
+        "refbert": (*taught, "retrieval", "references", "reference_tokens", "bank_precision"),
     }
     types = {"theseus": "TheseusConfig", "truncate": "TruncateConfig", "kd": "KdConfig", "pkd": "PkdConfig"}
+    types |= {"refbert": "RefbertConfig"}
     for name, config in METHODS.items():
         stored = config_json(config())
         assert sorted(stored) == sorted(("type", *shared, *own[name]))

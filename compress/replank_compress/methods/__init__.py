@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from replank_compress.methods.config import SuccessorConfig
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.pkd import PkdConfig
+from replank_compress.methods.refbert import RefbertConfig
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.methods.truncate import TruncateConfig
 
@@ -18,6 +19,7 @@ _CONFIGS: tuple[type[SuccessorConfig], ...] = (
     TruncateConfig,
     KdConfig,
     PkdConfig,
+    RefbertConfig,
 )
 
 METHODS: Mapping[str, type[SuccessorConfig]] = {config.name: config for config in _CONFIGS}

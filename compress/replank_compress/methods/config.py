@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import nn
 
@@ -16,6 +16,9 @@ from replank.tasks.kinds import Kind
 from replank_compress.layers import group_sizes
 from replank_compress.training.config import EPOCHS_HELP, LEARNING_RATE_HELP, TrainingConfig
 from replank_compress.training.method import Method
+
+if TYPE_CHECKING:
+    from replank_compress.training.train import Training
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Start:
     :param origin: the model that the layers come from: the predecessor, or the pretrained encoder with a new head.
     :param layers: copies of the layers that the successor's start as, from the bottom.
     :param sizes: how many of the predecessor's layers each of them replaces.
+    :param training: what it is for; ``None`` for methods that ask for no texts.
+    :param digest: of the predecessor.
     """
 
     kind: Kind
@@ -36,6 +41,8 @@ class Start:
     layers: Sequence[nn.Module]
     sizes: Sequence[int]
     asks_each_step: bool = False
+    training: Training | None = None
+    digest: str = ""
 
 
 InitLayers = Literal["first", "spread", "fitted"]

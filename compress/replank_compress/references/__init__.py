@@ -1,7 +1,4 @@
-"""References: a student that also attends to stored states of another training text. RefBERT-style.
+"""Students that attend to references while they learn: a predecessor's states, and how they become a bank's.
 
-Source: Wang et al., "RefBERT: Reference BERT for Compressed Models", IJCNN 2021, of which only the abstract and the
-first page could be read. That a student keeps using a teacher's pre-computed states of a similar, but different text,
-in keys and values of its first layer, is the paper's; everything else here is a reconstruction, and no number of
-theirs is claimed.
+See :mod:`replank.references` for what is known of RefBERT and what is our reconstruction.
 """

@@ -17,7 +17,7 @@ from replank.system.errors import TrainingError
 from replank.system.files import replace_file, sweep_leftovers
 from replank_compress.training.internals import CHECKPOINT_FILES, RANDOM_STATES, STATE_FILE
 
-ANSWERS = "answers.safetensors"
+ANSWERS, STATES = "answers.safetensors", "states.safetensors"
 _RUN_FILE = "run.json"
 _NAME = re.compile(r"checkpoint-\d+")
 
@@ -121,6 +121,8 @@ def clear(work: Path) -> None:
         shutil.rmtree(path)
     if "answers" in entered.fingerprint:
         (work / ANSWERS).unlink(missing_ok=True)
+    if "reference_tokens" in entered.fingerprint.get("config", {}):
+        (work / STATES).unlink(missing_ok=True)
     (work / _RUN_FILE).unlink()
     if not work.is_symlink() and _first_file(work) is None:
         work.rmdir()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from replank.references.bank import ReferenceBank
 from replank_compress.layers import layer_stack
 
 
@@ -52,3 +53,14 @@ class Method:
     def extract(self) -> Any:
         """The result, a plain model in evaluation mode."""
         return self.model.eval()
+
+    def with_references(self, extracted: Any) -> Any:
+        """The extracted model with the references that it was trained with: itself, where there are none.
+
+        :param extracted: see :meth:`extract`.
+        """
+        return extracted
+
+    def bank(self) -> ReferenceBank | None:
+        """The references that the result attends to; ``None`` where it attends to the text alone."""
+        return None

@@ -28,17 +28,21 @@ class Exporter:
 
     :param attention: the attention operators that its graphs can have.
     :param oldest_opset: oldest ONNX opset that it writes.
+    :param takes_references: whether it writes graphs of models that attend to references.
     """
 
     trace: Callable[..., Traced]
     fuse: Callable[[Path, Path, Traced], None]
     attention: frozenset[str]
     oldest_opset: int
+    takes_references: bool = False
 
 
 # In the order in which `auto` tries them: the first is far faster, and its graphs keep the mask as it is.
 EXPORTERS: dict[str, Exporter] = {
-    "torchscript": Exporter(trace_torchscript, fuse_torchscript, frozenset({"Attention"}), oldest_opset=17),
+    "torchscript": Exporter(
+        trace_torchscript, fuse_torchscript, frozenset({"Attention"}), oldest_opset=17, takes_references=True
+    ),
     "dynamo": Exporter(trace_dynamo, fuse_dynamo, frozenset(ATTENTION_OPERATORS), oldest_opset=18),
 }
 
@@ -82,8 +86,13 @@ def write_graph(
         if opset >= known.oldest_opset and known.attention >= source.encoder.fused.attention.keys()
     ]
     names = fitting if exporter == "auto" else [exporter]
+    if source.references:
+        names = [name for name in names if EXPORTERS[name].takes_references]
     if not names:
-        raise ModelError(f"no exporter writes a fused graph of {source.name} in opset {opset}", hint="`opset=18` works")
+        raise ModelError(
+            f"no exporter that may be chosen writes a fused graph of {source.name} in opset {opset}",
+            hint="`opset=18` and `exporter='auto'` work",
+        )
     refusals: list[ModelError] = []
     for name in names:
         try:

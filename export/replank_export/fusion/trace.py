@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 from replank.models.source import Source
-from replank.runtime.torch_model import load_torch_model, pooled
+from replank.runtime.torch_model import load_to_run
 from replank.system.errors import ModelError
 from replank.system.quiet import quiet_logging
 from replank.tasks.task import Task
-from replank.text.padding import INPUT_NAMES
+from replank.text.padding import INPUT_NAMES, REFERENCE_NAMES
 from replank_export.fusion.ort_attention import ORT_ATTENTION, ort_attention
+from replank_export.fusion.references import attend_by_operator, reference_inputs
 
 # No size is 1, which an exporter would take for a constant, and no two are equal, which it would tie together.
 _TRACED_SHAPE = (2, 16)
@@ -47,7 +48,10 @@ def trace_torchscript(source: Source, path: Path, task: Task, *, token_type_ids:
     """
 
     def write(model: nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str]) -> None:
-        axes = {name: {0: "batch_size", 1: "sequence_length"} for name in names}
+        axes = {
+            name: {0: "batch_size", 1: "reference_length" if name in REFERENCE_NAMES else "sequence_length"}
+            for name in names
+        }
         answers = {task.kind.output: axes[names[0]] if task.is_per_token else {0: "batch_size"}}
         torch.onnx.export(
             model,
@@ -99,18 +103,21 @@ def _trace(
     token_type_ids: bool,
     write: Callable[[nn.Module, tuple[torch.Tensor, ...], list[str]], None],
 ) -> Traced:
-    """Load a model and write its graph, traced with example inputs.
+    """Load a model and write its graph, traced with example inputs, those of references too if it has some.
 
     :param attention: transformers' name of the attention implementation, or :data:`ORT_ATTENTION`; ``None`` for its
         default.
     """
     arguments: dict[str, Any] = {"attn_implementation": attention} if attention not in (None, ORT_ATTENTION) else {}
-    model = load_torch_model(source, task.kind, **arguments)
-    model = (pooled(model, source.task) if task.gives_one_vector else model).eval()
+    model = load_to_run(source, task, **arguments).eval()
     names = list(INPUT_NAMES if token_type_ids else INPUT_NAMES[:2])
     # Ids that every vocabulary has, without padding ids: RoBERTa derives positions from them.
     ids = torch.arange(_TRACED_SHAPE[0] * _TRACED_SHAPE[1]).reshape(_TRACED_SHAPE) % (model.config.vocab_size - 10) + 10
     inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(names)]
+    if source.references:
+        references = reference_inputs(model, len(ids))
+        names, inputs = [*names, *references], (*inputs, *references.values())
+        attend_by_operator(model)
     try:
         operators = ort_attention(model) if attention == ORT_ATTENTION else nullcontext()
         with warnings.catch_warnings(), torch.inference_mode(), quiet_logging(), operators:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
@@ -77,9 +76,7 @@ def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examp
         path = Path(scratch) / "model.onnx"
         for name in graph.linear_layers:
             graph.write(path, [name])
-            candidate = dataclasses.replace(
-                reference, predictor=OnnxPredictor(open_session(path), reference.task.kind.output)
-            )
+            candidate = reference.run_by(OnnxPredictor(open_session(path), reference.task.kind.output))
             found = _all_answers(candidate, batches)
             error[name] = difference(name, expected, found, reference.task).mean_abs
             advance(1)

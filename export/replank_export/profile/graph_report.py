@@ -47,7 +47,7 @@ def graph_report(source: Source, batch_size: int, length: int) -> GraphReport:
     path = source.model_file
     model = _read(path)
     operators = dict(Counter(node.op_type for node in model.graph.node).most_common())
-    forward_pass = graph_flops(model, source.weights.bytes, batch_size, length)
+    forward_pass = graph_flops(model, source.weights.parameter_bytes, batch_size, length)
     return GraphReport(
         operators=operators,
         fused=_fused_parts(operators, source),

@@ -14,6 +14,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from onnx.reference import ReferenceEvaluator
 
 from replank.system.errors import ModelError
+from replank.text.padding import REFERENCE_NAMES
 
 CONTRIB = "com.microsoft"
 # Operators whose output has the shape and type of their first input.
@@ -92,14 +93,18 @@ def attention_widths(node: NodeProto, weight: TensorShape) -> tuple[int, int, in
 
 
 def _fixed(value: ValueInfoProto, batch_size: int, length: int) -> ValueInfoProto:
-    """An input of a graph at one shape; dimensions that the graph fixes itself are kept."""
+    """An input of a graph at one shape; dimensions that the graph fixes itself are kept.
+
+    References are as long as the texts.
+    """
     tensor = value.type.tensor_type
-    if len(tensor.shape.dim) != 2:
+    if len(tensor.shape.dim) != 2 and value.name not in REFERENCE_NAMES:
         raise ModelError(
             f"the graph's input {value.name} has {len(tensor.shape.dim)} dimensions",
             hint="expected an encoder's inputs: token ids and masks of shape (batch, length)",
         )
-    dims = [dim.dim_value or asked for dim, asked in zip(tensor.shape.dim, (batch_size, length), strict=True)]
+    asked = (batch_size, length, 0)
+    dims = [dim.dim_value or size for dim, size in zip(tensor.shape.dim, asked, strict=False)]
     return helper.make_tensor_value_info(value.name, tensor.elem_type, dims)
 
 

@@ -33,7 +33,7 @@ def torch_flops(source: Source, batch_size: int, length: int) -> ForwardPass:
     linears = [_linear(source, weight, batch_size, length) for weight in weights if _is_linear(weight)]
     matmuls = (*linears, *_tied_decoder(source, weights, batch_size * length), *_attention(source, batch_size, length))
     uncounted = {"relative attention": source.layers} if source.encoder.has_extra_scores(source.config) else {}
-    return ForwardPass(batch_size, length, source.weights.bytes, matmuls, weights, uncounted)
+    return ForwardPass(batch_size, length, source.weights.parameter_bytes, matmuls, weights, uncounted)
 
 
 def layer_of(source: Source, name: str) -> int | None:
@@ -72,7 +72,10 @@ def _tied_decoder(source: Source, weights: tuple[Weight, ...], tokens: int) -> l
 
 
 def _attention(source: Source, batch_size: int, length: int) -> list[MatMul]:
-    """The scores and the weighted values of every layer, for each text and head."""
+    """The scores and the weighted values of every layer, for each text and head.
+
+    References, which the first layer also attends to, are as long as the texts.
+    """
     heads = source.encoder.heads(source.config)
     width = source.encoder.head_width(source.config)
     repeats = batch_size * heads
@@ -88,5 +91,6 @@ def _attention(source: Source, batch_size: int, length: int) -> list[MatMul]:
             has_weight=False,
         )
         for layer in range(source.layers)
-        for inner, columns in ((width, length), (length, width))
+        for keys in (length * 2 if layer == 0 and source.references else length,)
+        for inner, columns in ((width, keys), (keys, width))
     ]

@@ -1,13 +1,12 @@
-"""The reference bank: a predecessor's states of training texts, computed once and kept in a file.
+"""States of references: those that a predecessor gives training texts, computed once and kept with the checkpoints.
 
-Stored are its embeddings, which become keys, and its last hidden states, which become values; they hold their positions
-already, and get no others. The file holds no parameter of the predecessor.
+They are its embeddings, which become keys, and its last hidden states, which become values.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from replank.system.environment import machine
-from replank.system.errors import DataError, ModelError, UsageError
+from replank.references.bank import require_memory
+from replank.references.retrieval import NO_REFERENCE
+from replank.system.errors import DataError, ModelError, TrainingError
 from replank.system.files import replace_file
+from replank.system.processes import is_first_process
 from replank.system.progress import progress
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
-from replank_compress.references.retrieval import NO_REFERENCE
+from replank_compress.layers import encoder_of_model
 from replank_compress.training.answers import ROWS_AT_ONCE, answers_key
+from replank_compress.training.processes import wait_for_all
 
 _KEY, _DIGEST = "made_of", "sha256"
 # Keys and values, in halves of the precision.
@@ -33,7 +35,7 @@ _BYTES_PER_NUMBER = 2 * 2
 
 
 @dataclass(frozen=True)
-class ReferenceBank:
+class States:
     """The states of all references, one token after the other.
 
     :param embeddings: the predecessor's, shape ``(tokens, width)``.
@@ -47,11 +49,6 @@ class ReferenceBank:
 
     def __len__(self) -> int:
         return len(self.starts) - 1
-
-    @property
-    def bytes(self) -> int:
-        """Size in the file and in memory."""
-        return self.embeddings.nbytes + self.hidden.nbytes + self.starts.nbytes
 
     @property
     def width(self) -> int:
@@ -81,97 +78,85 @@ class ReferenceBank:
             mask[row, : end - start] = 1
         return torch.from_numpy(states[0]), torch.from_numpy(states[1]), torch.from_numpy(mask)
 
-    def zeroed(self) -> ReferenceBank:
-        """A control: as many states, all of them 0."""
-        return ReferenceBank(np.zeros_like(self.embeddings), np.zeros_like(self.hidden), self.starts)
 
-
-def build_bank(predecessor: Any, tokens: Sequence[Tokens], text_encoder: TextEncoder, limit: int) -> ReferenceBank:
+def compute_states(predecessor: Any, tokens: Sequence[Tokens], text_encoder: TextEncoder, limit: int) -> States:
     """A predecessor's states of training texts.
 
     :param predecessor: a ``PreTrainedModel``; its mode is evaluation afterwards.
     :param tokens: of the training split; of no other.
     :param limit: tokens that are kept of each text.
     :raises DataError: there is no text.
-    :raises UsageError: the bank would not fit into half of the machine's memory.
+    :raises UsageError: they would not fit into half of the machine's memory.
     :raises ModelError: a state is NaN or infinite, in half precision.
     """
     if not tokens:
         raise DataError("there is no training text to be a reference")
-    width = int(predecessor.get_input_embeddings().weight.shape[1])
-    _require_memory(sum(min(limit, len(each)) for each in tokens) * width * _BYTES_PER_NUMBER)
+    width = encoder_of_model(predecessor).hidden_size(predecessor.config.to_dict())
+    require_memory(sum(min(limit, len(each)) for each in tokens) * width * _BYTES_PER_NUMBER)
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
-    found: list[tuple[NDArray[np.float16], NDArray[np.float16]]] = [(np.empty(0), np.empty(0))] * len(tokens)  # type: ignore[list-item]
+    none = np.empty((0, width), dtype=np.float16)
+    found = [(none, none)] * len(tokens)
     predecessor.eval()
     with torch.no_grad(), progress("states of references", len(tokens)) as advance:
         for begin in range(0, len(order), ROWS_AT_ONCE):
             rows = order[begin : begin + ROWS_AT_ONCE]
             inputs = text_encoder.pad([tokens[row] for row in rows]).inputs()
             batch = {name: torch.from_numpy(value).to(predecessor.device) for name, value in inputs.items()}
-            states = predecessor.base_model(**batch, output_hidden_states=True).hidden_states
+            given = predecessor.base_model(**batch, output_hidden_states=True).hidden_states
             for place, row in enumerate(rows):
                 kept = min(limit, len(tokens[row]))
-                first, last = (
-                    states[index][place, :kept].float().cpu().numpy().astype(np.float16) for index in (0, -1)
-                )
-                found[row] = first, last
+                first, last = (given[index][place, :kept].float().cpu().numpy() for index in (0, -1))
+                found[row] = first.astype(np.float16), last.astype(np.float16)
             advance(len(rows))
     lengths = [len(first) for first, _ in found]
-    bank = ReferenceBank(
+    states = States(
         np.concatenate([first for first, _ in found]),
         np.concatenate([last for _, last in found]),
         np.cumsum([0, *lengths]),
     )
-    if not (np.isfinite(bank.embeddings).all() and np.isfinite(bank.hidden).all()):
+    if not (np.isfinite(states.embeddings).all() and np.isfinite(states.hidden).all()):
         raise ModelError("the predecessor's states are not finite numbers in half precision")
-    return bank
+    return states
 
 
-def bank_key(digest: str, tokens: Sequence[Tokens], limit: int) -> str:
-    """The identity of what a bank is made of: the predecessor, the tokens of every text, and how many are kept.
+def states_key(digest: str, tokens: Sequence[Tokens], limit: int) -> str:
+    """The identity of what states are made of: the predecessor, the tokens of every text, and how many are kept.
 
     :param digest: of the predecessor's weights.
     """
     return f"{answers_key(digest, tokens)}-{limit}"
 
 
-def save_bank(bank: ReferenceBank, path: Path, key: str) -> None:
-    """Write a bank into a file.
+def kept_states(path: Path, key: str, compute: Callable[[], States]) -> States:
+    """The states in a file, or else new ones, which the file then keeps.
 
-    :param key: of :func:`bank_key`.
+    Of several processes the first computes them, and the others read the file.
+
+    :param key: of :func:`states_key`.
+    :raises TrainingError: the file holds those of another predecessor, tokenizer or training split, or is damaged.
     """
-    parts: dict[str, NDArray[Any]] = {"embeddings": bank.embeddings, "hidden": bank.hidden, "starts": bank.starts}
-    replace_file(path, save(parts, {_KEY: key, _DIGEST: bank.digest}))
+    if is_first_process() and not path.exists():
+        states = compute()
+        parts: dict[str, NDArray[Any]] = {
+            "embeddings": states.embeddings,
+            "hidden": states.hidden,
+            "starts": states.starts,
+        }
+        replace_file(path, save(parts, {_KEY: key, _DIGEST: states.digest}))
+    wait_for_all()
+    return _read(path, key)
 
 
-def read_bank(path: Path, key: str) -> ReferenceBank:
-    """The bank in a file.
-
-    :param key: of the bank that is expected.
-    :raises ModelError: it is of another predecessor, tokenizer or training split, or is damaged.
-    :raises UsageError: it does not fit into half of the machine's memory.
-    """
-    if path.is_file():
-        _require_memory(path.stat().st_size)
-    hint = f"delete {path}, and it is computed again"
+def _read(path: Path, key: str) -> States:
+    hint = f"delete {path}, and they are computed again"
     try:
         with safe_open(path, framework="numpy") as file:
             noted = file.metadata() or {}
-            bank = ReferenceBank(*(file.get_tensor(name) for name in ("embeddings", "hidden", "starts")))
+            states = States(*(file.get_tensor(name) for name in ("embeddings", "hidden", "starts")))
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} holds no reference bank that can be read: {error}", hint=hint) from None
+        raise TrainingError(f"{path} holds no states of references that can be read: {error}", hint=hint) from None
     if noted.get(_KEY) != key:
-        raise ModelError(f"{path} is the bank of another predecessor, tokenizer or training split", hint=hint)
-    if noted.get(_DIGEST) != bank.digest:
-        raise ModelError(f"{path} is damaged: its states do not have the digest that it notes", hint=hint)
-    return bank
-
-
-def _require_memory(needed: int) -> None:
-    available = machine().memory_gib * 2**30
-    if needed > available / 2:
-        raise UsageError(
-            f"the reference bank has {needed / 2**30:.1f} GiB; expected at most half of the memory, "
-            f"{available / 2**31:.1f} GiB",
-            hint="keep fewer tokens of each text, or fewer texts",
-        )
+        raise TrainingError(f"{path} holds states of another predecessor, tokenizer or training split", hint=hint)
+    if noted.get(_DIGEST) != states.digest:
+        raise TrainingError(f"{path} is damaged: its states do not have the digest that it notes", hint=hint)
+    return states
