@@ -8,7 +8,6 @@ The examples take models from folders named encoder, predecessor, successor, onn
 from __future__ import annotations
 
 from replank.api.answers import load as load
-from replank.api.answers import load_served as load_served
 from replank.api.answers import loadtest as loadtest
 from replank.api.answers import predict_file as predict_file
 from replank.api.answers import relate as relate

@@ -10,7 +10,7 @@ from replank.api.sources import ModelLike, source_of
 from replank.graphs.knowledge import KnowledgeGraph, RankedTriple
 from replank.models.artifact import Artifact
 from replank.runtime.load import load_model
-from replank.runtime.model import Model, require_rows, require_served
+from replank.runtime.model import Model, require_rows
 from replank.runtime.provider_choice import Auto
 from replank.runtime.providers import Device
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def load(model: ModelLike, *, device: Device | Auto = "auto", threads: int | None = None) -> Model:
-    """Load a model, to call ``predict``, ``tag`` or ``embed`` by its kind of task.
+    """Load a model, to call ``predict``, ``tag``, ``embed`` or ``fill`` by its kind of task.
 
     >>> model = replank.load("int8")
     >>> model.predict(["a warm and lovely film"])[0].label
@@ -120,17 +120,7 @@ def serve(
     log_to_stderr(log_requests=config.log_requests, json_logs=config.json_logs)
     named = models if isinstance(models, Mapping) else {_name(models): models}
     # No name for the models here: it would keep one in memory that is replaced later.
-    run_server({name: load_served(model, device, threads) for name, model in named.items()}, config)
-
-
-def load_served(model: ModelLike, device: Device | Auto, threads: int | None) -> Model:
-    """A loaded model that a route of the server answers.
-
-    :raises ModelError: no route answers its kind of task.
-    """
-    source = source_of(model)
-    require_served(source)
-    return load_model(source, device=device, threads=threads)
+    run_server({name: load(model, device=device, threads=threads) for name, model in named.items()}, config)
 
 
 def loadtest(config: LoadtestConfig, out: str | Path = "loadtest", *, force: bool = False) -> LoadtestResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,16 @@ def option(*names: str, **settings: Any) -> Decorator:
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
     """The source of examples; the command gets it as ``data: DataConfig | None``."""
-    names = [entry.name for entry in settings_of(DataConfig)]
+    return data_options_without()(command)
+
+
+def data_options_without(*left_out: str) -> Decorator:
+    """The source of examples, of which the command takes some settings for itself, or has no use for them."""
+    return functools.partial(_with_data_options, left_out=left_out)
+
+
+def _with_data_options(command: Callable[..., None], *, left_out: Sequence[str]) -> Callable[..., None]:
+    names = [entry.name for entry in settings_of(DataConfig) if entry.name not in left_out]
 
     @functools.wraps(command)
     def wrapped(*args: Any, **values: Any) -> None:
@@ -51,7 +60,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         command(*args, **values, data=config_of(DataConfig, given) if asked else None)
 
     kind = option("--kind", type=click.Choice(list(KIND_NAMES)), help="The same as --task.", heading="Data")
-    return config_options(DataConfig, heading="Data")(kind(wrapped))
+    return config_options(DataConfig, leave_out=left_out, heading="Data")(kind(wrapped))
 
 
 def required_data(data: DataConfig | None) -> DataConfig:

@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from replank.cli.command import command
+from replank.cli.config_options import Names
 from replank.cli.options import (
     FOLDER,
-    data_options,
+    data_options_without,
     device_options,
     json_option,
     option,
     print_json,
     required_data,
 )
+from replank.cli.predicted_lines import (
+    answers_shown,
+    fillings_shown,
+    labels_shown,
+    ranking_shown,
+    text_line,
+    vectors_shown,
+    words_shown,
+)
 from replank.data.config import DataConfig
 from replank.data.text_lines import parse_text_line
 from replank.models.source import open_source
 from replank.system.errors import DataError, UsageError
+from replank.tasks.entailment import DEFAULT_TEMPLATE, Candidates
+from replank.tasks.kinds.kind import Route
 from replank.text.unicode import without_lone_surrogates
 
 if TYPE_CHECKING:
     from replank.runtime.model import Model
 
 _STDIN_BATCH = 256
-# An answer is one line, whatever the text holds; and no text may command the terminal.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+Shown = Callable[[list[tuple[str, ...]], bool], Iterator[str]]
 
 
 @command('replank predict int8 "a moving and funny film"')
@@ -43,10 +54,13 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
     "--glue", type=FOLDER, help="Folder for the leaderboard's files; needs --dataset, and --data if not from the hub."
 )
 @option("--graph", type=FOLDER, help="Folder of a knowledge graph: TEXTS are head, relation and tail, one of them ?.")
-@option("--top", type=click.IntRange(1), help="Candidates to show; needs --graph. [default: 10]")
+@option("--top", type=click.IntRange(1), help="Candidates to show, of a graph or for a mask. [default: 10; 5]")
 @option("--query", help="Rank TEXTS, passages, for this query, by a model that gives a number for a pair.")
+@option("--labels", type=Names(), help="Judge these labels, which a model of inference was not trained on.")
+@option("--template", help=f"With --labels: a sentence, {{}} the place of a label. [default: {DEFAULT_TEMPLATE}]")
+@option("--multi-label", is_flag=True, help="With --labels: any number of them may hold.")
 @option("--pairs", is_flag=True, help="TEXTS are pairs; needed where a plain model folder does not tell.")
-@data_options
+@data_options_without("labels")
 @device_options
 @json_option
 def predict(
@@ -56,6 +70,9 @@ def predict(
     graph: Path | None,
     top: int | None,
     query: str | None,
+    labels: tuple[str, ...] | None,
+    template: str | None,
+    multi_label: bool,
     pairs: bool,
     data: DataConfig | None,
     device: Any,
@@ -68,6 +85,8 @@ def predict(
     A model of several labels a text prints all that hold, none of them as an empty field.
     With --graph a model of relation prediction ranks what is asked, and prints for each candidate its probability,
     whether the graph knows it, and the path that spoke for it: "Ann" "is a parent of" "?".
+    With --labels a model of natural language inference says how much a text entails each, put into a sentence.
+    A masked language model says which tokens fit each mask, [MASK] or <mask>, of a text.
     With --query, TEXTS are passages, of which the best for the query comes first.
     A model that labels words prints each on a line, as CoNLL's files do; one that gives vectors prints JSON lists. With
     --glue, the test split of a GLUE task is answered into the files that its leaderboard takes.
@@ -77,8 +96,6 @@ def predict(
     if graph is not None:
         _predict_relations(api.load(model, device=device, threads=threads), graph, texts, top or 10, as_json)
         return
-    if top is not None:
-        raise UsageError("`top` needs `graph`", hint="add `graph=FOLDER`")
     if glue is not None:
         _predict_glue(model, glue, required_data(data), device, threads, as_json)
         return
@@ -86,77 +103,51 @@ def predict(
         raise UsageError("predict takes data with `glue` only", hint="replank evaluate scores a model on data")
     if not texts and sys.stdin.isatty():
         raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
-    loaded = api.load_served(model, device, threads)
+    candidates = _candidates(labels, template, multi_label)
+    loaded = api.load(model, device=device, threads=threads)
     if query is not None:
         passages = [text for (text,) in (_arguments(texts, 1) if texts else _lines(1))]
-        _write(_show_ranking(loaded, without_lone_surrogates(query), passages, as_json))
+        _write(ranking_shown(loaded, without_lone_surrogates(query), passages, as_json))
         return
-    show = {"/predict": _show_answers, "/ner": _show_words, "/embed": _show_vectors}[loaded.task.kind.route or ""]
     if pairs and not loaded.task.may_be_pair:
         raise UsageError(f"`pairs` with {model}, which takes single texts")
-    width = 2 if pairs or loaded.task.is_pair else 1
+    width = 2 if (pairs or loaded.task.is_pair) and candidates is None else 1
+    shown = _shown(loaded, candidates, top)
     for batch in _batches(_arguments(texts, width) if texts else _lines(width)):
-        _write(show(loaded, batch, as_json))
+        _write(shown(batch, as_json))
+
+
+def _candidates(labels: tuple[str, ...] | None, template: str | None, multi_label: bool) -> Candidates | None:
+    """The labels to judge, if there are some.
+
+    :raises UsageError: settings of labels without any, or such that can be none.
+    """
+    if labels is not None:
+        return Candidates(labels, DEFAULT_TEMPLATE if template is None else template, multi_label)
+    if template is not None or multi_label:
+        raise UsageError(f"`{'multi_label' if multi_label else 'template'}` needs `labels`", hint="add `labels=a,b,c`")
+    return None
+
+
+def _shown(model: Model, candidates: Candidates | None, top: int | None) -> Shown:
+    """The function that makes lines of a batch of texts or pairs."""
+    if candidates is not None:
+        return partial(labels_shown, model, candidates)
+    if top is not None and model.task.kind.route != "/fill-mask":
+        raise UsageError("`top` needs `graph`, or a masked language model", hint="add `graph=FOLDER`")
+    by_route: dict[Route, Shown] = {
+        "/predict": partial(answers_shown, model),
+        "/ner": partial(words_shown, model),
+        "/embed": partial(vectors_shown, model),
+        "/fill-mask": partial(fillings_shown, model, top=top or 5),
+    }
+    return by_route[model.task.kind.route]
 
 
 def _write(lines: Iterator[str]) -> None:
     for line in lines:
         sys.stdout.buffer.write(line.encode() + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _show_ranking(model: Model, query: str, passages: list[str], as_json: bool) -> Iterator[str]:
-    """A line for each passage with its score, the best first; as JSON with its place among them too."""
-    for found in model.rank(query, passages):
-        text = passages[found.index]
-        if as_json:
-            yield json.dumps({"index": found.index, "score": found.score, "text": text})
-        else:
-            yield _line(f"{found.score:.4f}", text)
-
-
-def _show_answers(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
-    """A line for each text: the label with its probability, or those that hold with theirs; or all of them as JSON."""
-    texts: Any = [row if len(row) == 2 else row[0] for row in batch]
-    several = model.task.kind.is_multi_label
-    for row, answer in zip(batch, model.predict(texts), strict=True):
-        if as_json:
-            shown = row[0] if len(row) == 1 else row
-            decided = {"labels": answer.labels} if several else {"label": answer.label}
-            yield json.dumps({"text": shown, **decided, "scores": answer.scores})
-        elif several:
-            held = (f"{answer.scores[label]:.4f}" for label in answer.labels)
-            yield _line(", ".join(answer.labels), ", ".join(held), *row)
-        else:
-            yield _line(answer.label, f"{answer.score:.4f}", *row)
-
-
-def _show_words(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
-    """A line for each word with its label and probability, and an empty one after each text; or a text as JSON.
-
-    JSON tells places in the text too, and the entities.
-    """
-    for (text,), tagged in zip(batch, model.tag([text for (text,) in batch]), strict=True):
-        if as_json:
-            words = [
-                {"word": word.text, "start": word.start, "end": word.end, "label": word.label, "score": word.score}
-                for word in tagged.words
-            ]
-            yield json.dumps({"text": text, "words": words, "entities": [asdict(found) for found in tagged.entities]})
-            continue
-        for word in tagged.words:
-            yield _line(word.text, word.label or "", "" if word.score is None else f"{word.score:.4f}")
-        yield ""
-
-
-def _show_vectors(model: Model, batch: list[tuple[str, ...]], as_json: bool) -> Iterator[str]:
-    """A JSON list for each text, or an object that names the text too."""
-    for (text,), vector in zip(batch, model.embed([text for (text,) in batch]).tolist(), strict=True):
-        yield json.dumps({"text": text, "vector": vector} if as_json else vector)
-
-
-def _line(*values: str) -> str:
-    return "\t".join(_CONTROL.sub(" ", value) for value in values)
 
 
 def _predict_relations(model: Model, graph: Path, texts: tuple[str, ...], top: int, as_json: bool) -> None:
@@ -175,7 +166,7 @@ def _predict_relations(model: Model, graph: Path, texts: tuple[str, ...], top: i
         else:
             path = " ".join(f"{' '.join(edge)};" for edge in found.path)
             triple = (found.head, found.relation, found.tail)
-            line = _line(f"{found.score:.4f}", *triple, "known" if found.is_known else "new", path)
+            line = text_line(f"{found.score:.4f}", *triple, "known" if found.is_known else "new", path)
         sys.stdout.buffer.write(line.encode() + b"\n")
 
 

@@ -49,7 +49,7 @@ def serve(
     access = {
         "api_keys": read_keys(api_key_file, os.environ.get("REPLANK_API_KEY")),
         "admin_keys": read_keys(admin_key_file, os.environ.get("REPLANK_ADMIN_KEY"), setting="admin_key_file"),
-        "loader": partial(api.load_served, device=device, threads=threads) if allow_load else None,
+        "loader": partial(api.load, device=device, threads=threads) if allow_load else None,
     }
     config = config_of(ServeConfig, settings | access)
     folders = _named(models)
@@ -58,7 +58,7 @@ def serve(
 
         # Loaded here too: what cannot be loaded is said before a cluster starts. Replicas have other working folders.
         places = {
-            name: str(api.load_served(folder, device, threads).source.folder.resolve())
+            name: str(api.load(folder, device=device, threads=threads).source.folder.resolve())
             for name, folder in folders.items()
         }
         run_on_ray(RayConfig(places, device, threads or 1, replicas or 1, max_replicas), config)

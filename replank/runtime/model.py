@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.models.source import Source
+from replank.runtime.masks import fill_masks, mask_places, require_masks
 from replank.runtime.pooling import pool
 from replank.runtime.predictors import Logits, Predictor, ReferencePredictor
 from replank.runtime.providers import Device, provider_of
 from replank.runtime.tagging import tag_text
-from replank.system.errors import ModelError, UsageError
-from replank.tasks.answers import Prediction, Ranked, TaggedText
+from replank.system.errors import FieldError, ModelError, UsageError
+from replank.tasks.answers import Filling, Prediction, Ranked, Score, TaggedText
+from replank.tasks.entailment import DEFAULT_TEMPLATE, Candidates, Entailment
 from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
 from replank.tasks.vectors import Pooling
@@ -105,15 +107,7 @@ class Model:
         """
         self._require_route("/predict")
         first, second = self._columns(texts)
-        return [
-            Prediction(
-                row[0].label,
-                row[0].score,
-                {entry.label: entry.score for entry in row},
-                self.task.kind.holding(row),
-            )
-            for row in self.task.scores(self.logits(first, second))
-        ]
+        return [_prediction(row, self.task.kind.holding(row)) for row in self.task.scores(self.logits(first, second))]
 
     def rank(self, query: str, passages: Sequence[str]) -> list[Ranked]:
         """The passages, the one that fits a query best first; of equal scores, the first given.
@@ -131,6 +125,51 @@ class Model:
             raise UsageError("`passages` is empty; a query needs some to rank")
         rows = self.task.scores(self.logits([query] * len(passages), passages))
         return sorted((Ranked(index, row[0].score) for index, row in enumerate(rows)), key=lambda found: -found.score)
+
+    def zero_shot(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str],
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        multi_label: bool = False,
+    ) -> list[Prediction]:
+        """Labels that no model was trained on, by one of natural language inference: does a text entail them?
+
+        :param labels: the candidates.
+        :param template: the sentence that each label is put into, in the place of ``{}``.
+        :param multi_label: whether any number of labels may hold, each from a probability of 0.5 on; else one does.
+        :raises UsageError: the model's labels are not those of inference, or a label or the template can be none.
+        """
+        entailment = Entailment.of(self.task, self.source.name)
+        _require_list(texts)
+        if isinstance(labels, str):
+            raise UsageError("`labels` is one text; expected a list of labels")
+        candidates = Candidates(tuple(labels), template, multi_label)
+        rows = entailment.scores(candidates, self.logits(*candidates.pairs(texts)))
+        return [_prediction(row, candidates.holding(row)) for row in rows]
+
+    def fill(self, texts: Sequence[str], *, top: int = 5) -> list[list[list[Filling]]]:
+        """The likeliest tokens behind each mask of each text, by a masked language model.
+
+        :param texts: with the tokenizer's mask in them, such as ``[MASK]`` or ``<mask>``.
+        :param top: the number of tokens for each mask.
+        :returns: of each text, of each mask, the likeliest first.
+        :raises ModelError: models of this kind fill no masks.
+        :raises UsageError: a text has no mask within the length that the model reads.
+        """
+        self._require_route("/fill-mask")
+        _require_list(texts)
+        if top < 1:
+            raise FieldError("top", top, "1 or more")
+        encoder = self.text_encoder
+        read = encoder.tokenize(texts)
+        require_masks(encoder, read)
+        found: dict[int, list[list[Filling]]] = {}
+        for rows, output in self._run(read, None):
+            for row, logits in zip(rows, output, strict=True):
+                found[row] = fill_masks(encoder, read[row], logits[mask_places(encoder, read[row])], top)
+        return [found[row] for row in range(len(read))]
 
     def tag(
         self, texts: Sequence[str | Sequence[str]], *, progress: Callable[[int], None] | None = None
@@ -191,9 +230,8 @@ class Model:
         kind = self.task.kind
         if kind.route == route:
             return
-        methods = {"/predict": "predict()", "/ner": "tag()", "/embed": "embed()"}
-        hint = f"call {methods[kind.route]}" if kind.route else "fine-tune it on a task first: replank finetune"
-        raise ModelError(f"the model {self.source.name} {kind.serves}", hint=hint)
+        methods = {"/predict": "predict()", "/ner": "tag()", "/embed": "embed()", "/fill-mask": "fill()"}
+        raise ModelError(f"the model {self.source.name} {kind.serves}", hint=f"call {methods[kind.route]}")
 
     def _columns(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> tuple[list[str], list[str] | None]:
         """The first texts and, of pairs, the second ones."""
@@ -227,6 +265,10 @@ class Model:
                 progress(len(rows))
 
 
+def _prediction(row: Sequence[Score], holding: tuple[str, ...]) -> Prediction:
+    return Prediction(row[0].label, row[0].score, {entry.label: entry.score for entry in row}, holding)
+
+
 def _require_list(texts: Sequence[object]) -> None:
     # A str is a sequence of str too, and would be answered letter by letter.
     if isinstance(texts, str):
@@ -254,14 +296,3 @@ def require_rows(source: Source, stage: str) -> None:
     """
     if not source.task.kind.is_per_word:
         require_whole_texts(source, stage)
-
-
-def require_served(source: Source) -> None:
-    """Refuse a model of a kind that no route answers.
-
-    :raises ModelError: the hint says what would help.
-    """
-    if source.task.kind.route is None:
-        raise ModelError(
-            f"{source.name} {source.task.kind.serves}", hint="fine-tune it on a task first: replank finetune"
-        )

@@ -70,6 +70,22 @@ class Ranked:
 
 
 @dataclass(frozen=True)
+class Filling:
+    """A token in the place of a mask.
+
+    :param token: its id.
+    :param text: the token as text.
+    :param score: its probability there, 0 to 1.
+    :param sequence: the text with it in place; of several masks the others stay.
+    """
+
+    token: int
+    text: str
+    score: float
+    sequence: str
+
+
+@dataclass(frozen=True)
 class Word:
     """A word of a text; punctuation and symbols are words of their own, unless they stand inside one, as in ``e-mail``.
 

@@ -146,9 +146,12 @@ class TextEncoder:
         pair = self._tokenizer.encode("a", "b", add_special_tokens=True)
         return max(pair.type_ids) + 1 if self._token_type_ids else 1
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens, as the tokenizer puts them together."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
+        """The text of tokens, as the tokenizer puts them together.
+
+        :param skip_special: leave out special tokens, such as [CLS].
+        """
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=skip_special))
 
     def token(self, index: int) -> str:
         """The token of an id, as the vocabulary spells it; empty where it has none."""

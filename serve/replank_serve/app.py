@@ -24,6 +24,7 @@ from replank_serve.http.security import ApiKeyMiddleware
 from replank_serve.http.telemetry import telemetry
 from replank_serve.models.loaded_model import name_for
 from replank_serve.models.registry import ModelRegistry
+from replank_serve.routes.fill_mask import add_fill_mask
 from replank_serve.routes.hub import add_hub
 from replank_serve.routes.inference import add_inference
 from replank_serve.routes.loading import add_loading
@@ -34,6 +35,7 @@ from replank_serve.routes.probes import add_probes
 from replank_serve.routes.relations import add_relations
 from replank_serve.routes.rerank import add_rerank
 from replank_serve.routes.service import InferenceService
+from replank_serve.routes.zero_shot import add_zero_shot
 
 # Response headers that web pages of other origins may read.
 _EXPOSED = (
@@ -90,6 +92,8 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
     add_open_inference(app, service)
     add_openai(app, service)
     add_rerank(app, service)
+    add_zero_shot(app, service)
+    add_fill_mask(app, service)
     add_hub(app, service)
     add_pages(app)
     return app

@@ -192,11 +192,3 @@ def test_the_tied_matrix_is_the_embeddings(model_type: str) -> None:
     replacement.train_shared(("head",))
     assert not model.get_input_embeddings().weight.requires_grad
     assert any(parameter.requires_grad for parameter, is_head in replacement._shared if is_head)
-
-
-def test_predict_does_not_guess_masked_tokens(masked_lm: Path, replank: Replank) -> None:
-    done = replank("predict", masked_lm, "a text")
-    assert done.code == 1
-    lines = error_lines(done)
-    assert "predicts masked tokens, which is not served" in lines[0]
-    assert "replank finetune" in lines[1]

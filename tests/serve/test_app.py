@@ -131,6 +131,7 @@ def test_openapi_describes_every_route_with_examples_that_work(pair_model: Model
             "/", "/predict", "/ner", "/embed", "/tokenize", "/health", "/ready", "/info", "/models", "/metrics", "/v2",
             "/v2/health/live", "/v2/health/ready", "/v2/models/{name}", "/v2/models/{name}/ready",
             "/v2/models/{name}/infer", "/v1/embeddings", "/rerank", "/v1/rerank", "/v2/rerank",
+            "/zero-shot", "/fill-mask",
         }  # fmt: skip
         statuses = {"200", "400", "401", "404", "413", "415", "422", "429", "500", "503", "504"}
         for path in ("/predict", "/tokenize", "/v2/models/{name}/infer"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from replank.tasks.answers import Score, Tensor
 from replank.tasks.kinds.cells import Cell, look_up, single_value
-from replank.tasks.kinds.kind import Kind, Route, Thresholds, Value
+from replank.tasks.kinds.kind import AGREEMENT, Kind, Route, Thresholds, Value
 
 AnyScore = TypeVar("AnyScore", bound=Score)
 
@@ -22,8 +22,9 @@ class Classification(Kind):
     aliases: ClassVar[tuple[str, ...]] = ("text-classification",)
     head = "SequenceClassification"
     pipeline = "text-classification"
-    route: ClassVar[Route | None] = "/predict"
+    route: ClassVar[Route] = "/predict"
     serves = "labels whole texts"
+    is_judged_without_labels = True
 
     def fits(self, outputs: int, problem_type: str | None) -> bool:
         """Several outputs, of which one is right."""
@@ -73,8 +74,8 @@ class Classification(Kind):
         return ("accuracy", "macro_f1")
 
     def possible_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """Matthews' correlation too; of two classes, F1 of the second."""
-        return (*self.default_metrics(labels), "matthews", *(("f1",) if len(labels) == 2 else ()))
+        """Matthews' correlation too; of two classes, F1 of the second; and agreement with another model."""
+        return (*self.default_metrics(labels), "matthews", *(("f1",) if len(labels) == 2 else ()), AGREEMENT)
 
     def _scores(self, labels: Sequence[str], logits: NDArray[np.float32], thresholds: Thresholds) -> list[list[Score]]:
         return softmax_scores(labels, logits)

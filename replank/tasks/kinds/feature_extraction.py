@@ -25,7 +25,7 @@ class FeatureExtraction(Kind):
     takes_pairs = False
     has_labels = False
     has_label_names = False
-    route: ClassVar[Route | None] = "/embed"
+    route: ClassVar[Route] = "/embed"
     serves = "gives vectors"
 
     @property

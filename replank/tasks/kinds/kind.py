@@ -27,7 +27,9 @@ Value = str | float | list[str] | list[float]
 Thresholds = Sequence[float] | None
 # Of vectors beside a predecessor's.
 LIKENESS_METRICS = ("cosine", "neighbours")
-Route = Literal["/predict", "/ner", "/embed"]
+# Of rows without labels: the fraction that is decided as another model decides it.
+AGREEMENT = "agreement"
+Route = Literal["/predict", "/ner", "/embed", "/fill-mask"]
 
 
 class Kind(ABC):
@@ -54,10 +56,11 @@ class Kind(ABC):
     :cvar has_labels: whether examples have a label column.
     :cvar labels_are_optional: whether a split may have no labels, because training does not need them.
     :cvar has_label_names: whether the labels are names from a closed set.
+    :cvar is_judged_without_labels: whether answers can be compared with another model's where rows have no labels.
     :cvar ranks_candidates: whether rows are about candidates of queries, by whose order a model is judged.
     :cvar label_columns: names that a label column often has, the likeliest first.
     :cvar evaluation_batch: the number of texts that evaluation runs together.
-    :cvar route: the server's route; ``None`` if models of this kind are not served.
+    :cvar route: the server's route.
     :cvar serves: what a model of this kind does, for messages: "the model X {serves}".
     """
 
@@ -78,11 +81,12 @@ class Kind(ABC):
     has_labels: ClassVar[bool] = True
     labels_are_optional: ClassVar[bool] = False
     has_label_names: ClassVar[bool] = True
+    is_judged_without_labels: ClassVar[bool] = False
     ranks_candidates: ClassVar[bool] = False
     label_columns: ClassVar[tuple[str, ...]] = ("label",)
     evaluation_batch: ClassVar[int] = 32
-    route: ClassVar[Route | None] = None
-    serves: ClassVar[str] = "is not served"
+    route: ClassVar[Route]
+    serves: ClassVar[str]
 
     def __str__(self) -> str:
         return self.name

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.kinds.cells import Cell
-from replank.tasks.kinds.kind import IGNORED, Kind
+from replank.tasks.kinds.kind import IGNORED, Kind, Route
 
 if TYPE_CHECKING:
     from replank.text.tokenization import TextEncoder
@@ -34,7 +34,8 @@ class MaskedLm(Kind):
     has_label_names = False
     # Logits of a whole vocabulary for each token are large.
     evaluation_batch = 8
-    serves = "predicts masked tokens, which is not served"
+    route: ClassVar[Route] = "/fill-mask"
+    serves = "fills masks"
 
     def outputs(self, labels: Sequence[str]) -> int:
         """The vocabulary's."""

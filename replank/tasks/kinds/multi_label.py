@@ -12,7 +12,7 @@ from replank.system.errors import DataError
 from replank.tasks.answers import HeldScore, Score, Tensor
 from replank.tasks.kinds.cells import Cell, look_up
 from replank.tasks.kinds.classification import likeliest_first, named_labels
-from replank.tasks.kinds.kind import Kind, Route, Thresholds, Value
+from replank.tasks.kinds.kind import AGREEMENT, Kind, Route, Thresholds, Value
 from replank.tasks.kinds.probability import bernoulli_divergence, sigmoid
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ class MultiLabel(Kind):
     pipeline = "text-classification"
     is_multi_label = True
     label_columns: ClassVar[tuple[str, ...]] = ("labels", "label")
-    route: ClassVar[Route | None] = "/predict"
+    route: ClassVar[Route] = "/predict"
     serves = "labels whole texts"
+    is_judged_without_labels = True
 
     def fits(self, outputs: int, problem_type: str | None) -> bool:
         """Several outputs that do not exclude each other."""
@@ -136,6 +137,10 @@ class MultiLabel(Kind):
     def default_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
         """F1, precision and recall of all decisions together; F1 averaged over labels; whole rows."""
         return ("micro_f1", "macro_f1", "micro_precision", "micro_recall", "subset_accuracy")
+
+    def possible_metrics(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Agreement with another model, too."""
+        return (*self.default_metrics(labels), AGREEMENT)
 
     def agreement(
         self, reference: NDArray[np.float32], candidate: NDArray[np.float32], thresholds: Thresholds = None

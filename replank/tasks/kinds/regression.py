@@ -26,7 +26,7 @@ class Regression(Kind):
     pipeline = "text-classification"
     has_label_names = False
     can_rank = True
-    route: ClassVar[Route | None] = "/predict"
+    route: ClassVar[Route] = "/predict"
     serves = "gives numbers"
 
     def fits(self, outputs: int, problem_type: str | None) -> bool:

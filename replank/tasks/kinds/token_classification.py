@@ -31,7 +31,7 @@ class TokenClassification(Kind):
     is_per_word = True
     takes_pairs = False
     label_columns: ClassVar[tuple[str, ...]] = ("ner_tags", "tags", "labels", "label")
-    route: ClassVar[Route | None] = "/ner"
+    route: ClassVar[Route] = "/ner"
     serves = "labels each word"
 
     def outputs(self, labels: Sequence[str]) -> int:

@@ -54,7 +54,10 @@ class Engine:
         self, model: Model, limits: EngineLimits, on_batch: Callable[[BatchRecord], None] | None = None
     ) -> None:
         self._model = model
-        self._batch_limits = BatchLimits(limits.max_batch, limits.max_batch_tokens)
+        most = limits.max_batch
+        if model.task.kind.is_over_vocabulary:  # whose answers are large
+            most = min(most, model.task.kind.evaluation_batch)
+        self._batch_limits = BatchLimits(most, limits.max_batch_tokens)
         self._admission = Admission(limits.max_queue_tokens)
         self._on_batch = on_batch
         self._queue: BatchQueue[PendingRequest] = BatchQueue(self._batch_limits)

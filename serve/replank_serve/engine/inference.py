@@ -16,8 +16,8 @@ from replank.text.tokens import Tokens
 class Inference:
     """The answer to one request, with its timings.
 
-    :param rows: logits of each text, in the request's order: shape ``(outputs,)``, or ``(tokens, outputs)`` without
-        padding for a task that answers each token.
+    :param rows: logits of each text, in the request's order: shape ``(outputs,)``; ``(tokens, outputs)`` without
+        padding for a task that answers each token, and of a masked language model ``(masks, outputs)``.
     :param tokens: the model's input for each text; for token classification, with the starts of words.
     :param tokenization_ms: admission to the end of tokenization.
     :param queue_ms: from there to the start of the first batch.

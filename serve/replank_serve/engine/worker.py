@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from replank.runtime.masks import mask_places
 from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
 from replank.text.tokens import Tokens
@@ -141,5 +142,12 @@ class Worker:
         expected = (*shape, outputs) if task.is_per_token else (shape[0], outputs)
         if logits.shape != expected:
             raise ValueError(f"the model gave logits of shape {logits.shape} instead of {expected}")
-        cut = [row[: len(item.tokens)] if task.is_per_token else row for row, item in zip(logits, batch, strict=True)]
+        cut = [self._asked(row, item.tokens) for row, item in zip(logits, batch, strict=True)]
         return [row if np.isfinite(row).all() else None for row in cut]
+
+    def _asked(self, row: Logits, tokens: Tokens) -> Logits:
+        """The part of a text's logits that is an answer."""
+        if self._model.task.kind.is_over_vocabulary:
+            # A copy: the whole row is a vocabulary for each token.
+            return row[mask_places(self._model.text_encoder, tokens)]
+        return row[: len(tokens)] if self._model.task.is_per_token else row

@@ -25,7 +25,7 @@ class ServeConfig(EngineLimits):
     :param host: address to listen on; ``0.0.0.0`` stands for all.
     :param port: port to listen on; 0 takes a free one.
     :param max_texts: texts or pairs per request.
-    :param max_passages: passages that are ranked for a query in one request.
+    :param max_passages: passages that are ranked for a query in one request, and pairs of a text and a candidate label.
     :param max_body_bytes: size of a request's body.
     :param timeout_seconds: deadline of a request, from its first byte; beyond it, requests get 504.
     :param drain_seconds: time for pending requests after SIGTERM.
@@ -45,7 +45,7 @@ class ServeConfig(EngineLimits):
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 listens on all.")
     port: int = setting(8080, "Port to listen on; 0 takes a free one.")
     max_texts: int = setting(32, "Maximum texts per request.")
-    max_passages: int = setting(1000, "Maximum passages of a query, per request.")
+    max_passages: int = setting(1000, "Maximum passages of a query, or texts times candidate labels, per request.")
     max_body_bytes: int = setting(2_000_000, "Maximum size of a request, in bytes.")
     timeout_seconds: float = setting(30.0, "Deadline of a request; beyond it, requests get 504.")
     drain_seconds: float = setting(10.0, "Time for pending requests to end after SIGTERM.")

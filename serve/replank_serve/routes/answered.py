@@ -8,9 +8,12 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from replank.runtime.masks import fill_masks, require_masks
 from replank.runtime.predictors import Logits
 from replank.runtime.tagging import tag_text
-from replank.tasks.answers import TaggedText
+from replank.system.errors import UsageError
+from replank.tasks.answers import Filling, TaggedText
+from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
 from replank_serve.engine.inference import Inference
 from replank_serve.http.body import Deadline
@@ -21,6 +24,7 @@ from replank_serve.routes.request_parsing import (
     as_inputs,
     expected_inputs,
     ignored_fields,
+    model_named,
     read_body_as,
     require_few,
 )
@@ -53,6 +57,16 @@ class Answered:
         asked = self.loaded.model.task.vector_settings.asked(self.body.pooling, self.body.normalize)
         return text_vectors(self.inference.rows, asked, dimensions=self.body.dimensions)
 
+    def filled(self, top: int) -> list[list[list[Filling]]]:
+        """The likeliest tokens of each mask of each text, for a masked language model.
+
+        :raises UsageError: a text has no mask.
+        """
+        encoder, read = self.loaded.model.text_encoder, self.inference.tokens
+        require_masks(encoder, read)
+        pairs = zip(read, self.inference.rows, strict=True)
+        return [fill_masks(encoder, tokens, logits, top) for tokens, logits in pairs]
+
     def response(self, contents: Sequence[Any], *, always_many: bool = False) -> Response:
         """The response.
 
@@ -61,6 +75,22 @@ class Answered:
         """
         content = contents if always_many or self.inputs.many else contents[0]
         return answer(content, self.loaded, self.inference, self.ignored)
+
+
+async def answered_on(
+    service: InferenceService, request: Request, form: type[InferenceRequest], route: Route
+) -> Answered:
+    """The answer of the model that a request names.
+
+    :param route: the route of the request.
+    :raises UsageError: another route asks models of its kind.
+    """
+    values, deadline = await service.read(request)
+    with service.models.get(model_named(values)).use() as loaded:
+        kind = loaded.model.task.kind
+        if kind.route != route:
+            raise UsageError(f"the model {loaded.name} {kind.serves}; POST {kind.route} asks it")
+        return await answered_by(loaded, service, request, form, values, deadline)
 
 
 async def answered_by(

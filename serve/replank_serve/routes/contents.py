@@ -10,7 +10,7 @@ import numpy as np
 from replank.runtime.pooling import pool
 from replank.runtime.predictors import Logits
 from replank.system.errors import UsageError
-from replank.tasks.answers import Score, TaggedText
+from replank.tasks.answers import Filling, Score, TaggedText
 from replank.tasks.entities import Part, entity_scheme
 from replank.tasks.task import Task
 from replank.tasks.vectors import Vectors
@@ -32,6 +32,14 @@ def label_scores(task: Task, logits: Logits, function: Function | None) -> list[
             (Score(name, float(value)) for name, value in zip(names, row, strict=True)), key=lambda score: -score.score
         )
         for row in _applied(function, logits)
+    ]
+
+
+def filling_bodies(found: Sequence[Filling]) -> list[dict[str, Any]]:
+    """The tokens of one mask, in the shape of transformers' pipeline."""
+    return [
+        {"score": filling.score, "token": filling.token, "token_str": filling.text, "sequence": filling.sequence}
+        for filling in found
     ]
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from replank_serve.routes.contents import Function
+from replank_serve.routes.fill_mask_schema import DEFAULT_TOP
 from replank_serve.routes.schema import InferenceRequest, ModelName, Text
 
 
@@ -41,6 +42,15 @@ class HubTokenClassificationRequest(InferenceRequest):
     )
 
 
+class HubFillMaskRequest(InferenceRequest):
+    """One text, or a list of them, with masks, as `InferenceClient.fill_mask` asks."""
+
+    top_k: int = Field(DEFAULT_TOP, ge=1, le=1000, description="The number of tokens for each mask.")
+    targets: Annotated[None, _refused("tokens are those of the whole vocabulary")] = Field(
+        None, description="Only null: the whole vocabulary is asked."
+    )
+
+
 class HubSimilarityInputs(BaseModel, strict=True):
     """Sentences to compare with one, as `InferenceClient.sentence_similarity` sends them."""
 
@@ -57,8 +67,9 @@ class HubRequest(BaseModel):
     parameters: dict[str, Any] | None = Field(
         None,
         description="`top_k` and `function_to_apply` (softmax, sigmoid, none) to classify; `aggregation_strategy` "
-        "(first) and `ignore_labels` for words; `normalize` and `dimensions` for vectors; `truncate` for all. They may "
-        "stand beside `inputs` too.",
+        "(first) and `ignore_labels` for words; `normalize` and `dimensions` for vectors; `top_k` for masks; "
+        "`candidate_labels`, `hypothesis_template` and `multi_label` for labels of the request; `truncate` for all. "
+        "They may stand beside `inputs` too.",
     )
     model: ModelName = None
 
@@ -71,3 +82,11 @@ class EntityGroupBody(BaseModel):
     word: str
     start: int
     end: int
+
+
+class HubZeroShotBody(BaseModel):
+    """Labels of the request by score, as `InferenceClient.zero_shot_classification` reads them."""
+
+    sequence: str
+    labels: list[str]
+    scores: list[float]

@@ -7,12 +7,10 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from replank.system.errors import UsageError
-from replank.tasks.kinds.kind import Route
 from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
-from replank_serve.routes.answered import Answered, answered_by, as_read, read_inputs
+from replank_serve.routes.answered import answered_on, as_read, read_inputs
 from replank_serve.routes.contents import label_scores
 from replank_serve.routes.openapi import described_body, post
 from replank_serve.routes.request_parsing import model_named
@@ -56,7 +54,7 @@ def _add_predict(app: FastAPI, service: InferenceService, task: Task) -> None:
         response_model=list[ScoreBody] | list[list[ScoreBody]],
     )
     async def predict(request: Request) -> Response:
-        answered = await _answer(service, request, PredictRequest, "/predict")
+        answered = await answered_on(service, request, PredictRequest, "/predict")
         body, logits = answered.body, answered.inference.logits
         scores = label_scores(answered.loaded.model.task, logits, "none" if body.raw_scores else None)
         return answered.response([row[: body.top] for row in scores])
@@ -77,7 +75,7 @@ def _add_ner(app: FastAPI, service: InferenceService) -> None:
         response_model=TaggedBody | list[TaggedBody],
     )
     async def ner(request: Request) -> Response:
-        answered = await _answer(service, request, InferenceRequest, "/ner")
+        answered = await answered_on(service, request, InferenceRequest, "/ner")
         return answered.response(answered.tagged())
 
 
@@ -94,7 +92,7 @@ def _add_embed(app: FastAPI, service: InferenceService) -> None:
         response_model=list[list[float]],
     )
     async def embed(request: Request) -> Response:
-        answered = await _answer(service, request, EmbedRequest, "/embed")
+        answered = await answered_on(service, request, EmbedRequest, "/embed")
         return answered.response(answered.vectors().tolist(), always_many=True)
 
 
@@ -119,19 +117,6 @@ def _add_tokenize(app: FastAPI, service: InferenceService, task: Task) -> None:
         special = set(encoder.special_ids)
         content = orjson.dumps([_token_bodies(encoder, special, row) for row in tokens])
         return Response(content, headers={"x-model": loaded.name}, media_type="application/json")
-
-
-async def _answer(service: InferenceService, request: Request, form: type[InferenceRequest], route: Route) -> Answered:
-    """Answer a request with the model that it names.
-
-    :param route: the route of the request.
-    """
-    values, deadline = await service.read(request)
-    with service.models.get(model_named(values)).use() as loaded:
-        kind = loaded.model.task.kind
-        if kind.route != route:
-            raise UsageError(f"the model {loaded.name} {kind.serves}; POST {kind.route} asks it")
-        return await answered_by(loaded, service, request, form, values, deadline)
 
 
 def _token_bodies(encoder: TextEncoder, special: set[int], tokens: Tokens) -> list[dict[str, Any]]:
