@@ -35,6 +35,17 @@ def option(*names: str, **settings: Any) -> Decorator:
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
     """The source of examples; the command gets it as ``data: DataConfig | None``."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, data: dict[str, Any], **values: Any) -> None:
+        # A column or a length without data is refused there, not passed over here.
+        command(*args, **values, data=config_of(DataConfig, data) if data else None)
+
+    return data_values(wrapped)
+
+
+def data_values(command: Callable[..., None]) -> Callable[..., None]:
+    """The same options; the command gets ``data``, the values that were given by the names of their settings."""
     names = [entry.name for entry in settings_of(DataConfig)]
 
     @functools.wraps(command)
@@ -46,9 +57,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
             given["dataset"] = given["task"]
             click.echo(f"--task {given['task']} names a data set: say --dataset {given['task']}", err=True)
         given["task"] = kind or given["task"]
-        # A column or a length without data is refused there, not passed over here.
-        asked = any(value is not None for value in given.values())
-        command(*args, **values, data=config_of(DataConfig, given) if asked else None)
+        command(*args, **values, data={name: value for name, value in given.items() if value is not None})
 
     kind = option("--kind", type=click.Choice(list(KIND_NAMES)), help="The same as --task.", heading="Data")
     return config_options(DataConfig, heading="Data")(kind(wrapped))
@@ -79,6 +88,13 @@ def device_options(command: Callable[..., None]) -> Callable[..., None]:
     text = "Execution provider; no silent fallback. auto: the fastest, measured once and kept in the model's folder."
     device = option("--device", type=click.Choice([*PROVIDERS, "auto"]), default="cpu", help=text)
     return device(threads_option(command))
+
+
+def file_option(command: Callable[..., None]) -> Callable[..., None]:
+    """``--file``, for a model of several graphs."""
+    places = "[default: model.safetensors, then model.onnx, then onnx/model.onnx]"
+    text = f"The ONNX graph of a plain MODEL, by its place in it, such as onnx/model_int8.onnx. {places}"
+    return option("--file", help=text)(command)
 
 
 def threads_option(command: Callable[..., None]) -> Callable[..., None]:
