@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from replank.api import load as load
     from replank.api import loadtest as loadtest
     from replank.api import mine as mine
+    from replank.api import open_model as open_model
     from replank.api import predict_file as predict_file
     from replank.api import pretrain as pretrain
     from replank.api import push_to_hub as push_to_hub
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from replank.api import relate as relate
     from replank.api import report as report
     from replank.api import run as run
+    from replank.api import run_file as run_file
     from replank.api import search as search
     from replank.api import serve as serve
     from replank.api import trim as trim
@@ -82,6 +84,7 @@ _PLACES = {
     "load": ("replank.api", "load"),
     "loadtest": ("replank.api", "loadtest"),
     "mine": ("replank.api", "mine"),
+    "open_model": ("replank.api", "open_model"),
     "predict_file": ("replank.api", "predict_file"),
     "pretrain": ("replank.api", "pretrain"),
     "push_to_hub": ("replank.api", "push_to_hub"),
@@ -90,6 +93,7 @@ _PLACES = {
     "relate": ("replank.api", "relate"),
     "report": ("replank.api", "report"),
     "run": ("replank.api", "run"),
+    "run_file": ("replank.api", "run_file"),
     "search": ("replank.api", "search"),
     "serve": ("replank.api", "serve"),
     "trim": ("replank.api", "trim"),
@@ -177,6 +181,7 @@ __all__ = [
     "load",
     "loadtest",
     "mine",
+    "open_model",
     "predict_file",
     "pretrain",
     "push_to_hub",
@@ -185,6 +190,7 @@ __all__ = [
     "relate",
     "report",
     "run",
+    "run_file",
     "search",
     "serve",
     "trim",

@@ -37,6 +37,7 @@ from replank_compress.layers import plain_model
 from replank_compress.training.checkpoints import clear
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.processes import wait_for_all
+from replank_compress.training.tracking import require_tracker
 from replank_compress.training.train import Trained
 
 _EXTRACTION_TOLERANCE = 1e-6
@@ -48,7 +49,7 @@ class Run:
 
     :param init_from: the model whose layers it starts from, if that is not ``source``.
     :param scored: what the result is scored on, if that is not ``data``.
-    :raises MissingExtraError: matplotlib, which draws the curves when all is done, is not installed.
+    :raises MissingExtraError: matplotlib, which draws the curves when all is done, or the tracker is not installed.
     """
 
     stage: str
@@ -62,6 +63,7 @@ class Run:
     def __post_init__(self) -> None:
         # Now, not after hours of training.
         require("matplotlib")
+        require_tracker(self.config.report_to)
 
     @property
     def origin(self) -> Origin | None:

@@ -21,6 +21,7 @@ from replank.api.checks import verify as verify
 from replank.api.publishing import push_to_hub as push_to_hub
 from replank.api.publishing import triton as triton
 from replank.api.robustness import attack as attack
+from replank.api.sources import open_model as open_model
 from replank.api.stages import compress as compress
 from replank.api.stages import export as export
 from replank.api.stages import finetune as finetune
@@ -29,5 +30,6 @@ from replank.api.stages import pretrain as pretrain
 from replank.api.stages import quantize as quantize
 from replank.api.stages import quickstart as quickstart
 from replank.api.stages import run as run
+from replank.api.stages import run_file as run_file
 from replank.api.stages import search as search
 from replank.api.stages import trim as trim

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from replank.api.sources import ModelLike, source_of
 from replank.graphs.knowledge import KnowledgeGraph, RankedTriple
 from replank.models.artifact import Artifact
+from replank.models.source import Source
 from replank.runtime.load import load_model
 from replank.runtime.model import Model, require_rows
 from replank.runtime.provider_choice import Auto
@@ -140,4 +141,6 @@ def loadtest(config: LoadtestConfig, out: str | Path = "loadtest", *, force: boo
 def _name(model: ModelLike) -> str:
     from replank_serve.models.loaded_model import name_for
 
+    if isinstance(model, Source):
+        return name_for(model.name)
     return name_for(str(model.path if isinstance(model, Artifact) else model))

@@ -10,12 +10,27 @@ from replank.models.source import Source, open_source
 from replank.system.errors import UsageError
 from replank.tasks.glue import GLUE
 
-# A model folder, a hub name, or an artifact that a stage returned.
-ModelLike = str | Path | Artifact
+# A model folder, a hub name, an artifact that a stage returned, or what `open_model` gave.
+ModelLike = str | Path | Artifact | Source
+
+
+def open_model(model: str | Path, file: str | None = None) -> Source:
+    """Open a model that has several ONNX graphs, by one of them; every function takes the result as a model.
+
+    >>> model = replank.load(replank.open_model("plain", "onnx/model_int8.onnx"))
+
+    :param model: a plain folder or a hub name.
+    :param file: the graph's place there. Without it, the order is ``model.safetensors``, ``model.onnx`` and
+        ``onnx/model.onnx``.
+    :raises ModelError: there is no such graph, or no model.
+    """
+    return open_source(model, file)
 
 
 def source_of(model: ModelLike) -> Source:
     """A model, understood whole."""
+    if isinstance(model, Source):
+        return model
     return open_source(model.path if isinstance(model, Artifact) else model)
 
 

@@ -189,14 +189,31 @@ def run(
     >>> summary = replank.run("encoder", "out", replank.Run(layers=2), data=data)
 
     :param encoder: a model that is fine-tuned already is its own predecessor.
-    :param out: gets a folder for each stage, ``summary.json`` and a report; finished stages are kept as they are.
+    :param out: gets a folder for each stage, ``summary.json``, a report and ``run.yaml``; finished stages are kept as
+        they are.
     :param data: of a model that was made for a GLUE data set, that data set by default.
     """
     from replank.chain.pipeline import run as chain
     from replank.chain.plan import RunConfig
 
-    source = source_of(encoder)
-    return chain(source, Path(out), (config or RunConfig()).plan(), data or own_data(source))
+    source, config = source_of(encoder), config or RunConfig()
+    return chain(source, Path(out), config.plan(), data or own_data(source), config=config)
+
+
+def run_file(file: str | Path, out: str | Path | None = None) -> Summary:
+    """The whole chain as a file asks for it, such as the ``run.yaml`` that each run leaves in its folder.
+
+    >>> summary = replank.run_file("out/run.yaml", "again")
+
+    :param file: YAML or JSON: ``encoder``, ``out``, ``data`` with the settings of ``Data``, and those of ``Run``.
+        Relative paths are relative to it.
+    :param out: a folder other than the file's.
+    :raises UsageError: a key that is none, or a value that cannot be one, with its line.
+    """
+    from replank.chain.run_file import read_run_file
+
+    asked = read_run_file(Path(file), out=None if out is None else Path(out))
+    return run(asked.encoder, asked.out, asked.config, data=asked.data)
 
 
 def quickstart(out: str | Path = "demo") -> Summary:

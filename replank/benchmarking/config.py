@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from replank.benchmarking.result import Shape
-from replank.models.manifest import MODEL_FILES
+from replank.models.weights import kind_of_weights
 from replank.runtime.providers import PROVIDERS, Device, provider_of
 from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode
 from replank.system.errors import FieldError
@@ -122,7 +122,7 @@ class BenchmarkConfig:
         devices = list(PROVIDERS) if self.is_auto else self.devices
         found = []
         for short, model in zip(short_names(self.models), self.models, strict=True):
-            is_onnx = (Path(model) / MODEL_FILES["onnx"]).exists()
+            is_onnx = kind_of_weights(Path(model)) == "onnx"
             modes: tuple[TorchMode, ...] = (DEFAULT_MODE,) if is_onnx else self.torch_modes
             for device in devices:
                 place = f" on {device}" if len(self.devices) > 1 or self.is_auto else ""

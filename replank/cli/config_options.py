@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import operator
 import os
 import types
@@ -233,6 +234,8 @@ def _click_type(config: Config, entry: Field[Any]) -> tuple[Any, bool]:
 def _union_type(parts: tuple[Any, ...]) -> Any:
     if all(get_origin(part) is Literal for part in parts):
         return click.Choice([str(value) for part in parts for value in get_args(part)])
+    if set(parts) == {Mapping[str, Any], Path}:
+        return ObjectOrFile()
     if set(parts) == {str, os.PathLike[str]}:
         return click.Path(path_type=Path)
     if set(parts) == {str, Path}:
@@ -307,6 +310,24 @@ class Names(click.ParamType[tuple[str, ...]]):
         except (OSError, UnicodeDecodeError) as error:
             self.fail(f"{value!r} cannot be read: {error}", param, context)
         return tuple(line.removesuffix("\r") for line in content.split("\n") if line.strip())
+
+
+class ObjectOrFile(click.ParamType[dict[str, Any] | Path]):
+    """An object in JSON, or the file of one."""
+
+    name = "file or {json}"
+
+    def convert(self, value: Any, param: Any, context: Any) -> dict[str, Any] | Path:
+        """An object or a path stays as it is."""
+        if isinstance(value, (dict, Path)):
+            return value
+        if not str(value).lstrip().startswith("{"):
+            return Path(str(value))
+        try:
+            found: dict[str, Any] = json.loads(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} is no JSON: {error}", param, context)
+        return found
 
 
 class NameOrPath(click.ParamType[str | Path]):

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from replank.cli.command import command
-from replank.cli.options import FILE, data_options, device_options, json_option, option, print_json, print_table
+from replank.cli.options import (
+    FILE,
+    data_options,
+    device_options,
+    file_option,
+    json_option,
+    option,
+    print_json,
+    print_table,
+)
 from replank.data.config import DataConfig
 from replank.data.examples import SPLITS
 from replank.system.typed_json import json_values
@@ -20,10 +29,12 @@ from replank.system.typed_json import json_values
 @option("--answers", type=FILE, help="A new JSON file for the answer to each row, which replank compare takes.")
 @option("--force", is_flag=True, help="Replace a file of --answers.")
 @data_options
+@file_option
 @device_options
 @json_option
 def evaluate(
     model: str,
+    file: str | None,
     split: str,
     answers: Path | None,
     force: bool,
@@ -38,7 +49,15 @@ def evaluate(
     """
     from replank import api
 
-    quality = api.evaluate(model, data=data, split=split, device=device, threads=threads, answers=answers, force=force)
+    quality = api.evaluate(
+        api.open_model(model, file),
+        data=data,
+        split=split,
+        device=device,
+        threads=threads,
+        answers=answers,
+        force=force,
+    )
     if as_json:
         print_json({"model": model} | json_values(quality))
     else:

@@ -17,7 +17,7 @@ from replank.cli.inspect_tables import (
     precision_table,
     speed_table,
 )
-from replank.cli.options import console, json_option, option, print_json, print_table
+from replank.cli.options import console, file_option, json_option, option, print_json, print_table
 from replank.models.int8_facts import Int8Facts
 from replank.models.source import Source, open_source
 from replank.system.extras import installed_version, require
@@ -33,13 +33,14 @@ _log = logging.getLogger(__name__)
 @option("--batch-size", type=click.IntRange(1), default=1, help="Texts to count FLOPs of.")
 @option("--length", type=click.IntRange(1), default=128, help="Tokens of each, up to the model's limit.")
 @option("--measure", is_flag=True, help="Measure the latency, and what this machine could do at best; takes seconds.")
+@file_option
 @json_option
-def inspect(model: str, batch_size: int, length: int, measure: bool, as_json: bool) -> None:
+def inspect(model: str, file: str | None, batch_size: int, length: int, measure: bool, as_json: bool) -> None:
     """Show what MODEL is: kind, task, lineage, quality, and what a forward pass is made of.
 
     Every file of an artifact is checked first. FLOPs are two for each multiply-accumulate of a MatMul.
     """
-    source = open_source(model)
+    source = open_source(model, file)
     manifest = source.artifact.manifest if source.artifact else None
     length = min(length, source.position_limit)
     if measure:

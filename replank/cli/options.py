@@ -40,10 +40,24 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def data_options_without(*left_out: str) -> Decorator:
     """The source of examples, of which the command takes some settings for itself, or has no use for them."""
-    return functools.partial(_with_data_options, left_out=left_out)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(*args: Any, data: dict[str, Any], **values: Any) -> None:
+            # A column or a length without data is refused there, not passed over here.
+            command(*args, **values, data=config_of(DataConfig, data) if data else None)
+
+        return _with_data_values(wrapped, left_out)
+
+    return decorate
 
 
-def _with_data_options(command: Callable[..., None], *, left_out: Sequence[str]) -> Callable[..., None]:
+def data_values(command: Callable[..., None]) -> Callable[..., None]:
+    """The same options; the command gets ``data``, the values that were given by the names of their settings."""
+    return _with_data_values(command, ())
+
+
+def _with_data_values(command: Callable[..., None], left_out: Sequence[str]) -> Callable[..., None]:
     names = [entry.name for entry in settings_of(DataConfig) if entry.name not in left_out]
 
     @functools.wraps(command)
@@ -55,9 +69,7 @@ def _with_data_options(command: Callable[..., None], *, left_out: Sequence[str])
             given["dataset"] = given["task"]
             click.echo(f"--task {given['task']} names a data set: say --dataset {given['task']}", err=True)
         given["task"] = kind or given["task"]
-        # A column or a length without data is refused there, not passed over here.
-        asked = any(value is not None for value in given.values())
-        command(*args, **values, data=config_of(DataConfig, given) if asked else None)
+        command(*args, **values, data={name: value for name, value in given.items() if value is not None})
 
     kind = option("--kind", type=click.Choice(list(KIND_NAMES)), help="The same as --task.", heading="Data")
     return config_options(DataConfig, leave_out=left_out, heading="Data")(kind(wrapped))
@@ -88,6 +100,13 @@ def device_options(command: Callable[..., None]) -> Callable[..., None]:
     text = "Execution provider; no silent fallback. auto: the fastest, measured once and kept in the model's folder."
     device = option("--device", type=click.Choice([*PROVIDERS, "auto"]), default="cpu", help=text)
     return device(threads_option(command))
+
+
+def file_option(command: Callable[..., None]) -> Callable[..., None]:
+    """``--file``, for a model of several graphs."""
+    places = "[default: model.safetensors, then model.onnx, then onnx/model.onnx]"
+    text = f"The ONNX graph of a plain MODEL, by its place in it, such as onnx/model_int8.onnx. {places}"
+    return option("--file", help=text)(command)
 
 
 def threads_option(command: Callable[..., None]) -> Callable[..., None]:

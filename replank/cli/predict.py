@@ -18,6 +18,7 @@ from replank.cli.options import (
     FOLDER,
     data_options_without,
     device_options,
+    file_option,
     json_option,
     option,
     print_json,
@@ -34,7 +35,7 @@ from replank.cli.predicted_lines import (
 )
 from replank.data.config import DataConfig
 from replank.data.text_lines import parse_text_line
-from replank.models.source import open_source
+from replank.models.source import Source, open_source
 from replank.system.errors import DataError, UsageError
 from replank.tasks.entailment import DEFAULT_TEMPLATE, Candidates
 from replank.tasks.kinds.kind import Route
@@ -61,10 +62,12 @@ Shown = Callable[[list[tuple[str, ...]], bool], Iterator[str]]
 @option("--multi-label", is_flag=True, help="With --labels: any number of them may hold.")
 @option("--pairs", is_flag=True, help="TEXTS are pairs; needed where a plain model folder does not tell.")
 @data_options_without("labels")
+@file_option
 @device_options
 @json_option
 def predict(
     model: str,
+    file: str | None,
     texts: tuple[str, ...],
     glue: Path | None,
     graph: Path | None,
@@ -94,17 +97,18 @@ def predict(
     from replank import api
 
     if graph is not None:
-        _predict_relations(api.load(model, device=device, threads=threads), graph, texts, top or 10, as_json)
+        asked = api.load(open_source(model, file), device=device, threads=threads)
+        _predict_relations(asked, graph, texts, top or 10, as_json)
         return
     if glue is not None:
-        _predict_glue(model, glue, required_data(data), device, threads, as_json)
+        _predict_glue(open_source(model, file), glue, required_data(data), device, threads, as_json)
         return
     if data is not None:
         raise UsageError("predict takes data with `glue` only", hint="replank evaluate scores a model on data")
     if not texts and sys.stdin.isatty():
         raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
     candidates = _candidates(labels, template, multi_label)
-    loaded = api.load(model, device=device, threads=threads)
+    loaded = api.load_served(open_source(model, file), device, threads)
     if query is not None:
         passages = [text for (text,) in (_arguments(texts, 1) if texts else _lines(1))]
         _write(ranking_shown(loaded, without_lone_surrogates(query), passages, as_json))
@@ -171,14 +175,13 @@ def _predict_relations(model: Model, graph: Path, texts: tuple[str, ...], top: i
 
 
 def _predict_glue(
-    model: str, folder: Path, config: DataConfig, device: Any, threads: int | None, as_json: bool
+    source: Source, folder: Path, config: DataConfig, device: Any, threads: int | None, as_json: bool
 ) -> None:
     from replank.runtime.evaluate import require_same_task
     from replank.runtime.leaderboard import write_predictions
     from replank.runtime.load import load_model
     from replank.system.progress import progress
 
-    source = open_source(model)
     data = config.load(source.task)
     require_same_task(source.name, source.task, data)
     loaded = load_model(source, task=data.task, device=device, threads=threads)

@@ -9,7 +9,7 @@ import click
 
 from replank.cli.command import command
 from replank.cli.config_options import variant_of, variant_options
-from replank.cli.options import FOLDER, data_options, out_options
+from replank.cli.options import FOLDER, data_options, file_option, out_options
 from replank.cli.stage_result import show
 from replank.data.config import DataConfig
 from replank_export.schemes import SCHEMES
@@ -20,9 +20,17 @@ from replank_export.schemes import SCHEMES
 @click.argument("out", type=FOLDER)
 @variant_options("scheme", SCHEMES, "dynamic", "How activations are scaled")
 @data_options
+@file_option
 @out_options
 def quantize(
-    model: str, out: Path, scheme: str, data: DataConfig | None, force: bool, as_json: bool, **settings: Any
+    model: str,
+    out: Path,
+    scheme: str,
+    data: DataConfig | None,
+    file: str | None,
+    force: bool,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
     """Make an INT8 model: quantize MODEL, an ONNX model, and measure what it costs and brings, into OUT.
 
@@ -33,4 +41,4 @@ def quantize(
     from replank import api
 
     config = variant_of("scheme", SCHEMES, scheme, settings)
-    show(api.quantize(model, out, config, data=data, force=force), as_json)
+    show(api.quantize(api.open_model(model, file), out, config, data=data, force=force), as_json)

@@ -24,7 +24,7 @@ def in_flags(message: str, context: click.Context | None) -> str:
     def typed(match: re.Match[str]) -> str:
         parameter = parameters.get(match[1])
         if isinstance(parameter, click.Argument):
-            return parameter.make_metavar(context) if match[2] is None else match[2]
+            return parameter.human_readable_name if match[2] is None else match[2]
         if not isinstance(parameter, click.Option):
             return match[0].strip("`")
         flag = max(parameter.opts, key=len)

@@ -11,7 +11,7 @@ import click
 
 from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
-from replank.cli.options import FILE, device_options, option
+from replank.cli.options import FILE, device_options, file_option, option
 from replank.system.errors import UsageError
 from replank_serve.http.config import ServeConfig
 from replank_serve.http.security import read_keys
@@ -27,9 +27,11 @@ from replank_serve.models.loaded_model import checked_name, name_for
 @option("--ray", is_flag=True, help="As replicas on Ray Serve: RAY_ADDRESS's cluster, or one of this machine.")
 @option("--replicas", type=click.IntRange(1), help="Ray: how many at least. [default: 1]")
 @option("--max-replicas", type=click.IntRange(1), help="Ray: how many under load. [default: --replicas]")
+@file_option
 @device_options
 def serve(
     models: tuple[str, ...],
+    file: str | None,
     device: Any,
     threads: int | None,
     api_key_file: Path | None,
@@ -53,6 +55,8 @@ def serve(
     }
     config = config_of(ServeConfig, settings | access)
     folders = _named(models)
+    if file is not None and (ray or len(folders) > 1):
+        raise UsageError("`file` chooses a graph of one model, served without `ray`", hint="replank serve MODEL")
     if ray:
         from replank_serve.ray_app import RayConfig, run_on_ray
 
@@ -65,7 +69,12 @@ def serve(
         return
     if replicas or max_replicas:
         raise UsageError("`replicas` and `max_replicas` need `ray`", hint="add `ray=True`")
-    api.serve(folders, config, device=device, threads=threads)
+    api.serve(
+        {name: api.open_model(folder, file) if file else folder for name, folder in folders.items()},
+        config,
+        device=device,
+        threads=threads,
+    )
 
 
 def _named(models: tuple[str, ...]) -> dict[str, str]:

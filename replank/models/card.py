@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from replank.models.int8_facts import Int8Facts
-from replank.models.manifest import Manifest
+from replank.models.manifest import Manifest, Parent
 from replank.models.provenance import variant_name
 from replank.models.quality import Quality, Robustness
+from replank.models.source_card import SourceCard
 from replank.models.training_facts import PretrainingFacts, TrainingFacts
+from replank.models.widgets import widget_examples
+from replank.tasks.glue import GLUE, GLUE_DATASET
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -100,7 +103,7 @@ def _title(manifest: Manifest) -> str:
 def _metadata(manifest: Manifest) -> ModelCardData:
     """Metadata that the hub reads; a cross-encoder of pairs and a classifier have the same pipeline there.
 
-    The license is left out: it is that of the encoder and the data, which no manifest knows.
+    License and language are those of the model that the chain began with, where its own card says them.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -109,12 +112,14 @@ def _metadata(manifest: Manifest) -> ModelCardData:
     pipeline, library = task.kind.pipeline, "transformers" if manifest.kind == "torch" else "onnx"
     if _is_sentence_transformer(manifest):
         pipeline, library = "sentence-similarity", "sentence-transformers"
+    glue = GLUE.get(task.name)
     results = [
         EvalResult(
             task_type=pipeline,
-            dataset_type=task.name,
-            dataset_name=task.name,
-            dataset_split=quality.split,
+            dataset_type=GLUE_DATASET if glue else task.name,
+            dataset_name=f"GLUE {task.name}" if glue else task.name,
+            dataset_config=task.name if glue else None,
+            dataset_split=glue.hub_splits.get(quality.split, quality.split) if glue else quality.split,
             metric_type=_HUB_METRICS.get(name, name),
             metric_value=round(value, 4),
             metric_name=name,
@@ -122,11 +127,21 @@ def _metadata(manifest: Manifest) -> ModelCardData:
         for name, value in metrics.items()
         if quality
     ]
+    root = _root(manifest)
+    origin, base_model = (root.card if root else None) or SourceCard(), _base_model(root)
+    datasets = {*origin.datasets, *([GLUE_DATASET] if glue else [])}
     return ModelCardData(
         pipeline_tag=pipeline,
         library_name=library,
         tags=["replank", manifest.precision],
-        base_model=_base_model(manifest),
+        license=origin.license,
+        license_name=origin.license_name,
+        license_link=origin.license_link,
+        language=list(origin.language) or None,
+        datasets=sorted(datasets) or None,
+        base_model=base_model,
+        base_model_relation=_relation(manifest) if base_model else None,
+        widget=widget_examples(task),
         metrics=sorted({_HUB_METRICS.get(name, name) for name in metrics}) or None,
         model_name=_title(manifest) if results else None,
         eval_results=results or None,
@@ -147,12 +162,29 @@ def _is_sentence_transformer(manifest: Manifest) -> bool:
     return manifest.kind == "torch" and manifest.task.vectors is not None
 
 
-def _base_model(manifest: Manifest) -> str | None:
-    """The hub model that the chain began with; a name without an owner may as well be a folder's."""
+def _root(manifest: Manifest) -> Parent | None:
+    """The model that the chain began with."""
     parent = manifest.parent
     while parent and parent.manifest:
         parent = parent.manifest.parent
-    return parent.name if parent and "/" in parent.name else None
+    return parent
+
+
+def _base_model(root: Parent | None) -> str | None:
+    """Its name on the hub, without a revision; a name without an owner may as well be a folder's."""
+    return root.name.partition("@")[0] if root and "/" in root.name else None
+
+
+def _relation(manifest: Manifest) -> str | None:
+    """The hub's word for what was done with the base model; it has none for a change of format."""
+    if manifest.precision == "int8":
+        return "quantized"
+    step: Manifest | None = manifest
+    while step:
+        if isinstance(step.made_by.facts, _TRAINED):
+            return "finetune"
+        step = step.parent.manifest if step.parent else None
+    return None
 
 
 _USAGE_WITH_REFERENCES = (

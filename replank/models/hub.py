@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import socket
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -47,15 +48,16 @@ def require_hub(purpose: str, hint: str = OFFLINE_HINT) -> None:
         ) from None
 
 
-def fetch_model(name: str) -> Path:
+def fetch_model(name: str, file: str | None = None) -> Path:
     """The local folder of a hub model: all files of an artifact; of others, configuration, tokenizer and weights.
 
     The hub is asked each time which commit is the newest; what is in the cache of that commit is not fetched again.
     Where it does not answer, the newest commit in the cache is taken, with a warning. It is not asked for a whole
     commit that is in the cache, nor when ``HF_HUB_OFFLINE`` is set. No pickles and no code are fetched, and an ONNX
-    graph only where there are no safetensors.
+    graph only where there are no safetensors or where it is asked for.
 
     :param name: such as ``bert-base-uncased`` or ``owner/name``; with ``@`` and a branch, a tag or a commit behind it.
+    :param file: the ONNX graph to fetch instead of the usual weights, by its place in the repository.
     :raises HubError: the hub cannot be reached and the cache has no such model, or the hub has none.
     :raises ModelError: it holds no weights that can be used.
     """
@@ -63,7 +65,7 @@ def fetch_model(name: str) -> Path:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     repository, revision = _parts(name)
-    cached = _cached(repository, revision)
+    cached = _cached(repository, revision, file)
     if cached and (is_offline() or cached.name == revision):
         _log.info("%s: commit %s, from the cache", name, cached.name)
         return cached
@@ -83,8 +85,8 @@ def fetch_model(name: str) -> Path:
         where = f"using commit {cached.name} from the cache, which may not be the newest"
         _log.warning("%s; %s", refusal.message, where)
         return cached
-    patterns = [*SMALL_FILES, *weights_of(name, [file.rfilename for file in newest.siblings or ()])]
-    folder = _download(name, repository, revision, patterns)
+    patterns = [*SMALL_FILES, *weights_of(name, [entry.rfilename for entry in newest.siblings or ()], file)]
+    folder = _download(name, repository, revision, patterns, file)
     if folder.name != newest.sha:
         # Without a word, the library takes an older commit from the cache where a connection breaks.
         raise HubError(f"the model {name} did not come whole", hint="run the same again")
@@ -104,7 +106,7 @@ def _parts(name: str) -> tuple[str, str | None]:
     return match["repository"], match["revision"]
 
 
-def _cached(repository: str, revision: str | None) -> Path | None:
+def _cached(repository: str, revision: str | None, file: str | None) -> Path | None:
     """The folder of the newest commit in the cache, if everything that is needed is in it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -114,21 +116,21 @@ def _cached(repository: str, revision: str | None) -> Path | None:
             snapshot_download(repository, revision=revision, allow_patterns=SMALL_FILES, local_files_only=True)
         )
         # It may hold the tokenizer alone, fetched by another program.
-        return folder if is_whole(folder) else None
+        return folder if is_whole(folder, file) else None
     except (HfHubHTTPError, ModelError, OSError, ValueError):
         return None
 
 
-def _download(name: str, repository: str, revision: str | None, patterns: list[str]) -> Path:
+def _download(name: str, repository: str, revision: str | None, patterns: list[str], file: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
         # Of the same commit, whatever is pushed meanwhile.
-        for rest in (files_of_artifact, files_beside_graph):
-            if missing := [file for file in rest(folder) if not (folder / file).exists()]:
+        for rest in (files_of_artifact, partial(files_beside_graph, file=file)):
+            if missing := [needed for needed in rest(folder) if not (folder / needed).exists()]:
                 snapshot_download(repository, revision=folder.name, allow_patterns=missing)
-        whole = is_whole(folder)
+        whole = is_whole(folder, file)
     except Exception as error:  # a dozen types of three libraries; all mean that the model did not come
         raise HubError(f"cannot fetch the model {name}: {_line(error)}", hint=OFFLINE_HINT) from error
     if not whole:

@@ -11,15 +11,16 @@ from typing import Any, Literal
 from replank.models.provenance import MadeBy
 from replank.models.provider_table import ProviderTable
 from replank.models.quality import Differences, Quality, Robustness
+from replank.models.source_card import SourceCard
 from replank.models.training_facts import ReferenceFacts, TrainingFacts
 from replank.system.errors import ArtifactError, ReplankError
+from replank.system.files import CARD as CARD
 from replank.system.files import MANIFEST as MANIFEST
-from replank.system.typed_json import dataclass_from_json, object_values
+from replank.system.typed_json import added, dataclass_from_json, object_values
 from replank.tasks.task import Task
 
 SCHEMA = 1
 MODEL_FILES = {"torch": "model.safetensors", "onnx": "model.onnx"}
-CARD = "README.md"
 TRAINING, TRAINING_CHART = "training.json", "training.svg"
 # The answers by which the quality was computed.
 ROW_ANSWERS = "answers.json"
@@ -45,11 +46,13 @@ class Parent:
     :param name: of its folder or on the hub.
     :param digest: of its manifest, or of its weights.
     :param manifest: ``None`` for a plain model folder.
+    :param card: what its own model card says, of a plain model. No part of any digest.
     """
 
     name: str
     digest: str
     manifest: Manifest | None
+    card: SourceCard | None = added("0.7.0")
 
 
 @dataclass(frozen=True)

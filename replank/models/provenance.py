@@ -110,8 +110,10 @@ def config_json(config: DataclassInstance) -> dict[str, Any]:
     """A configuration as plain JSON values, with its ``type``, for variants are types.
 
     Of a path only the name is kept, for the folders of the machine that a model was made on mean nothing elsewhere.
+    Settings that change nothing about what is made are left out.
     """
-    values = {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
+    kept = [field.name for field in fields(config) if field.metadata.get("is_identity", True)]
+    values = {name: _plain(getattr(config, name)) for name in kept}
     return {"type": type(config).__name__} | values
 
 

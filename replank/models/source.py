@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ from replank.models.onnx_checks import require_sound_file
 from replank.models.quality import Quality
 from replank.models.sentence_transformers import embedding_folder, lowercases
 from replank.models.sizes import Sizes, sizes_of
-from replank.models.weights import REFERENCES, REFERENCES_KEY, Weights, kind_of_weights
-from replank.system.errors import ModelError
+from replank.models.source_card import SourceCard
+from replank.models.weights import REFERENCES, REFERENCES_KEY, Weights, kind_of_weights, model_file
+from replank.system.errors import ModelError, UsageError
 from replank.system.json_files import read_json
 from replank.tasks.kinds import KINDS, head_of
 from replank.tasks.task import Task
 from replank.text.tokenization import TextEncoder
 
+# Of graphs as they are named on the hub: model_fp16, model_quantized, model_qint8_avx512_vnni.
+_NAMED_PRECISION = re.compile(r"_((?P<fp16>fp16)|(q?u?int8|quantized))(_|$)")
 # Weights of other kinds than safetensors and ONNX, by the names that transformers gives them.
 _UNREAD_WEIGHTS = {
     "pytorch_model*.bin": "a pickle",
@@ -40,6 +45,7 @@ class Source:
     :param config: its ``config.json``.
     :param artifact: set if the folder is an artifact of replank.
     :param task: what it answers: from the manifest, or as the files of a plain folder tell.
+    :param file: the place of the graph in the folder, where somebody chose one.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Source:
     config: dict[str, Any]
     artifact: Artifact | None
     task: Task
+    file: str | None = None
 
     @property
     def manifest(self) -> Manifest | None:
@@ -61,15 +68,22 @@ class Source:
 
     @property
     def precision(self) -> str:
-        """Precision of the weights, as far as it is known: Optimum says in ``ort_config.json`` what it quantized."""
+        """Precision of the weights, as far as it is known.
+
+        Optimum says in ``ort_config.json`` what it quantized; of several graphs, their names tell.
+        """
         if self.artifact:
             return self.artifact.manifest.precision
+        if self.kind == "onnx" and (named := _NAMED_PRECISION.search(self.model_file.stem)):
+            return "fp16" if named["fp16"] else "int8"
         return "int8" if read_json(self.folder / "ort_config.json", optional=True).get("quantization") else "fp32"
 
     @property
     def model_file(self) -> Path:
         """The weights, or the graph to run."""
-        return self.folder / MODEL_FILES[self.kind]
+        if self.file:
+            return self.folder / self.file
+        return model_file(self.folder, "onnx") if self.kind == "onnx" else self.folder / MODEL_FILES["torch"]
 
     @property
     def encoder(self) -> Encoder:
@@ -108,7 +122,7 @@ class Source:
     @property
     def weights(self) -> Weights:
         """The files that hold its weights."""
-        return Weights.of(self.folder, self.kind)
+        return Weights.of(self.folder, self.kind, self.file)
 
     @property
     def references(self) -> str | None:
@@ -125,15 +139,24 @@ class Source:
         """The name without folders: a path of the machine that a model lies on means nothing elsewhere."""
         return Path(self.name).resolve().name if Path(self.name).exists() else self.name
 
+    @property
+    def commit_name(self) -> str:
+        """The name with the commit of the files, of a model of the hub; of a folder, its name."""
+        return self.name if Path(self.name).exists() else f"{self.name.partition('@')[0]}@{self.folder.name}"
+
     def as_parent(self) -> Parent:
         """This source as the parent in a manifest."""
-        return self.artifact.as_parent(self.short_name) if self.artifact else Parent(self.short_name, self.digest, None)
+        if self.artifact:
+            return self.artifact.as_parent(self.short_name)
+        return Parent(self.short_name, self.digest, None, SourceCard.of(self.folder))
 
 
-def open_source(name: str | Path) -> Source:
+def open_source(name: str | Path, file: str | None = None) -> Source:
     """Find a model and understand it whole, or refuse it.
 
     :param name: a folder, or the name of a model on the hub, ``owner/name`` or ``owner/name@revision``.
+    :param file: the ONNX graph to take, by its place there, such as ``onnx/model_int8.onnx``. Without it, the order is
+        ``model.safetensors``, ``model.onnx``, ``onnx/model.onnx``.
     :raises ModelError: a folder that is no model, a model that is no encoder, or files that do not fit each other: the
         message names the setting and both numbers.
     :raises ArtifactError: a damaged artifact.
@@ -143,16 +166,18 @@ def open_source(name: str | Path) -> Source:
     if not folder.is_dir():
         if folder.exists() or not HUB_NAME.fullmatch(str(name)):
             raise ModelError(f"there is no folder {name}", hint="expected a model folder or the name of a hub model")
-        folder = fetch_model(str(name))
+        folder = fetch_model(str(name), file)
     artifact = Artifact.open(folder) if (folder / MANIFEST).exists() else None
-    kind = artifact.manifest.kind if artifact else _kind_of(folder)
+    if file:
+        _require_graph(str(name), folder, file, artifact)
+    kind = artifact.manifest.kind if artifact else "onnx" if file else _kind_of(folder)
     config = read_json(folder / "config.json")
     encoder = encoder_of(config, str(name))
     _require_numbers(folder, config, encoder)
     _require_attention(str(name), config, encoder)
     if kind == "onnx" and artifact is None:
-        require_sound_file(folder / MODEL_FILES[kind])
-    weights = Weights.of(folder, kind)
+        require_sound_file(folder / file if file else model_file(folder, kind))
+    weights = Weights.of(folder, kind, file)
     _require_references(folder, config, weights)
     sizes = sizes_of(weights, encoder)
     _require_tables(str(name), config, sizes)
@@ -167,7 +192,28 @@ def open_source(name: str | Path) -> Source:
             hint="load it with sentence-transformers once and save it, or save a tokenizer that makes them small",
         )
     task = folder_task(folder, str(name), config, sizes, limit, text_encoder.length_limit)
-    return Source(str(name), folder, kind, config, None, task)
+    return Source(str(name), folder, kind, config, None, task, file)
+
+
+def _require_graph(name: str, folder: Path, file: str, artifact: Artifact | None) -> None:
+    """Refuse a graph that is none of the folder's.
+
+    :raises UsageError: an artifact's graph cannot be chosen.
+    :raises ModelError: there is no such file.
+    """
+    if artifact:
+        raise UsageError(f"`file` chooses a graph of a plain folder, and {name} is an artifact", hint="leave it out")
+    graphs = _graphs(folder)
+    if file not in graphs:
+        near = get_close_matches(file, graphs, n=1)
+        raise ModelError(
+            f"{name} has no graph {file}; it holds {', '.join(graphs) or 'none'}",
+            hint=f"did you mean {near[0]}?" if near else None,
+        )
+
+
+def _graphs(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx"))
 
 
 def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
@@ -287,9 +333,8 @@ def _kind_of(folder: Path) -> ArtifactKind:
                 f"{folder} holds its weights as {what} ({found[0].name}), which replank does not load",
                 hint="load it with transformers once and save it: model.save_pretrained(FOLDER) writes safetensors",
             )
-    if graphs := sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx")):
+    if graphs := _graphs(folder):
         raise ModelError(
-            f"{folder} has no model.onnx; it holds {', '.join(graphs)}",
-            hint=f"model.onnx is the graph to run; in a copy of the folder, rename {graphs[0]} to it",
+            f"{folder} has no model.onnx; it holds {', '.join(graphs)}", hint=f"choose one: `file={graphs[0]}`"
         )
     raise ModelError(f"{folder} has no weights: expected model.safetensors or model.onnx; it holds {here}")

@@ -19,6 +19,8 @@ _CHUNK_BYTES = 2**20
 _LFS_POINTER = b"version https://git-lfs"
 # What transformers writes instead of one file where a model is large.
 _SHARDS = "model.safetensors.index.json"
+# Where Optimum and sentence-transformers put the graph of a repository that holds safetensors too.
+HUB_GRAPH = "onnx/model.onnx"
 
 
 @dataclass(frozen=True)
@@ -32,23 +34,24 @@ class Weights:
     references: Path | None = None
 
     @classmethod
-    def of(cls, folder: Path, kind: ArtifactKind) -> Weights:
+    def of(cls, folder: Path, kind: ArtifactKind, file: str | None = None) -> Weights:
         """The weights in a folder.
 
+        :param file: the graph's place in it, where it is not the usual one.
         :raises ModelError: the graph or the list of shards cannot be read, or names a file that is not there or lies
             elsewhere.
         """
-        model = model_file(folder, kind)
+        model = folder / file if file else model_file(folder, kind)
         beside = external_names(model) if kind == "onnx" else shard_names(model) if model.name == _SHARDS else []
-        files = (model, *(folder / name for name in beside))
+        files = (model, *(model.parent / name for name in beside))
         bank = folder / REFERENCES if (folder / REFERENCES).exists() else None
-        for file in (*files, *([bank] if bank else [])):
-            if not file.is_file():
+        for path in (*files, *([bank] if bank else [])):
+            if not path.is_file():
                 raise ModelError(
-                    f"{folder} has no {file.name}, which holds weights of {model.name}",
-                    hint=f"copy {file.name} too, from where {model.name} was",
+                    f"{folder} has no {path.name}, which holds weights of {model.name}",
+                    hint=f"copy {path.name} too, from where {model.name} was",
                 )
-            require_content(file)
+            require_content(path)
         return cls(files, bank)
 
     @property
@@ -85,10 +88,13 @@ class Weights:
 
 
 def model_file(folder: Path, kind: ArtifactKind) -> Path:
-    """The file that a model is opened by: the graph to run, the tensors, or the list of their shards."""
+    """The file that a model is opened by: the graph to run, the tensors, or the list of their shards.
+
+    A graph lies in the folder itself or, as on the hub, in ``onnx``.
+    """
     usual = folder / MODEL_FILES[kind]
-    shards = folder / _SHARDS
-    return shards if kind == "torch" and shards.is_file() and not usual.exists() else usual
+    other = folder / {"torch": _SHARDS, "onnx": HUB_GRAPH}[kind]
+    return other if other.is_file() and not usual.exists() else usual
 
 
 def kind_of_weights(folder: Path) -> ArtifactKind | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ def _flags(name: str, value: Any) -> list[str]:
         case {"type": kind, **rest}:
             inner = [part for key, item in rest.items() for part in _flags(str(key), item)]
             return [flag, variant_name(kind), *inner]
+        case dict():
+            return [flag, json.dumps(value)]
         case [dict(), *_]:
             # Stages of a growth, each of which is an option.
             return [part for item in value for part in (flag.removesuffix("s"), _pairs(item))]

@@ -23,8 +23,9 @@ from replank.system.errors import ReplankError
 _RENAME_EXCHANGE, _AT_FDCWD = 2, -100
 
 
-# The file by which a folder is known as an artifact.
+# The file by which a folder is known as an artifact, and that which tells people of a model.
 MANIFEST = "replank.json"
+CARD = "README.md"
 
 
 def replace_file(path: Path, content: str | bytes) -> None:

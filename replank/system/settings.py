@@ -19,6 +19,7 @@ def setting(
     flag: str | None = None,
     choices: tuple[str, ...] | None = None,
     has_commas: bool = False,
+    is_identity: bool = True,
 ) -> Any:
     """A dataclass field with the metadata that a command line and the documentation are made from.
 
@@ -26,9 +27,18 @@ def setting(
     :param variants: of a field that is itself a configuration: its possible types by name.
     :param choices: the possible values, or elements of a tuple, where no ``Literal`` lists them.
     :param has_commas: of a tuple of texts: on a command line, one value with commas between them, or a file of them.
+    :param is_identity: ``False`` of a setting that changes nothing about what is made, such as where a run is told of:
+        manifests and checkpoints do not know it.
     :param flag: the name of the option where it is not the field's own, such as ``"batch-size"``.
     """
-    metadata = {"help": help, "variants": variants, "flag": flag, "choices": choices, "has_commas": has_commas}
+    metadata = {
+        "help": help,
+        "variants": variants,
+        "flag": flag,
+        "choices": choices,
+        "has_commas": has_commas,
+        "is_identity": is_identity,
+    }
     if default_factory is not MISSING:
         return field(default_factory=default_factory, metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -9,6 +9,9 @@ from difflib import get_close_matches
 from replank.system.errors import UsageError
 from replank.tasks.kinds import KINDS, Kind
 
+# Its name on the hub.
+GLUE_DATASET = "nyu-mll/glue"
+
 
 @dataclass(frozen=True)
 class GlueTask:

@@ -16,7 +16,7 @@ from replank import api
 from replank.data.config import DataConfig
 
 # A server without end, an account of somebody's, or minutes.
-NOT_HERE = {"run", "search", "serve", "loadtest", "push_to_hub"}
+NOT_HERE = {"run", "run_file", "search", "serve", "loadtest", "push_to_hub"}
 EXAMPLES = {
     test.name: test
     for name, function in vars(api).items()
@@ -43,6 +43,9 @@ def names(
     for name in ("predecessor", "successor", "onnx", "int8"):  # copies: loading writes down which device is the fastest
         shutil.copytree(int8_artifact.with_name(name), tmp_path / name)
     shutil.copytree(relation_model, tmp_path / "relations")
+    shutil.copytree(int8_artifact, tmp_path / "plain", ignore=shutil.ignore_patterns("replank.json", "model.onnx"))
+    (tmp_path / "plain" / "onnx").mkdir()
+    shutil.copy(int8_artifact / "model.onnx", tmp_path / "plain" / "onnx" / "model_int8.onnx")
     write_family(tmp_path / "graph")
     (tmp_path / "texts.jsonl").write_text('{"sentence": "a warm film"}\n', encoding="utf-8")
     (tmp_path / "texts.txt").write_text("a warm film\nthe plot is dull\n", encoding="utf-8")

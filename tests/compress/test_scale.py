@@ -90,14 +90,29 @@ def test_a_killed_run_ends_with_the_same_weights(predecessor: Path, data: DataCo
     assert whole.digest == killed.digest
 
 
-def test_two_processes_train_as_one(calm: Path, data: DataConfig, tmp_path: Path) -> None:
-    """Under torchrun: the same batches, the same draws, gradients averaged; equal but for the order of sums."""
+LAUNCHERS = {
+    "torchrun": ["torchrun", "--standalone", "--no-python", "--nproc-per-node=2"],
+    # On a machine without a GPU too: --cpu would start one process only.
+    "accelerate": [
+        *("accelerate", "launch", "--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no"),
+        *("--dynamo_backend=no", "--main_process_port=0", "--no_python"),
+    ],
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_train_as_one(calm: Path, data: DataConfig, tmp_path: Path, launcher: str) -> None:
+    """The same batches, the same draws, gradients averaged; equal but for the order of sums."""
     one, two = (compress_arguments(calm, tmp_path / name, data, 2) for name in ("one", "two"))
     assert run_replank(*one).code == 0
     program = Path(sys.executable).parent
-    torchrun = [program / "torchrun", "--standalone", "--no-python", "--nproc-per-node=2", program / "replank"]
+    name, *flags = LAUNCHERS[launcher]
     done = subprocess.run(
-        [*map(str, torchrun), *map(str, two)], capture_output=True, text=True, check=False, timeout=HANG_SECONDS
+        [str(program / name), *flags, str(program / "replank"), *map(str, two)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("quality") == 1

@@ -14,7 +14,8 @@ from replank.models.artifact import Artifact
 from replank.models.card import model_card
 from replank.models.manifest import Manifest, Parent
 from replank.models.quality import Quality
-from replank.tasks.kinds import KINDS
+from replank.models.source import open_source
+from replank.tasks.kinds import KINDS, kind_named
 from replank.tasks.task import Task
 
 QUALITY = Quality(split="test", rows=50, data="33" * 32, metrics={"matthews": 0.51239, "accuracy": 0.8})
@@ -42,9 +43,11 @@ def test_what_the_hub_reads() -> None:
         (r.dataset_name, r.dataset_split, r.metric_type, r.metric_name, r.metric_value) for r in data.eval_results
     ]
     assert results == [
-        ("cola", "test", "matthews_correlation", "matthews", 0.5124),
-        ("cola", "test", "accuracy", "accuracy", 0.8),
+        ("GLUE cola", "test", "matthews_correlation", "matthews", 0.5124),
+        ("GLUE cola", "test", "accuracy", "accuracy", 0.8),
     ]
+    assert {(r.dataset_type, r.dataset_config) for r in data.eval_results} == {("nyu-mll/glue", "cola")}
+    assert data.datasets == ["nyu-mll/glue"]
     assert front_matter(manifest("onnx")).library_name == "onnx"
 
 
@@ -59,6 +62,55 @@ def test_what_was_not_measured_is_not_claimed() -> None:
     data = front_matter(manifest(quality=None))
     assert data.eval_results is None
     assert "metrics" not in data.to_dict()
+
+
+def test_data_of_ones_own_is_called_as_it_is_called() -> None:
+    data = front_matter(manifest(name="mine"))
+    assert {(r.dataset_type, r.dataset_name, r.dataset_config) for r in data.eval_results} == {("mine", "mine", None)}
+    assert "datasets" not in data.to_dict()
+
+
+CARD = """---
+license: other
+license_name: theirs
+license_link: https://example.com/license
+language: [en, de]
+datasets: wikipedia
+model-index: broken
+---
+# Theirs
+"""
+
+
+def test_license_and_language_are_those_of_the_source(encoder_copy: Path) -> None:
+    """Through the whole chain, and written and read as a part of the manifest."""
+    (encoder_copy / "README.md").write_text(CARD, encoding="utf-8")
+    root = replace(open_source(encoder_copy).as_parent(), name="ada/encoder@main")
+    child = manifest(parent=Parent("predecessor", "1" * 64, manifest(parent=root)))
+    data = front_matter(Manifest.from_json(child.to_json()))
+    assert (data.license, data.license_name, data.license_link) == ("other", "theirs", "https://example.com/license")
+    assert data.language == ["en", "de"]
+    assert data.datasets == ["nyu-mll/glue", "wikipedia"]
+    assert (data.base_model, data.get("base_model_relation")) == ("ada/encoder", "finetune")
+    assert front_matter(replace(child, precision="int8")).get("base_model_relation") == "quantized"
+    # What a card says changes no model.
+    assert replace(child, parent=replace(root, card=None)).digest == replace(child, parent=root).digest
+
+
+@pytest.mark.parametrize(
+    "card", ["# no front matter", "---\nlicense: [\n---\n", "---\nlicense: 3\n---\n", "---\n- a\n---\n"]
+)
+def test_a_source_whose_card_says_nothing(encoder_copy: Path, card: str) -> None:
+    (encoder_copy / "README.md").write_text(card, encoding="utf-8")
+    assert open_source(encoder_copy).as_parent().card is None
+
+
+def test_the_widget_has_examples_of_the_task() -> None:
+    pair = replace(manifest().task, columns=("one", "two"))
+    assert all(set(example) == {"text"} for example in front_matter(manifest()).widget)
+    assert all(set(example) == {"text", "text_pair"} for example in front_matter(manifest(task=pair)).widget)
+    masked = replace(manifest().task, kind=kind_named("fill-mask"))
+    assert front_matter(manifest(task=masked)).widget is None
 
 
 @pytest.mark.parametrize(

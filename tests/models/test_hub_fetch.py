@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 from hub_stand_in import Hub, hub_stand_in
 from replank.models.hub import HUB_NAME
@@ -24,7 +25,7 @@ from replank.system.errors import ReplankError
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
 logging.getLogger("replank").setLevel(logging.INFO)
 try:
-    print(fetch_model(sys.argv[1]))
+    print(fetch_model(*sys.argv[1:]))
 except ReplankError as error:
     print(f"{type(error).__name__}: {error.message}", error.hint, sep="\\n", file=sys.stderr)
 """
@@ -56,11 +57,11 @@ def hub() -> Iterator[Hub]:
 def fetch(hub: Hub, tmp_path: Path) -> Fetch:
     """A process of its own, since the library reads its environment once."""
 
-    def run(name: str = NAME, **variables: str) -> Fetched:
+    def run(name: str = NAME, *file: str, **variables: str) -> Fetched:
         own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": ""}
         plain = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "http_proxy": "", "HTTP_PROXY": ""}
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, name],
+            [sys.executable, "-c", PROGRAM, name, *file],
             capture_output=True,
             text=True,
             check=True,
@@ -70,6 +71,15 @@ def fetch(hub: Hub, tmp_path: Path) -> Fetch:
         return Fetched(Path(out) if out else None, done.stderr.splitlines())
 
     return run
+
+
+@pytest.fixture
+def split_graph() -> dict[str, bytes]:
+    """A graph whose only tensor lies in a file beside it."""
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="model.onnx_data")
+    graph = helper.make_graph([], "split", [], [], [tensor])
+    return {"model.onnx": helper.make_model(graph).SerializeToString(), "model.onnx_data": bytes(4)}
 
 
 def test_a_cached_model_is_brought_up_to_date(hub: Hub, fetch: Fetch) -> None:
@@ -145,15 +155,36 @@ def test_all_shards_are_fetched(hub: Hub, fetch: Fetch) -> None:
     assert fetch().talk[0] == f"HubError: the hub does not have all files of {NAME} that it names"
 
 
+def test_a_graph_is_fetched_where_it_is_asked_for(hub: Hub, fetch: Fetch, split_graph: dict[str, bytes]) -> None:
+    """With the weights beside it, and without the safetensors; from the cache only if all of it is there."""
+    hub.repositories[NAME]["main"] = PLAIN | {f"onnx/{name}": content for name, content in split_graph.items()}
+    assert not (fetch().folder / "onnx").exists()  # type: ignore[operator]
+    assert "the cache does not have the whole model" in fetch(NAME, "onnx/model.onnx", HF_HUB_OFFLINE="1").talk[0]
+    for settings in ({}, {"HF_HUB_OFFLINE": "1"}):
+        fetched = fetch(NAME, "onnx/model.onnx", **settings)
+        assert {name: fetched.file(f"onnx/{name}") for name in split_graph} == split_graph
+    talk = fetch(NAME, "onnx/model_int8.onnx").talk
+    assert talk[0] == f"ModelError: {NAME} has no graph onnx/model_int8.onnx; it holds onnx/model.onnx"
+
+
+def test_a_graph_in_its_usual_folder_is_taken_where_there_is_nothing_else(
+    hub: Hub, fetch: Fetch, split_graph: dict[str, bytes]
+) -> None:
+    plain = {name: content for name, content in PLAIN.items() if name != "model.safetensors"}
+    hub.repositories[NAME]["main"] = plain | {f"onnx/{name}": content for name, content in split_graph.items()}
+    fetched = fetch()
+    assert {name: fetched.file(f"onnx/{name}") for name in split_graph} == split_graph
+
+
 @pytest.mark.parametrize(
     ("files", "error", "hint"),
     [
         (["config.json", "pytorch_model.bin"], r"a pickle (pytorch_model.bin)", "model.save_pretrained(FOLDER) writes"),
         (["config.json", "pytorch_model-00001-of-00002.bin"], "a pickle (pytorch_model-00001", "with transformers"),
         (
-            ["config.json", "onnx/model.onnx", "onnx/model_int8.onnx"],
-            "has no model.onnx; it holds onnx/model.onnx, onnx/model_int8.onnx",
-            f"hf download {NAME} --local-dir FOLDER; in FOLDER, move onnx/model.onnx to model.onnx",
+            ["config.json", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"],
+            "has no model.onnx; it holds onnx/model_fp16.onnx, onnx/model_int8.onnx",
+            "choose one: `file=onnx/model_fp16.onnx`",
         ),
         (["adapter_config.json", "adapter_model.safetensors"], "holds an adapter (adapter_config.json)", "merge"),
         (["config.json", "tf_model.h5"], "is no model that replank reads; it holds config.json, tf_model.h5", "expect"),

@@ -9,10 +9,11 @@ import torch
 from transformers import TrainingArguments
 
 from replank.system.environment import available_cores, has_fast_bf16
-from replank.system.errors import FieldError
+from replank.system.errors import FieldError, UsageError
 from replank.system.processes import local_process_count
 from replank_compress.training.config import BatchConfig, Precision, TrainingConfig
 from replank_compress.training.internals import ACTIVATION_CHECKPOINTING, use_one_device
+from replank_compress.training.tracking import name_for_trainer
 
 # A checkpoint and an evaluation are due each epoch, or after so many steps of a longer one: what is lost, at most, when
 # a machine dies.
@@ -26,25 +27,45 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
     :param work: the folder of checkpoints.
     :param rows: rows of the training split.
     :raises FieldError: the batch cannot be split, or there is no hardware for the precision.
+    :raises UsageError: transformers refuses an argument that a person sets.
     """
     total = config.steps(rows)
-    return step_arguments(
-        config,
-        work,
-        steps=total,
-        interval=min(config.steps_per_epoch(rows), _INTERVAL),
-        rows_at_once=config.rows_at_once(),
-        learning_rate=config.learning_rate,
-        warmup_steps=int(config.warmup * total),
-        seed=config.seed,
-        load_best_model_at_end=True,
-        metric_for_best_model="headline",
-        greater_is_better=True,
-    )
+    others: Any = config.training_arguments or {}
+
+    def arguments(**others: Any) -> TrainingArguments:
+        return step_arguments(
+            config,
+            work,
+            steps=total,
+            interval=min(config.steps_per_epoch(rows), _INTERVAL),
+            rows_at_once=config.rows_at_once(),
+            learning_rate=config.learning_rate,
+            warmup_steps=int(config.warmup * total),
+            seed=config.seed,
+            load_best_model_at_end=True,
+            metric_for_best_model="headline",
+            greater_is_better=True,
+            report_to=name_for_trainer(config.report_to),
+            **others,
+        )
+
+    try:
+        return arguments(**others)
+    except (ValueError, ImportError) as error:
+        if not others:
+            raise
+        raise UsageError(f"`training_arguments`: {error}") from None
 
 
 def step_arguments(
-    config: BatchConfig, work: Path, *, steps: int, interval: int, rows_at_once: int, **own: Any
+    config: BatchConfig,
+    work: Path,
+    *,
+    steps: int,
+    interval: int,
+    rows_at_once: int,
+    report_to: str = "none",
+    **own: Any,
 ) -> TrainingArguments:
     """The arguments that all trainings share, with others of their own.
 
@@ -83,7 +104,7 @@ def step_arguments(
         ddp_find_unused_parameters=True,
         # The other processes wait while the first evaluates the result.
         ddp_timeout=_PATIENCE_SECONDS,
-        report_to="none",
+        report_to=report_to,
         disable_tqdm=True,
     )
     if cuda:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from replank.system.errors import FieldError
 from replank.system.processes import process_count
 from replank.system.settings import setting
+from replank.system.trackers import REPORT_TO_HELP, TRAINING_ARGUMENTS_HELP, Tracker
 
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 # For configurations with another default.
@@ -73,6 +75,9 @@ class TrainingConfig(BatchConfig):
     :param learning_rate: the peak learning rate of AdamW.
     :param warmup: fraction of the steps over which the learning rate rises linearly; it then falls linearly to 0.
     :param patience: evaluations in a row without a better dev metric after which training ends; ``None`` never.
+    :param training_arguments: arguments of transformers' ``TrainingArguments`` that have no setting here, or a YAML or
+        JSON file of them, which is read at once.
+    :param report_to: a tracker that the curves are sent to, by transformers' own callback.
     :param class_weights: ``balanced`` gives each class the same weight in the loss, however few rows it has (that of a
         label is rows / (classes * rows of its class)); ``None`` gives each row the same.
     """
@@ -88,8 +93,17 @@ class TrainingConfig(BatchConfig):
         "Weights in the loss: balanced gives each class the same, however few rows it has; if not given, each row has.",
     )
 
+    training_arguments: Mapping[str, Any] | Path | None = setting(None, TRAINING_ARGUMENTS_HELP)
+    report_to: Tracker | None = setting(None, REPORT_TO_HELP, is_identity=False)
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.training_arguments is not None:
+            from replank_compress.training.own_arguments import own_arguments
+
+            object.__setattr__(self, "training_arguments", own_arguments(self.training_arguments))
+        if self.report_to not in (None, *get_args(Tracker)):
+            raise FieldError("report_to", self.report_to, f"one of {', '.join(get_args(Tracker))}")
         for name in ("epochs", "learning_rate", "patience"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

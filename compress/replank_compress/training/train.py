@@ -35,6 +35,7 @@ from replank_compress.training.internals import STATE_FILE, supports_activation_
 from replank_compress.training.method import Method
 from replank_compress.training.processes import wait_for_all
 from replank_compress.training.running import run_to_end
+from replank_compress.training.tracking import own_callbacks
 from replank_compress.training.trainer import MethodTrainer
 
 _log = logging.getLogger(__name__)
@@ -175,7 +176,11 @@ class Training:
             data_collator=Collator(self.text_encoder, data.task.kind),
             compute_metrics=_metrics_of(data.task, self._dev_set),
             preprocess_logits_for_metrics=_argmax if data.task.is_per_token else None,
-            callbacks=[watcher, spending, CheckpointLimit(), *([stopping] if stopping else [])],
+            callbacks=[
+                *(watcher, spending, CheckpointLimit()),
+                *([stopping] if stopping else []),
+                *own_callbacks(config.report_to, work),
+            ],
         )
         around = None if weights is None else weighted_loss(method.model, data.task.kind, weights)
         run_to_end(trainer, watcher, checkpoint, work, around)

@@ -1,0 +1,53 @@
+"""Trackers of experiments: transformers' own callbacks, and where TensorBoard's files lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from transformers import TrainerCallback
+
+from replank.system.extras import installed_version, missing_extra
+from replank.system.processes import is_first_process
+from replank.system.trackers import Tracker
+
+# Either of them will do for TensorBoard.
+_PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX")}
+
+
+def require_tracker(tracker: Tracker | None) -> None:
+    """Refuse a tracker whose package is missing.
+
+    :raises MissingExtraError: with the command that installs it.
+    """
+    if tracker is None:
+        return
+    packages = _PACKAGES.get(tracker, (tracker,))
+    if not any(map(installed_version, packages)):
+        raise missing_extra(packages[0])
+
+
+def name_for_trainer(tracker: Tracker | None) -> str:
+    """What Trainer is to report to by itself."""
+    return "none" if tracker in (None, "tensorboard") else tracker
+
+
+def own_callbacks(tracker: Tracker | None, work: Path) -> list[TrainerCallback]:
+    """The callback of TensorBoard, with a writer into ``OUT.tensorboard``.
+
+    Trainer's own would write into the folder of checkpoints, which goes away. The variable ``TENSORBOARD_LOGGING_DIR``
+    chooses another one.
+
+    :param work: the folder of checkpoints, ``OUT.work``.
+    """
+    if tracker != "tensorboard" or not is_first_process():
+        return []
+    from transformers.integrations import TensorBoardCallback
+
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        from tensorboardX import SummaryWriter
+
+    folder = os.environ.get("TENSORBOARD_LOGGING_DIR") or work.with_name(f"{work.stem}.tensorboard")
+    return [TensorBoardCallback(SummaryWriter(str(folder)))]
