@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 INTEROP := .venv-interop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop lint types browser clean
+.PHONY: help demo test interop lint types browser wheels clean
 
 help:  ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -46,5 +46,9 @@ lint: $(INSTALLED)  ## Style and common mistakes.
 types: $(INSTALLED)  ## mypy, strict, on packages, tests and benchmarks.
 	$(VENV)/bin/mypy $(PACKAGES) tests benchmarks
 
+wheels: $(INSTALLED)  ## Wheel and source distribution, into dist, each installed and run elsewhere.
+	$(VENV)/bin/hatchling build -d dist
+	$(VENV)/bin/python -m pytest -q -m slow tests/house/test_installation.py
+
 clean:  ## Remove the environment and the caches.
-	rm -rf $(VENV) $(INTEROP) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist $(VENV) $(INTEROP) .mypy_cache .ruff_cache .pytest_cache .hypothesis
