@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 INTEROP := .venv-interop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop lint types docs notebook browser clean
+.PHONY: help demo test interop lint types docs notebook browser wheels clean
 
 help:  ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -52,5 +52,9 @@ docs: $(INSTALLED)  ## The documentation, into build/docs, without the network.
 notebook: $(INSTALLED)  ## The notebook of the documentation, executed with tiny settings.
 	$(VENV)/bin/python -m pytest -q -m notebook
 
+wheels: $(INSTALLED)  ## Wheel and source distribution, into dist, each installed and run elsewhere.
+	$(VENV)/bin/hatchling build -d dist
+	$(VENV)/bin/python -m pytest -q -m slow tests/house/test_installation.py
+
 clean:  ## Remove the environment and the caches.
-	rm -rf $(VENV) $(INTEROP) build/docs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist build/docs $(VENV) $(INTEROP) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -162,7 +162,7 @@ def test_failures(replank: Replank, places: Path, arguments: str, error: str, hi
 def test_an_unexpected_error_is_one_line_and_debug_shows_where(
     replank: Replank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(name: str) -> None:
+    def fail(name: str, file: str | None) -> None:
         raise RuntimeError(f"first line of {name}\n   second line")
 
     monkeypatch.setattr("replank.cli.inspect.open_source", fail)
@@ -177,7 +177,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(
 def test_the_end_of_a_file_is_no_interruption(replank: Replank, monkeypatch: pytest.MonkeyPatch) -> None:
     """A truncated checkpoint raises EOFError, which click takes for Ctrl-D."""
 
-    def fail(name: str) -> None:
+    def fail(name: str, file: str | None) -> None:
         raise EOFError("Ran out of input")
 
     monkeypatch.setattr("replank.cli.inspect.open_source", fail)
@@ -198,7 +198,7 @@ def test_the_end_of_a_file_is_no_interruption(replank: Replank, monkeypatch: pyt
 def test_a_full_disk_is_found_under_other_errors(
     replank: Replank, monkeypatch: pytest.MonkeyPatch, error: Exception, wrapped: bool
 ) -> None:
-    def fail(name: str) -> None:
+    def fail(name: str, file: str | None) -> None:
         if not wrapped:
             raise error
         try:

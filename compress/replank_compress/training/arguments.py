@@ -31,8 +31,7 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
     """
     total = config.steps(rows)
     others: Any = config.training_arguments or {}
-
-    def arguments(**others: Any) -> TrainingArguments:
+    try:
         return step_arguments(
             config,
             work,
@@ -48,9 +47,6 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
             report_to=name_for_trainer(config.report_to),
             **others,
         )
-
-    try:
-        return arguments(**others)
     except (ValueError, ImportError) as error:
         if not others:
             raise
