@@ -25,7 +25,7 @@ def test_the_notebook_runs_from_beginning_to_end(tmp_path: Path) -> None:
     parameters["source"].append(TINY)
     file = tmp_path / NOTEBOOK.name
     file.write_text(json.dumps(notebook), encoding="utf-8")
-    command = [Path(sys.executable).with_name("jupyter-execute"), "--inplace", "--timeout=600", file]
+    command: list[str | Path] = [Path(sys.executable).with_name("jupyter-execute"), "--inplace", "--timeout=600", file]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     outputs = [
