@@ -10,7 +10,7 @@ import yaml
 _BOOLEAN, _FLOAT, _INTEGER = (f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "int"))
 
 
-class Loader(yaml.SafeLoader):  # type: ignore[misc] - PyYAML has no types
+class Loader(yaml.SafeLoader):  # type: ignore[misc]
     """A safe loader, whose nodes tell numbers and booleans from texts by YAML 1.2's core schema."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own
