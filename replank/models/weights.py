@@ -36,13 +36,13 @@ class Weights:
         model = model_file(folder, kind) if file is None else folder / file
         beside = external_names(model) if kind == "onnx" else shard_names(model) if model.name == _SHARDS else []
         files = (model, *(model.parent / name for name in beside))
-        for file in files:
-            if not file.is_file():
+        for each in files:
+            if not each.is_file():
                 raise ModelError(
-                    f"{folder} has no {file.name}, which holds weights of {model.name}",
-                    hint=f"copy {file.name} too, from where {model.name} was",
+                    f"{folder} has no {each.name}, which holds weights of {model.name}",
+                    hint=f"copy {each.name} too, from where {model.name} was",
                 )
-            require_content(file)
+            require_content(each)
         return cls(files)
 
     @property

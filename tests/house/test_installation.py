@@ -72,7 +72,7 @@ def test_it_runs_where_it_is_installed(
 
 def test_the_source_distribution_makes_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
     build = ["wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", tmp_path]
-    run([sys.executable, "-m", "pip", *build, sdist], tmp_path)
+    run([sys.executable, "-m", "pip", *map(str, build), sdist], tmp_path)
     (again,) = tmp_path.glob("*.whl")
     contents = []
     for file in (again, wheel):
