@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replank.api.sources import ModelLike, own_data, source_of
+from replank.api.sources import ModelLike, NamedModel, own_data, source_of
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.quality import Quality
@@ -62,10 +62,10 @@ def evaluate(
 
 
 def compare(
-    a: ModelLike | Sequence[ModelLike],
-    b: ModelLike | Sequence[ModelLike],
+    a: NamedModel | Sequence[NamedModel],
+    b: NamedModel | Sequence[NamedModel],
     *,
-    predecessor: ModelLike | Sequence[ModelLike] = (),
+    predecessor: NamedModel | Sequence[NamedModel] = (),
     data: DataConfig | None = None,
     split: str | None = None,
     device: Device | Auto = "cpu",
@@ -203,7 +203,7 @@ def _answer_rows(
         return answer_rows(loaded, dataset, split, progress=advance)
 
 
-def _seeds(given: ModelLike | Sequence[ModelLike]) -> list[str | Path]:
+def _seeds(given: NamedModel | Sequence[NamedModel]) -> list[str | Path]:
     """The models of one method, by their names or folders."""
     models = [given] if isinstance(given, (str, Path, Artifact)) else given
     return [model.path if isinstance(model, Artifact) else model for model in models]

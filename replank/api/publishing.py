@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replank.api.sources import ModelLike, source_of
+from replank.api.sources import ModelLike, NamedModel, source_of
 from replank.models.artifact import Artifact
 
 if TYPE_CHECKING:
     from replank_export.triton import TritonConfig
 
 
-def push_to_hub(model: ModelLike, name: str, *, private: bool = False, revision: str | None = None) -> str:
+def push_to_hub(model: NamedModel, name: str, *, private: bool = False, revision: str | None = None) -> str:
     """Upload an artifact with its model card and manifest to the Hugging Face hub, in one commit.
 
     >>> replank.push_to_hub("int8", "me/my-model", private=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from replank.api.sources import ModelLike, own_data, source_of
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
+from replank.models.source import Source
 from replank.runtime.provider_choice import Auto
 from replank.runtime.providers import Device
 from replank.system.errors import UsageError
@@ -53,7 +54,7 @@ def attack(
     from replank.robustness.config import AttackConfig
     from replank.robustness.run import attack as run
 
-    victims = [models] if isinstance(models, (str, Path, Artifact)) else models
+    victims = [models] if isinstance(models, (str, Path, Artifact, Source)) else models
     if not victims:
         raise UsageError("no model to attack is given")
     sources = [source_of(victim) for victim in victims]

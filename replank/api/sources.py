@@ -10,12 +10,14 @@ from replank.models.source import Source, open_source
 from replank.system.errors import UsageError
 from replank.tasks.glue import GLUE
 
-# A model folder, a hub name, an artifact that a stage returned, or what `open_model` gave.
-ModelLike = str | Path | Artifact | Source
+# A model folder, a hub name, or an artifact that a stage returned.
+NamedModel = str | Path | Artifact
+# One of these, or what `open_model` gave.
+ModelLike = NamedModel | Source
 
 
 def open_model(model: str | Path, file: str | None = None) -> Source:
-    """Open a model that has several ONNX graphs, by one of them; every function takes the result as a model.
+    """Open a model that has several ONNX graphs, by one of them, for the functions that take one model.
 
     >>> model = replank.load(replank.open_model("plain", "onnx/model_int8.onnx"))
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     encoder: str | None,
     out: Path | None,
     file: Path | None,
@@ -58,8 +59,8 @@ def run(
             config_of(DataConfig, data) if data else None,
         )
     else:
-        if encoder is not None and out is None:
-            encoder, out = None, Path(encoder)
+        if out is None:
+            encoder, out = None, None if encoder is None else Path(encoder)
         given = {name: value for name, value in settings.items() if value is not None}
         asked = read_run_file(file, encoder, out, given, data)
     show_chain(asked.out, api.run(asked.encoder, asked.out, asked.config, data=asked.data), as_json)

@@ -41,7 +41,7 @@ class Weights:
         :raises ModelError: the graph or the list of shards cannot be read, or names a file that is not there or lies
             elsewhere.
         """
-        model = folder / file if file else model_file(folder, kind)
+        model = model_file(folder, kind) if file is None else folder / file
         beside = external_names(model) if kind == "onnx" else shard_names(model) if model.name == _SHARDS else []
         files = (model, *(model.parent / name for name in beside))
         bank = folder / REFERENCES if (folder / REFERENCES).exists() else None

@@ -21,7 +21,7 @@ def require(*packages: str) -> None:
 def missing_extra(*packages: str) -> MissingExtraError:
     """The error that says how to install packages; the extras are read from replank's own metadata."""
     extras = {extra for extra in map(_extra_of, packages) if extra}
-    hint = f'pip install "replank[{",".join(sorted(extras))}]"' if extras else f"pip install {' '.join(packages)}"
+    hint = f'pip install "replank[{",".join(sorted(extras))}]"' if extras else None
     return MissingExtraError(f"not installed: {', '.join(packages)}", hint=hint)
 
 

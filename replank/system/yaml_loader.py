@@ -10,7 +10,7 @@ import yaml
 _BOOLEAN, _FLOAT, _INTEGER = (f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "int"))
 
 
-class Loader(yaml.SafeLoader):  # type: ignore[misc] - PyYAML has no types
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """A safe loader, whose nodes tell numbers and booleans from texts by YAML 1.2's core schema."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own
@@ -24,7 +24,16 @@ for _tag, _pattern, _first in (
     (_INTEGER, r"[-+]?[0-9]+", "-+0123456789"),
     (_FLOAT, r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
 ):
-    Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), list(_first))
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), list(_first))
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The node of a document; ``None`` of an empty one.
+
+    :raises yaml.YAMLError: the text is not YAML, or of several documents.
+    """
+    node: yaml.Node | None = yaml.compose(text, _Loader)
+    return node
 
 
 def plain_value(node: yaml.Node) -> Any:
@@ -32,7 +41,7 @@ def plain_value(node: yaml.Node) -> Any:
 
     :raises yaml.YAMLError: a tag that is not YAML's own.
     """
-    loader = Loader("")
+    loader = _Loader("")
     try:
         return loader.construct_document(node)
     finally:

@@ -46,7 +46,7 @@ def test_debug_shows_where_it_happened(tmp_path: Path, settings: dict[str, Any])
 
 
 def test_debug_shows_what_a_message_leaves_out(replank: Replank, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(name: str) -> NoReturn:
+    def fail(name: str, file: str | None) -> NoReturn:
         try:
             raise ValueError("the true reason")
         except ValueError:

@@ -118,7 +118,7 @@ def test_an_unknown_tracker_is_refused() -> None:
         with pytest.raises(
             FieldError, match="`report_to` is comet; expected one of tensorboard, wandb, mlflow, trackio"
         ):
-            config(report_to="comet")
+            config(report_to="comet")  # type: ignore[arg-type]
 
 
 def test_checkpoints_of_other_arguments_are_not_resumed_from(

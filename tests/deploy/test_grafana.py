@@ -21,7 +21,8 @@ _METRIC = re.compile(r"\b(?:replank|process)_\w+")
 def labels_by_name() -> dict[str, set[str]]:
     """The names of all samples of a server, with their labels; of models without one, no labels are known."""
     metrics = Metrics()
-    metrics.watch([])  # type: ignore[arg-type] - no model, and the names all the same
+    # Without a model, and the names all the same.
+    metrics.watch([])  # type: ignore[arg-type]
     metrics.end("/predict", "POST", 200, metrics.begin())
     metrics.on_batch("model")(BatchRecord(seconds=0.1, items=1, tokens=2, padded_tokens=4))
     found: dict[str, set[str]] = {}

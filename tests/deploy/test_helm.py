@@ -189,7 +189,8 @@ def test_it_fits_the_image_and_the_server() -> None:
 def test_the_metric_that_it_scales_by_exists() -> None:
     (metric,) = render("mine", **ALL)["HorizontalPodAutoscaler"]["spec"]["metrics"]
     metrics = Metrics()
-    metrics.watch([])  # type: ignore[arg-type] - no model, and the names all the same
+    # Without a model, and the names all the same.
+    metrics.watch([])  # type: ignore[arg-type]
     assert f"# TYPE {metric['pods']['metric']['name']} gauge" in metrics.exposition("")[0].decode()
     rule = yaml.safe_load((CHART / "prometheus-adapter.yaml").read_text(encoding="utf-8"))["rules"]["custom"][0]
     assert rule["seriesQuery"].startswith(metric["pods"]["metric"]["name"] + "{")

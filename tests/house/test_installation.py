@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(built)
 
 
-def run(command: list[str | Path], folder: Path) -> str:
+def run(command: Sequence[str | Path], folder: Path) -> str:
     """What a command writes, in a folder and an environment in which nothing points to the source tree."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=False)
@@ -71,7 +72,7 @@ def test_it_runs_where_it_is_installed(
 
 def test_the_source_distribution_makes_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
     build = ["wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", tmp_path]
-    run([sys.executable, "-m", "pip", *build, sdist], tmp_path)
+    run([sys.executable, "-m", "pip", *map(str, build), sdist], tmp_path)
     (again,) = tmp_path.glob("*.whl")
     contents = []
     for file in (again, wheel):

@@ -196,8 +196,9 @@ def test_a_folder_with_a_graph_of_another_name(replank: Replank, folder: Path) -
     lines = error_lines(replank("predict", folder, "a text"))
     assert lines == [
         f"error: {folder} has no model.onnx; it holds model_quantized.onnx",
-        "hint: model.onnx is the graph to run; in a copy of the folder, rename model_quantized.onnx to it",
+        "hint: choose one: --file model_quantized.onnx",
     ]
+    assert replank("predict", folder, "a text", "--file", "model_quantized.onnx").code == 0
 
 
 def test_a_graph_that_is_cut_off_anywhere(folder: Path) -> None:

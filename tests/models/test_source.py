@@ -133,7 +133,7 @@ def test_the_text_encoder_cuts_at_the_nearer_limit(encoder: Path) -> None:
 def test_what_looks_like_a_name_on_the_hub(encoder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     asked: list[str] = []
 
-    def fetch(wanted: str) -> Path:
+    def fetch(wanted: str, file: str | None) -> Path:
         asked.append(wanted)
         return encoder
 
@@ -146,7 +146,7 @@ def test_what_looks_like_a_name_on_the_hub(encoder: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", ["./x", "../x", "/x", "a/b/c", "x/", "-x", ".x", "a b", "ü", "a\nb", "~/x", "x/.."])
 def test_what_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(source_module, "fetch_model", lambda wanted: pytest.fail(f"asked the hub for {wanted}"))
+    monkeypatch.setattr(source_module, "fetch_model", lambda wanted, file: pytest.fail(f"asked the hub for {wanted}"))
     with pytest.raises(ModelError, match="there is no folder") as refusal:
         open_source(name)
     assert refusal.value.hint == "expected a model folder or the name of a hub model"
@@ -154,7 +154,7 @@ def test_what_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: st
 
 def test_a_local_folder_wins_over_the_hub(encoder_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(encoder_copy.parent)
-    monkeypatch.setattr(source_module, "fetch_model", lambda wanted: pytest.fail(f"asked the hub for {wanted}"))
+    monkeypatch.setattr(source_module, "fetch_model", lambda wanted, file: pytest.fail(f"asked the hub for {wanted}"))
     assert open_source("plain").folder == Path("plain")
 
 

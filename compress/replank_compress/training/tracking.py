@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from transformers import TrainerCallback
 
-from replank.system.extras import installed_version, missing_extra
+from replank.system.errors import MissingExtraError
+from replank.system.extras import installed_version
 from replank.system.processes import is_first_process
 from replank.system.trackers import Tracker
 
@@ -24,7 +27,7 @@ def require_tracker(tracker: Tracker | None) -> None:
         return
     packages = _PACKAGES.get(tracker, (tracker,))
     if not any(map(installed_version, packages)):
-        raise missing_extra(packages[0])
+        raise MissingExtraError(f"not installed: {packages[0]}", hint=f"pip install {packages[0]}")
 
 
 def name_for_trainer(tracker: Tracker | None) -> str:
@@ -42,12 +45,10 @@ def own_callbacks(tracker: Tracker | None, work: Path) -> list[TrainerCallback]:
     """
     if tracker != "tensorboard" or not is_first_process():
         return []
-    from transformers.integrations import TensorBoardCallback
+    from transformers.integrations.integration_utils import TensorBoardCallback
 
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        from tensorboardX import SummaryWriter
-
+    package = "torch.utils.tensorboard" if installed_version("tensorboard") else "tensorboardX"
+    writer = import_module(package).SummaryWriter
     folder = os.environ.get("TENSORBOARD_LOGGING_DIR") or work.with_name(f"{work.stem}.tensorboard")
-    return [TensorBoardCallback(SummaryWriter(str(folder)))]
+    make: Any = TensorBoardCallback
+    return [make(writer(str(folder)))]
