@@ -7,6 +7,7 @@ those matrices are needed any more. States hold their positions already, and get
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,8 @@ from replank.text.tokenizer_reading import TOKENIZER
 BankPrecision = Literal["fp16", "int8"]
 
 _TYPES = {"F16": "<f2", "F32": "<f4", "I8": "<i1", "I32": "<i4", "I64": "<i8", "U64": "<u8"}
+# The entry of the file's metadata that holds what is not in arrays, as JSON.
+_NOTED = "references"
 _AGAIN = "copy the whole folder of the model again, from where it was made"
 
 
@@ -156,8 +159,10 @@ def write_bank(folder: Path, bank: ReferenceBank) -> None:
     from safetensors.numpy import save_file
 
     described = {"retrieval": bank.retriever.name, "tokenizer": _tokenizer_digest(folder), "digest": bank.digest}
+    # In one entry: safetensors writes several in any order, and the same bank shall be the same file.
+    noted = {_NOTED: json.dumps(described, sort_keys=True)}
     arrays = {name: np.ascontiguousarray(array) for name, array in bank.arrays.items()}
-    save_file(arrays, folder / REFERENCES, described)
+    save_file(arrays, folder / REFERENCES, noted)
 
 
 def read_bank(folder: Path, expected: str, width: int) -> ReferenceBank:
@@ -170,14 +175,15 @@ def read_bank(folder: Path, expected: str, width: int) -> ReferenceBank:
     """
     path = folder / REFERENCES
     require_memory(path.stat().st_size)
-    described, tensors = stored_metadata(path), stored_tensors(path)
+    noted, tensors = stored_metadata(path), stored_tensors(path)
     try:
+        described = json.loads(noted[_NOTED])
         arrays = {name: _mapped(path, tensor) for name, tensor in tensors.items()}
         retriever = RETRIEVERS[described["retrieval"]].from_arrays(arrays)
         keys, values = (Rows(arrays[name], arrays.get(f"{name}_scales")) for name in ("keys", "values"))
         bank = ReferenceBank(keys, values, arrays["starts"], retriever)
         bank.require_whole()
-    except (KeyError, ValueError, IndexError):
+    except (KeyError, ValueError, IndexError, TypeError):
         raise ModelError(f"{path} holds no reference bank that can be read", hint=_AGAIN) from None
     if bank.digest != described.get("digest"):
         raise ModelError(f"{path} is damaged: its content does not have the digest that it notes", hint=_AGAIN)

@@ -153,13 +153,15 @@ def test_pairs_and_words_have_references_too(encoder: Path, pair_data: DataConfi
 def test_settings_that_cannot_work_are_refused(field: str) -> None:
     with pytest.raises(UsageError, match=f"`{field}` is 0; expected 1 or more"):
         replace(CONFIG, **{field: 0})
-    for kind in ("fill-mask", "classification"):
+    for kind in ("masked-lm", "classification"):
         with pytest.raises(UsageError, match="takes tasks with labels"):
             CONFIG.method(Start(KINDS[kind], None, None, [], (2, 2)))
 
 
 def test_other_architectures_are_refused(data: DataConfig, tmp_path: Path) -> None:
-    folder = save_model("distilbert", tmp_path / "model")
+    names = ("negative", "positive")
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
+    folder = save_model("distilbert", tmp_path / "model", **labels)
     with pytest.raises(ModelError, match="cannot take references"):
         compress(open_source(folder), tmp_path / "out", replace(CONFIG, layers=1, init_layers="first"), data)
     assert not (tmp_path / "out").exists()

@@ -82,7 +82,7 @@ def test_it_is_served(referenced_onnx: Path) -> None:
     model = load_model(open_source(referenced_onnx), threads=1)
 
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
-        assert (await post(http, {"inputs": TEXTS})).json() == expected(model, TEXTS)
+        assert (await post(http, {"inputs": TEXTS[:4]})).json() == expected(model, TEXTS[:4])
 
     with_app(model, client)
 

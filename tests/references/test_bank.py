@@ -101,7 +101,8 @@ def test_a_damaged_bank_is_refused(folder: Path) -> None:
     file.write_bytes(content[:-9])
     with pytest.raises(ModelError, match="is cut off"):
         read_bank(folder, bank.digest, WIDTH)
-    file.write_bytes(content.replace(b'"retrieval":"keywords"', b'"retrieval":"somewhat"'))
+    assert b"keywords" in content
+    file.write_bytes(content.replace(b"keywords", b"somewhat"))
     with pytest.raises(ModelError, match="holds no reference bank that can be read"):
         read_bank(folder, bank.digest, WIDTH)
 
