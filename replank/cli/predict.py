@@ -108,7 +108,7 @@ def predict(
     if not texts and sys.stdin.isatty():
         raise UsageError("no text given", hint='replank predict MODEL "a text", or texts on stdin, one a line')
     candidates = _candidates(labels, template, multi_label)
-    loaded = api.load_served(open_source(model, file), device, threads)
+    loaded = api.load(open_source(model, file), device=device, threads=threads)
     if query is not None:
         passages = [text for (text,) in (_arguments(texts, 1) if texts else _lines(1))]
         _write(ranking_shown(loaded, without_lone_surrogates(query), passages, as_json))

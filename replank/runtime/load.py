@@ -63,7 +63,7 @@ def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Pred
     made_for = facts.target if isinstance(facts, Int8Facts) else None
     if made_for and made_for != int8_target():
         _log.warning(
-            "%s is INT8 made for %s, and this machine is %s: it may be slow or less exact here; replank evaluate tells",
+            "%s is INT8 made for %s, and this machine is %s: its answers are the same, but one made here may be faster",
             source.name,
             made_for,
             int8_target(),

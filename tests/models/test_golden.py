@@ -68,8 +68,7 @@ def test_it_answers_as_it_did(folder: Path) -> None:
     answers = load(folder, device="cpu").predict([answer["text"] for answer in expected])
     for answer, wanted in zip(answers, expected, strict=True):
         assert answer.label == wanted["label"]
-        # Processors without VNNI round INT8 a little differently.
-        assert answer.scores == pytest.approx(wanted["scores"], abs=0.01 if folder.name == "int8" else 1e-5)
+        assert answer.scores == pytest.approx(wanted["scores"], abs=1e-5)
 
 
 @pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
