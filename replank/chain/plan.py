@@ -46,6 +46,9 @@ class RunConfig:
     seed: int = setting(42, "Seed of everything random.")
     scheme: SchemeName = setting("dynamic", "Scheme of INT8; see replank quantize.")
     max_drop: float | None = setting(None, "Loss of the headline metric allowed to INT8; by default the scheme's own.")
+    unlabelled: Path | None = setting(
+        None, "File of further texts, without labels, on which the successor learns the predecessor's answers alone."
+    )
     trim_vocabulary: Path | None = setting(
         None, "File of texts, one a line: first of all, tokens that none of them needs are dropped."
     )
@@ -85,7 +88,7 @@ class RunConfig:
             settings["max_drop"] = self.max_drop
         return Plan(
             FinetuneConfig(epochs=self.finetune_epochs, seed=self.seed),
-            TheseusConfig(epochs=self.compress_epochs, seed=self.seed, layers=self.layers),
+            TheseusConfig(epochs=self.compress_epochs, seed=self.seed, layers=self.layers, unlabelled=self.unlabelled),
             ExportConfig(),
             SCHEMES[self.scheme](**settings),
             None if self.trim_vocabulary is None else TrimConfig(self.trim_vocabulary),

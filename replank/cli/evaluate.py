@@ -17,6 +17,7 @@ from replank.system.typed_json import json_values
 @command("replank evaluate int8 --dataset sst2 --split dev")
 @click.argument("model")
 @option("--split", type=click.Choice([*SPLITS, "validation"]), default="dev", help="The split to score.")
+@option("--predecessor", help="The model whose answers stand for labels where neither dev nor test has some.")
 @option("--answers", type=FILE, help="A new JSON file for the answer to each row, which replank compare takes.")
 @option("--force", is_flag=True, help="Replace a file of --answers.")
 @data_options
@@ -25,6 +26,7 @@ from replank.system.typed_json import json_values
 def evaluate(
     model: str,
     split: str,
+    predecessor: str | None,
     answers: Path | None,
     force: bool,
     data: DataConfig | None,
@@ -38,7 +40,16 @@ def evaluate(
     """
     from replank import api
 
-    quality = api.evaluate(model, data=data, split=split, device=device, threads=threads, answers=answers, force=force)
+    quality = api.evaluate(
+        model,
+        data=data,
+        split=split,
+        predecessor=predecessor,
+        device=device,
+        threads=threads,
+        answers=answers,
+        force=force,
+    )
     if as_json:
         print_json({"model": model} | json_values(quality))
     else:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel
 
 from replank.system.errors import UsageError
 from replank_serve.http.body import Deadline
@@ -141,7 +142,7 @@ def _compared(inputs: dict[str, Any], max_texts: int) -> list[str]:
     return [body.source_sentence, *body.sentences]
 
 
-def _with_parameters(values: dict[str, Any], form: type[InferenceRequest]) -> dict[str, Any]:
+def _with_parameters(values: dict[str, Any], form: type[BaseModel]) -> dict[str, Any]:
     """The values of a request with its parameters beside them.
 
     :raises UsageError: a parameter is unknown.
