@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
@@ -47,7 +48,7 @@ def texts_to_learn(source: Source, data: Dataset) -> tuple[Dataset, Dataset]:
     likeness = with_vectors(data, load_model(source, device="auto"), held_back)
     train = _with_prompts(source, [text for text in texts if text not in known])
     prompt = source.task.vector_settings.prompt(None)
-    dev = Examples([prompt + text for text in held_back], None, likeness.split("dev").labels)
+    dev = replace(likeness.split("dev"), first=[prompt + text for text in held_back])
     return Dataset(likeness.task, {"train": Examples(train, None, None), "dev": dev}), likeness
 
 

@@ -19,6 +19,8 @@ from replank.models.provenance import Stopwatch
 from replank.models.source import Source, open_source, require_kind
 from replank.robustness.augment import augmented
 from replank.runtime.evaluate import require_same_task
+from replank.runtime.likeness import judged_beside, lacks_labels
+from replank.runtime.load import load_model
 from replank.runtime.torch_model import load_torch_model, pooled, require_head
 from replank.system.errors import FieldError, ModelError, UsageError
 from replank.system.locks import exclusive
@@ -52,9 +54,12 @@ def compress(
     require_free(out, force=force, source=source.folder)
     sizes = config.group_sizes(source.layers)
     learns_answers = isinstance(config, SoftLabelsConfig) and config.soft_weight > 0
-    data = augmented(data_config.load(source.task, learns_without_labels=learns_answers), config.augment)
+    without_labels = ("train", "dev") if learns_answers else ()
+    data = augmented(data_config.load(source.task, without_labels=without_labels), config.augment)
     require_head(source, data.task.kind)
     require_same_task(source.name, source.task, data)
+    if not data.task.gives_vectors and lacks_labels(data):
+        data = judged_beside(data, load_model(source, task=data.task, device="auto"))
     unlabelled = unlabelled_texts(config, data)
     scored = data
     if data.task.gives_vectors:

@@ -19,7 +19,7 @@ from replank.models.sentence_transformers import copy_modules
 from replank.models.source import Source, open_source, require_kind
 from replank.resampling.answers_file import evaluate_into
 from replank.runtime.evaluate import require_same_task
-from replank.runtime.likeness import judged_by_likeness
+from replank.runtime.likeness import judged_beside
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.torch_model import require_head
@@ -116,7 +116,7 @@ def export(
         copy_model_files(source, folder)
         (folder / "ort_config.json").write_text(ort_config(config.opset), encoding="utf-8")
         reference = load_model(source, task=task)
-        data = judged_by_likeness(data, reference) if data else None
+        data = judged_beside(data, reference) if data else None
         kept = None
         if config.precision == "fp16":
             batches = [batch for case in padding_cases(reference) for batch in case.batches]
@@ -167,7 +167,7 @@ def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
     """The data, checked against the model's labels; ``None`` if there is none."""
     if data_config is None:
         return None
-    data = data_config.load(source.task)
+    data = data_config.load(source.task, without_labels=("train", "dev"))
     require_same_task(source.name, source.task, data)
     return data
 

@@ -20,7 +20,7 @@ from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.quality import Quality
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
-from replank.runtime.likeness import judged_by_likeness
+from replank.runtime.likeness import judged_beside
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.timing import random_batch, time_calls
@@ -70,7 +70,7 @@ def quantize(
     data = load_data(source, data_config)
     task = task_with(source, data)
     reference = load_model(source, task=task)
-    data = judged_by_likeness(data, reference) if data else None
+    data = judged_beside(data, reference) if data else None
     texts = calibration_texts(reference, data, config.name, rows) if (rows := config.texts_wanted()) else []
     with new_artifact(out, force=force) as folder, config.prepare(source.model_file, texts) as graph:
         target = folder / "model.onnx"

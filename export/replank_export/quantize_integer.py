@@ -18,7 +18,7 @@ from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.quality import Quality
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.evaluate import evaluate
-from replank.runtime.likeness import judged_by_likeness
+from replank.runtime.likeness import judged_beside
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.torch_model import load_torch_model, require_head
@@ -64,7 +64,7 @@ def quantize_integer(
     data = load_data(source, data_config)
     task = task_with(source, data)
     reference = load_model(source, task=task)
-    data = judged_by_likeness(data, reference) if data else None
+    data = judged_beside(data, reference) if data else None
     ranges = read_ranges(source.folder)
     texts = [] if ranges else calibration_texts(reference, data, config.name, config.calibration_rows)
     model = load_torch_model(source, task.kind).eval()

@@ -32,6 +32,7 @@ def evaluate(
     *,
     data: DataConfig | None = None,
     split: str = "dev",
+    predecessor: ModelLike | None = None,
     device: Device | Auto = "cpu",
     threads: int | None = None,
     answers: str | Path | None = None,
@@ -43,6 +44,7 @@ def evaluate(
     True
 
     :param data: of a model that was made for a GLUE data set, that data set by default.
+    :param predecessor: whose answers stand for labels where neither dev nor test has some.
     :param answers: a new file for the decision on each row, which :func:`compare` takes in the model's place.
     :param force: replace a file of answers that lies there.
     :raises DataError: the data is not of the model's task, or the split has no labels.
@@ -55,7 +57,7 @@ def evaluate(
     elif force:
         raise UsageError("`force` replaces a file of `answers`, and none is named")
     source = source_of(model)
-    found = _answer_rows(source, data, split, device, threads)
+    found = _answer_rows(source, data, split, device, threads, predecessor=predecessor)
     if answers is not None:
         write_answers(Path(answers), found, force=force)
     return quality_of(found, source.manifest)
@@ -184,16 +186,22 @@ def _answer_rows(
     threads: int | None,
     *,
     named: bool = False,
+    predecessor: ModelLike | None = None,
 ) -> RowAnswers:
     """A model's answers on one split.
 
     :param split: the held-out one where ``None``.
+    :param predecessor: whose answers stand for labels where there are none.
     :param named: whether the progress names the model, which is one of several.
     """
     from replank.runtime.evaluate import answer_rows, require_same_task
+    from replank.runtime.likeness import judged_beside, lacks_labels
     from replank.runtime.torch_model import require_head
 
-    dataset = (data or own_data(source)).load(source.task)
+    without_labels = () if predecessor is None else ("train", "dev")
+    dataset = (data or own_data(source)).load(source.task, without_labels=without_labels)
+    if predecessor is not None and lacks_labels(dataset):
+        dataset = judged_beside(dataset, load_model(source_of(predecessor), device=device, threads=threads))
     split = split or dataset.held_out
     require_head(source, dataset.task.kind)
     require_same_task(source.name, source.task, dataset)

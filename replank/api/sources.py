@@ -36,11 +36,16 @@ def source_of(model: ModelLike) -> Source:
     return open_source(model.path if isinstance(model, Artifact) else model)
 
 
+def has_own_data(source: Source) -> bool:
+    """Whether a model was made for a data set that goes by a name that everybody knows."""
+    return source.artifact is not None and source.task.name in GLUE
+
+
 def own_data(source: Source) -> DataConfig:
     """The data set that a model was made for, where it goes by a name that everybody knows.
 
     :raises UsageError: it does not.
     """
-    if source.artifact and source.task.name in GLUE:
+    if has_own_data(source):
         return DataConfig(dataset=source.task.name)
     raise UsageError("no data given", hint="`dataset=NAME` (GLUE), `data=FOLDER`, or `dev=FILE`")

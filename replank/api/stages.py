@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from replank.api.sources import ModelLike, own_data, source_of
+from replank.api.sources import ModelLike, has_own_data, own_data, source_of
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 
@@ -123,17 +124,25 @@ def compress(
     >>> successor = replank.compress("predecessor", "out", replank.Theseus(layers=2, epochs=2), data=data)
 
     :param predecessor: a fine-tuned model.
-    :param data: of a model that was made for a GLUE data set, that data set by default.
+    :param data: of a model that was made for a GLUE data set, that data set by default. A training split without
+        labels
+        is learned from by the predecessor's answers alone; without a dev split a tenth of it is held back. Where
+        dev has no labels, the successor is judged by how many of the predecessor's answers it gives. ``unlabelled`` of
+        the configuration as the only texts is such a training split.
     :param config: its type is the method: ``Theseus`` (the default, half the layers), ``Truncate``, ``Kd``, ``Pkd``.
     :param out: the new artifact's folder. Called again after an interruption, training resumes.
     :param force: replace an artifact that lies there.
     :raises ReplankError: nothing was written, and what was there is as it was.
     """
+    from replank_compress.methods.soft_labels import SoftLabelsConfig
     from replank_compress.methods.theseus import TheseusConfig
     from replank_compress.successor import compress as stage
 
-    source = source_of(predecessor)
-    return stage(source, Path(out), config or TheseusConfig(), data or own_data(source), force=force)
+    source, config = source_of(predecessor), config or TheseusConfig()
+    if data is None and isinstance(config, SoftLabelsConfig) and config.unlabelled and not has_own_data(source):
+        # They are all that there is to learn from.
+        data, config = DataConfig(train=config.unlabelled), replace(cast("Any", config), unlabelled=None)
+    return stage(source, Path(out), config, data or own_data(source), force=force)
 
 
 def export(
@@ -191,12 +200,15 @@ def run(
     :param encoder: a model that is fine-tuned already is its own predecessor.
     :param out: gets a folder for each stage, ``summary.json``, a report and ``run.yaml``; finished stages are kept as
         they are.
-    :param data: of a model that was made for a GLUE data set, that data set by default.
+    :param data: of a model that was made for a GLUE data set, that data set by default. A fine-tuned model needs no
+        labels, see :func:`compress`: all models are then judged by how many of its answers they give.
     """
     from replank.chain.pipeline import run as chain
     from replank.chain.plan import RunConfig
 
     source, config = source_of(encoder), config or RunConfig()
+    if data is None and config.unlabelled is not None and not has_own_data(source):
+        data, config = DataConfig(train=config.unlabelled), replace(config, unlabelled=None)
     return chain(source, Path(out), config.plan(), data or own_data(source), config=config)
 
 

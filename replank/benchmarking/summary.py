@@ -46,6 +46,7 @@ class Summary:
     :param rows: the number of its rows.
     :param chosen_on_it: see :class:`replank.models.quality.Quality`; of any of the models.
     :param baselines: see :class:`replank.models.quality.Quality`.
+    :param compared_with: see :class:`replank.models.quality.Quality`.
     :param length: tokens of the text that latency was measured with.
     :param is_disturbed: whether the machine was busy during the measurement; ``disturbed`` in JSON.
     """
@@ -60,6 +61,7 @@ class Summary:
     models: tuple[SummaryModel, ...]
     chosen_on_it: bool | None = None
     baselines: dict[str, dict[str, float]] | None = None
+    compared_with: str | None = None
 
     def retention(self, model: SummaryModel) -> float | None:
         """A model's headline metric as a fraction of the first model's; ``None`` if that is not above 0."""

@@ -19,6 +19,8 @@ from replank.runtime.load import load_model
 from replank.system.environment import machine, versions
 from replank.system.progress import progress
 
+_NO_LABELS = "which have no labels (answers are compared with those of {}), "
+
 
 def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> Summary:
     """Compare models: quality on the same rows, and speed, measured now in turn.
@@ -62,6 +64,7 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
             for name, source, quality, cell in zip(names, sources, qualities, speed.cells, strict=True)
         ),
         baselines=qualities[0].baselines,
+        compared_with=examples.judge,
     )
 
 
@@ -70,6 +73,7 @@ def comparison_table(summary: Summary) -> Table:
     table = Table(
         title=f"{summary.task.name}: quality on {summary.rows} rows of {summary.split}"
         f"{', which also chose the models (expect less on new data)' if summary.chosen_on_it else ''}, "
+        f"{'' if summary.compared_with is None else _NO_LABELS.format(summary.compared_with)}"
         f"latency of one text of {summary.length} tokens",
         title_justify="left",
         caption=f"{busy()} Run the same command again for true latencies." if summary.is_disturbed else None,
@@ -97,7 +101,8 @@ def _quality(source: Source, data: Dataset) -> Quality:
     """From the manifest if they were computed on these rows; those of a model from elsewhere are computed now."""
     split = data.held_out
     quality = source.quality
-    if quality is None or quality.data != data.split(split).digest:
-        with progress(f"evaluate {source.name}", len(data.split(split))) as advance:
+    examples = data.split(split)
+    if quality is None or (quality.data, quality.compared_with) != (examples.digest, examples.judge):
+        with progress(f"evaluate {source.name}", len(examples)) as advance:
             quality = evaluate(load_model(source, task=data.task), data, split, progress=advance)
     return quality

@@ -19,6 +19,8 @@ from replank.models.manifest import MANIFEST
 from replank.models.source import Source, open_source, require_kind
 from replank.reporting.write import MARKDOWN, PAGE, write_report
 from replank.robustness.gate import require_robustness
+from replank.runtime.likeness import judged_beside, lacks_labels
+from replank.runtime.load import load_model
 from replank.system.errors import UsageError
 from replank.system.json_files import read_json, write_json
 from replank.system.locks import exclusive
@@ -44,13 +46,17 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, *, conf
         raise UsageError("run works in one process", hint="under torchrun: replank finetune and replank compress")
     plan.compress.group_sizes(encoder.layers)
     require_kind(encoder, "torch", "run")
-    data = data_config.load(encoder.task if encoder.is_fine_tuned else None)
+    data = (
+        data_config.load(encoder.task, without_labels=("train", "dev")) if encoder.is_fine_tuned else data_config.load()
+    )
     if not data.task.kind.has_labels:
         raise UsageError(
             f"run needs a task with labels, and {data.task.kind} has none",
             hint="replank compress makes a general-purpose successor, and run takes it as its encoder",
         )
     if plan.attack:
+        if lacks_labels(data):
+            raise UsageError("an attack needs texts with labels", hint="leave out `attack_rows`")
         masked_lm_of(plan.attack)
     with exclusive(out, inside=True):
         _require_own(out)
@@ -72,9 +78,11 @@ def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: 
     from replank_export.convert import export
     from replank_export.schemes import IntegerInt8, quantize
 
-    folders = StageFolders(out, data)
     if plan.trim is not None:
-        encoder = folders.stage("trimmed", trim, encoder, plan.trim)
+        encoder = StageFolders(out, data).stage("trimmed", trim, encoder, plan.trim)
+    if encoder.is_fine_tuned and lacks_labels(data):
+        data = judged_beside(data, load_model(encoder, task=data.task))
+    folders = StageFolders(out, data)
     if encoder.is_fine_tuned:
         _log.info("%s is fine-tuned already: it is the predecessor", encoder.name)
         predecessor = encoder

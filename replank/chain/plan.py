@@ -48,6 +48,9 @@ class RunConfig:
     seed: int = setting(42, "Seed of everything random.")
     scheme: SchemeName = setting("dynamic", "Scheme of INT8; see replank quantize.")
     max_drop: float | None = setting(None, "Loss of the headline metric allowed to INT8; by default the scheme's own.")
+    unlabelled: Path | None = setting(
+        None, "File of further texts, without labels, on which the successor learns the predecessor's answers alone."
+    )
     trim_vocabulary: Path | None = setting(
         None, "File of texts, one a line: first of all, tokens that none of them needs are dropped."
     )
@@ -94,7 +97,7 @@ class RunConfig:
         }
         return Plan(
             FinetuneConfig(epochs=self.finetune_epochs, **training),
-            TheseusConfig(epochs=self.compress_epochs, layers=self.layers, **training),
+            TheseusConfig(epochs=self.compress_epochs, layers=self.layers, unlabelled=self.unlabelled, **training),
             ExportConfig(),
             # Should INT8 be slower on this machine, the comparison at the end shows it.
             untimed(self.scheme, self.max_drop),

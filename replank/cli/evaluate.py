@@ -26,6 +26,7 @@ from replank.system.typed_json import json_values
 @command("replank evaluate int8 --dataset sst2 --split dev")
 @click.argument("model")
 @option("--split", type=click.Choice([*SPLITS, "validation"]), default="dev", help="The split to score.")
+@option("--predecessor", help="The model whose answers stand for labels where neither dev nor test has some.")
 @option("--answers", type=FILE, help="A new JSON file for the answer to each row, which replank compare takes.")
 @option("--force", is_flag=True, help="Replace a file of --answers.")
 @data_options
@@ -36,6 +37,7 @@ def evaluate(
     model: str,
     file: str | None,
     split: str,
+    predecessor: str | None,
     answers: Path | None,
     force: bool,
     data: DataConfig | None,
@@ -53,6 +55,7 @@ def evaluate(
         api.open_model(model, file),
         data=data,
         split=split,
+        predecessor=predecessor,
         device=device,
         threads=threads,
         answers=answers,

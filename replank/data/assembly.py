@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from replank.data.examples import Dataset, Examples
@@ -29,7 +30,7 @@ from replank.text.words import join_words
 
 
 def assemble(
-    config: DataSettings, tables: dict[str, Table], model: Task | None, may_lack: tuple[str, ...] = ()
+    config: DataSettings, tables: dict[str, Table], model: Task | None, may_lack: Collection[str] = ()
 ) -> Dataset:
     """The data set.
 

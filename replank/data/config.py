@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from replank.data.assembly import assemble
 from replank.data.examples import OTHER_NAMES, SPLITS, Dataset
 from replank.data.glue import load_glue
+from replank.data.held_back import with_dev_held_back
 from replank.data.passages import with_passages_in_rows
 from replank.data.relations import load_relations
 from replank.data.settings import DataSettings
@@ -24,13 +26,14 @@ class DataConfig(DataSettings):
     setting means.
     """
 
-    def load(self, model: Task | None = None, *, learns_without_labels: bool = False) -> Dataset:
+    def load(self, model: Task | None = None, *, without_labels: Collection[str] = ()) -> Dataset:
         """Read everything.
 
         :param model: the task of an existing model: its labels hold, and its name, columns, kind, metrics and length do
             where this configuration says nothing. Without one, labels are those of ``labels``, else the data set's,
             else the training split's.
-        :param learns_without_labels: the training split may have no labels.
+        :param without_labels: splits that may have no labels, beside those of any test. If dev is among them and there
+            is none, a part of a training split without labels is; see :func:`with_dev_held_back`.
         :raises DataError: a file cannot be read, a column is missing, or a label is unknown.
         :raises HubError: the data set must come from the hub, which cannot be reached.
         """
@@ -40,9 +43,12 @@ class DataConfig(DataSettings):
             return self._load_relations(model)
         if self.data is None and not (self.train or self.dev or self.test):
             return assemble(self, load_glue(str(self.dataset)), model)
-        may_lack = ("train",) if learns_without_labels else ()
         tables = {split: with_passages_in_rows(read_table(path)) for split, path in self._files().items()}
-        return assemble(self, tables, model, may_lack)
+        if self.label is not None:  # a column that is named must be there
+            without_labels = [split for split in without_labels if split != "dev"]
+        data = assemble(self, tables, model, without_labels)
+        is_judged = data.task.kind.is_judged_without_labels and not data.task.gives_vectors
+        return with_dev_held_back(data) if "dev" in without_labels and is_judged else data
 
     def _asks(self, model: Task) -> bool:
         """Whether the data may be of what a model answers: of any task, or of what it was pretrained on."""

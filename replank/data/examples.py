@@ -31,6 +31,7 @@ class Examples:
         indices of its words; where several labels may hold, shape ``(rows, labels)``, whether each does; ``None`` for
         an unlabelled split. A predecessor's vectors, where they are what is to be learned, have shape
         ``(rows, width)``.
+    :param judge: the name of the model whose answers the labels are, where the data has none; they are no part of it.
     :param groups: the rows by query and candidate, where candidates are ranked by their paths.
     :param queries: the number of each row's query, from 0 on, where rows are passages that are ranked for a query.
     """
@@ -40,6 +41,7 @@ class Examples:
     labels: NDArray[Any] | None
     groups: Groups | None = None
     queries: NDArray[np.int64] | None = None
+    judge: str | None = None
 
     def __len__(self) -> int:
         return len(self.first)
@@ -51,6 +53,7 @@ class Examples:
             None if self.second is None else self.second[:rows],
             None if self.labels is None else self.labels[:rows],
             queries=None if self.queries is None else self.queries[:rows],
+            judge=self.judge,
         )
 
     def texts(self) -> list[str]:
@@ -66,15 +69,10 @@ class Examples:
         second = None if self.second is None else [*self.second, *(others.second or ())]
         return Examples([*self.first, *others.first], second, labels)
 
-    @property
-    def holds_vectors(self) -> bool:
-        """Whether the labels are a predecessor's vectors."""
-        return self.labels is not None and self.labels.ndim == 2 and self.labels.dtype == np.float32
-
     @cached_property
     def digest(self) -> str:
         """A sha256 over texts and labels: two runs that saw the same data have the same."""
-        labels = None if self.holds_vectors else self.labels  # which are no part of the data
+        labels = self.labels if self.judge is None else None
         values = None if labels is None else [np.asarray(label).tolist() for label in labels]
         content: list[Any] = [list(self.first), self.second and list(self.second), values]
         if self.queries is not None:

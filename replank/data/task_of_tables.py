@@ -10,6 +10,7 @@ from replank.data.tables import Table
 from replank.system.errors import DataError, FieldError, UsageError
 from replank.tasks.glue import GlueTask
 from replank.tasks.kinds import Kind
+from replank.tasks.kinds.kind import AGREEMENT
 from replank.tasks.retrieval import PASSAGE_METRICS
 from replank.tasks.task import Task
 
@@ -32,7 +33,8 @@ def task_of(
     query = _query_column(kind, table, columns)
     defaults = kind.default_metrics(labels) if query is None else tuple(PASSAGE_METRICS)
     metrics = next((known.metrics for known in known_tasks if known.kind == kind and known.metrics), defaults)
-    if (metrics[0] in PASSAGE_METRICS) != (query is not None):
+    # That a model was once judged without labels says nothing about rows that have some.
+    if (metrics[0] in PASSAGE_METRICS) != (query is not None) or metrics[0] == AGREEMENT:
         metrics = defaults
     return Task(
         name=config.dataset or (model.name if model else "custom"),
@@ -74,7 +76,7 @@ def _with_headline(
     """
     if metric is None:
         return metrics
-    possible = dict.fromkeys((*metrics, *kind.possible_metrics(labels)))
+    possible = dict.fromkeys(name for name in (*metrics, *kind.possible_metrics(labels)) if name != AGREEMENT)
     if metric not in possible:
         raise FieldError("metric", metric, f"one of {', '.join(possible)}, for {kind.describe(labels)}")
     return (metric, *(name for name in metrics if name != metric))

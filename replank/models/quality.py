@@ -21,6 +21,7 @@ class Quality:
         floating point. Then expect less on new data. ``None`` where that is not known.
     :param baselines: metrics of what needs no model, by its name, where candidates are ranked; and their ceiling.
     :param mismatched: on the other held-out split of a task that has two (MNLI).
+    :param compared_with: the name of the model whose answers stood for labels, where the rows have none.
     :param source_metrics: of the model that this one was quantized from, on the same rows.
     :param drop: the headline metric of the source minus this model's.
     """
@@ -34,6 +35,7 @@ class Quality:
     chosen_on_it: bool | None = None
     baselines: dict[str, dict[str, float]] | None = None
     mismatched: Quality | None = None
+    compared_with: str | None = None
     source_metrics: dict[str, float] | None = None
     drop: float | None = None
 
@@ -41,6 +43,8 @@ class Quality:
     def cautions(self) -> list[str]:
         """What else a reader of the metrics must know, each in a sentence without its full stop."""
         found = []
+        if self.compared_with is not None:
+            found.append(f"no labels: the metrics compare its answers with those of {self.compared_with}")
         if self.chosen_on_it:
             found.append(f"{self.split} also chose the model: expect less on new data")
         if self.majority_share is not None and "accuracy" in self.metrics:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.tasks.groups import Groups
+from replank.tasks.kinds.kind import AGREEMENT
 from replank.tasks.metrics import METRICS, Decisions, entities_by_row, positive_label, require_groups
 from replank.tasks.ranking import QUERY_METRICS, pairs, standing
 from replank.tasks.retrieval import PASSAGE_METRICS, per_query
@@ -71,6 +72,10 @@ def _accuracy(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMet
     rows = _row_of_each(task, truth)
     found, asked = np.bincount(rows, right, len(truth)), np.bincount(rows, minlength=len(truth))
     return lambda weights: _ratio(weights @ found, weights @ asked)
+
+
+def _agreement(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMetric:
+    return (_subset_accuracy if task.kind.is_multi_label else _accuracy)(task, truth, predicted)
 
 
 def _f1(task: Task, truth: Decisions, predicted: Decisions) -> WeightedMetric:
@@ -166,6 +171,7 @@ _WEIGHTED: Mapping[str, _Maker] = {
     "micro_precision": _micro(lambda common, wanted, found: (common, found)),
     "micro_recall": _micro(lambda common, wanted, found: (common, wanted)),
     "subset_accuracy": _subset_accuracy,
+    AGREEMENT: _agreement,
     "matthews": _matthews,
     "pearson": _pearson,
     "spearman": _spearman,

@@ -38,6 +38,7 @@ class RowAnswers:
     :param unseen_words: the words that the model did not read, and that are therefore in neither; ``None`` where
         answers are not of words.
     :param groups: the rows by query and candidate, where candidates are ranked.
+    :param judge: the name of the model whose answers are the truth, where the data has no labels.
     """
 
     model: str
@@ -48,6 +49,7 @@ class RowAnswers:
     truth: Decisions
     unseen_words: int | None = None
     groups: Groups | None = None
+    judge: str | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -94,6 +96,7 @@ def answer_rows(model: Model, data: Dataset, split: str, *, progress: Progress |
         truth=truth,
         unseen_words=unseen_words,
         groups=examples.groups,
+        judge=examples.judge,
     )
 
 
@@ -118,7 +121,8 @@ def quality_of(answers: RowAnswers, manifest: Manifest | None) -> Quality:
         data=answers.data,
         chosen_on_it=manifest.chose_on(answers.data) if manifest else None,
         metrics=score(answers.task, answers.predicted, answers.truth, answers.groups),
-        majority_share=majority_share(answers.task, answers.truth),
+        majority_share=majority_share(answers.task, answers.truth) if answers.judge is None else None,
+        compared_with=answers.judge,
         unseen_words=answers.unseen_words,
         baselines=baselines(answers.groups) if answers.groups is not None else None,
     )

@@ -15,6 +15,7 @@ from replank.system.extras import require
 from replank.tasks.entities import Span, entity_scheme
 from replank.tasks.glue import GLUE
 from replank.tasks.groups import Groups
+from replank.tasks.kinds.kind import AGREEMENT
 from replank.tasks.ranking import QUERY_METRICS, QueryMetric, mean_over_queries, pairs, standing
 from replank.tasks.retrieval import PASSAGE_METRICS, per_query
 from replank.tasks.task import Task
@@ -232,6 +233,8 @@ METRICS: Mapping[str, Metric] = {
     "micro_recall": _micro("recall"),
     # scikit-learn's accuracy of rows of labels.
     "subset_accuracy": _accuracy,
+    # Likewise, of rows whose labels are another model's decisions.
+    AGREEMENT: _accuracy,
     "matthews": _matthews,
     "pearson": _pearson,
     "spearman": _spearman,

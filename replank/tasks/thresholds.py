@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from replank.tasks.kinds.kind import AGREEMENT
 from replank.tasks.kinds.multi_label import DEFAULT_THRESHOLD
 from replank.tasks.kinds.probability import sigmoid
 from replank.tasks.task import Task
@@ -78,7 +79,7 @@ def _of_each(metric: str, truth: Bools, probabilities: NDArray[np.float32]) -> F
 
 
 def _quality(metric: str, truth: Bools, holds: Bools) -> float:
-    if metric == "subset_accuracy":
+    if metric in ("subset_accuracy", AGREEMENT):
         return float((truth == holds).all(axis=1).mean())
     if metric == "macro_f1":
         return float(_f1_of_each(truth, holds).mean())

@@ -20,10 +20,11 @@ TASKS = [
     replace(TWO_CLASSES, metrics=("accuracy", "f1", "macro_f1", "matthews")),
     # F1 counts GLUE's class, which here is the first.
     replace(TWO_CLASSES, name="mrpc", labels=("equivalent", "not_equivalent"), metrics=("f1",)),
-    replace(THREE_CLASSES, metrics=("accuracy", "macro_f1", "matthews")),
+    replace(THREE_CLASSES, metrics=("accuracy", "macro_f1", "matthews", "agreement")),
     NUMBERS,
     WORDS,
     TOPICS,
+    replace(TOPICS, metrics=("agreement",)),
     PASSAGES,
 ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 import transformers
 
+from replank.tasks.kinds import KINDS
 from tiny import tiny_settings, write_tokenizer
 
 
@@ -17,8 +18,8 @@ def inference_folder(folder: Path, labels: Sequence[str]) -> Path:
     :param labels: in the order of the outputs.
     """
     torch.manual_seed(3)
-    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-    config = transformers.BertConfig(**tiny_settings(num_hidden_layers=2), **names)
+    names = KINDS["classification"].head_settings(labels)
+    config = transformers.BertConfig(**tiny_settings(num_hidden_layers=2, **names))
     model = transformers.BertForSequenceClassification(config)
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn_like(parameter)

@@ -76,8 +76,8 @@ def test_each_text_meets_each_hypothesis_and_braces_are_only_characters() -> Non
 
 def test_labels_each_for_itself_hold_from_one_half_on() -> None:
     logits = np.array([[2.0, 9.0, 1.0], [0.0, 0.0, 0.0], [-1.0, 0.0, 900.0]], dtype=np.float32)
-    found = Entailment(0, 2).scores(Candidates(("a", "b", "c"), multi_label=True), logits)
-    assert found == [[HeldScore("a", pytest.approx(1 / (1 + np.exp(-1))), True), HeldScore("b", 0.5, True),
-                      HeldScore("c", 0.0, False)]]  # fmt: skip
+    (found,) = Entailment(0, 2).scores(Candidates(("a", "b", "c"), multi_label=True), logits)
+    assert found == [HeldScore("a", found[0].score, True), HeldScore("b", 0.5, True), HeldScore("c", 0.0, False)]
+    assert found[0].score == pytest.approx(1 / (1 + np.exp(-1)))
     with pytest.raises(ModelError, match="not finite"):
         Entailment(0, 2).scores(Candidates(("a",)), np.array([[np.nan, 0, 0]], dtype=np.float32))

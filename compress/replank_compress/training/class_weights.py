@@ -19,6 +19,8 @@ def balanced_weights(data: Dataset) -> torch.Tensor:
     :raises FieldError: the task has no classes.
     """
     task, labels = data.task, data.split("train").labels
+    if labels is None and task.kind.has_label_names:
+        raise FieldError("class_weights", "balanced", "nothing, because the training split has no labels to count")
     if labels is None or not task.kind.has_label_names:
         raise FieldError("class_weights", "balanced", f"nothing, because tasks of kind {task.kind} have no classes")
     return torch.from_numpy(task.kind.balanced_weights(labels, len(task.labels)))

@@ -5,6 +5,8 @@ import { drawTiming, drawTokens, views } from "/page/draw.js";
 import { showRelations } from "/page/relations.js";
 
 let infos = new Map();
+// A number of a plain model may be of one text as well as of two.
+const ranks = (task) => task.ranks && task.kind !== "regression";
 const chosen = () => infos.get(at("model-choice").value);
 
 async function start() {
@@ -22,15 +24,19 @@ function showModel() {
   const { task } = info;
   document.title = `${info.name} · replank`;
   at("model").textContent = info.name;
-  const inputs = task.is_pair ? " for two texts" : "";
-  at("task").textContent = `Answers with ${task.answers}${inputs}; reads up to ${info.max_length} tokens.`;
-  at("first-label").textContent = task.is_pair ? title(task.columns[0]) : "Text";
-  at("lines-field").hidden = task.is_pair;
-  at("second-field").hidden = !task.is_pair;
-  if (task.is_pair) at("second-label").textContent = title(task.columns[1]);
+  const inputs = ranks(task) ? " for a query" : task.is_pair ? " for two texts" : "";
+  const mask = task.mask ? ` ${task.mask} stands where a token is asked.` : "";
+  at("task").textContent = `Answers with ${task.answers}${inputs}; reads up to ${info.max_length} tokens.${mask}`;
+  const [first, second] = ranks(task) ? ["Query", "Passages, one per line"] : task.is_pair ? task.columns.map(title) : ["Text"];
+  at("first-label").textContent = first;
+  at("lines-field").hidden = Boolean(second);
+  at("second-field").hidden = !second;
+  if (second) at("second-label").textContent = second;
+  at("send").textContent = action();
   // Two models can only be compared if they take the same requests.
   const alike = [...infos.values()].filter((other) =>
-    other !== info && other.task.route === task.route && other.task.is_pair === task.is_pair);
+    other !== info && other.task.route === task.route && other.task.is_pair === task.is_pair
+    && ranks(other.task) === ranks(task));
   at("other-choice").replaceChildren(new Option("nothing", ""), ...alike.map((other) => new Option(other.name)));
   at("other-choice").disabled = !alike.length;
   at("answer").hidden = true;
@@ -64,10 +70,25 @@ async function showState() {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function inputs() {
-  if (chosen().task.is_pair) return [at("first").value, at("second").value];
-  if (!at("lines").checked) return at("first").value;
-  return at("first").value.split("\n").filter((line) => line.trim());
+function action() {
+  const { task } = chosen();
+  return ranks(task) ? "Rank" : task.mask ? "Fill" : "Predict";
+}
+
+const lines = (name) => at(name).value.split("\n").filter((line) => line.trim());
+
+// What is asked: the route and its body, what the tokens are shown of, and the texts; `many` if each has an answer.
+function question() {
+  const { task, limits } = chosen();
+  const first = at("first").value;
+  if (ranks(task)) {
+    const texts = lines("second");
+    const pairs = texts.slice(0, limits.max_texts).map((text) => [first, text]);
+    return { route: "/rerank", body: { query: first, texts }, tokenized: pairs, texts: [texts], many: false };
+  }
+  const many = !task.is_pair && at("lines").checked;
+  const inputs = task.is_pair ? [first, at("second").value] : many ? lines("first") : first;
+  return { route: task.route, body: { inputs }, tokenized: inputs, texts: many ? inputs : [inputs], many };
 }
 
 async function predict(event) {
@@ -76,35 +97,36 @@ async function predict(event) {
   at("send").textContent = "Running";
   showError();
   try {
-    await show(inputs());
+    await show(question());
   } catch (error) {
     at("answer").hidden = true;
     failed(error);
     showState();
   } finally {
     at("send").disabled = false;
-    at("send").textContent = "Predict";
+    at("send").textContent = action();
   }
 }
 
-async function show(texts) {
-  const { route } = chosen().task;
+async function show({ route, body: asked, tokenized, texts, many }) {
   const view = views[route];
   const names = [chosen().name, at("other-choice").value].filter(Boolean);
-  const body = (name) => (infos.size > 1 ? { inputs: texts, model: name } : { inputs: texts });
+  const named = (body, name) => (infos.size > 1 ? { ...body, model: name } : body);
+  const body = (name) => named(asked, name);
   const replies = [];
   // Side by side, timings should compare the models: the first round opens the connections, and the requests of the
   // second one do not overlap.
   if (names.length > 1) for (const name of names) await ask(route, body(name));
   for (const name of names) replies.push(await ask(route, body(name)));
-  const many = Array.isArray(texts) && !chosen().task.is_pair;
   const answers = replies.map((reply) => view.answers(reply.body, many));
+  at("together").replaceChildren(...(view.together && texts.length > 1 ? answers.map((found, index) =>
+    make("div", "", names.length > 1 ? make("h2", "", names[index]) : "", view.together(found, texts))) : []));
   at("results").replaceChildren(...answers[0].map((_, row) =>
-    result(view, names, answers.map((answer) => answer[row]), many ? texts[row] : texts, many)));
+    result(view, names, answers.map((answer) => answer[row]), texts[row], many)));
   at("timing").replaceChildren(...replies.map((reply, index) =>
     make("div", "", names.length > 1 ? make("h2", "", names[index]) : "", drawTiming(reply))));
   at("curl").textContent = curl(route, body(names[0]));
-  const tokens = (await ask("/tokenize", body(names[0]))).body;
+  const tokens = (await ask("/tokenize", named({ inputs: tokenized }, names[0]))).body;
   at("tokens").replaceChildren(...drawTokens(tokens));
   at("answer").hidden = false;
 }

@@ -1,15 +1,18 @@
-// Answers as elements: labels as bars, words with their labels, vectors, tokens, timings.
+// Answers as elements: labels as bars, passages by rank, words with their labels, vectors, tokens, timings.
 
 import { make, terms } from "/page/dom.js";
 
 const one_or_many = (body, many) => (many ? body : [body]);
 
 // How to show the answers of each route: `answers` takes a response apart into one answer per text, `draw` makes an
-// element of an answer to a text, of a task, and `decision` is the part of it on which two models agree or not, if they decide anything.
+// element of an answer to a text, of a task, `decision` is the part of it on which two models agree or not, if they
+// decide anything, and `together` makes an element of the answers to several texts, where they say something together.
 export const views = {
   "/predict": { answers: one_or_many, draw: bars, decision: held },
   "/ner": { answers: one_or_many, draw: entities, decision: ({ words }) => words.map((word) => word.label).join(" ") },
-  "/embed": { answers: (body) => body, draw: vector },
+  "/embed": { answers: (body) => body, draw: vector, together: similarities },
+  "/fill-mask": { answers: one_or_many, draw: fillings, decision: (masks) => masks.map(([best]) => best.token).join(" ") },
+  "/rerank": { answers: (body) => [body], draw: ranking, decision: (ranked) => ranked.map(({ index }) => index).join(" ") },
 };
 
 const severalMayHold = (scores) => "holds" in scores[0];
@@ -48,6 +51,67 @@ function bar({ label, score }, best, threshold) {
     row.append(track);
   }
   return row;
+}
+
+// Of each mask the likeliest tokens.
+function fillings(masks) {
+  const lists = masks.map((found) => {
+    const list = make("ul", "bars");
+    list.append(...found.map(({ token_str, score }, rank) => bar({ label: token_str || "∅", score }, rank === 0)));
+    return list;
+  });
+  if (lists.length === 1) return lists[0];
+  const sides = make("div", "sides");
+  sides.append(...lists.map((list, place) => make("div", "side", make("h2", "", `Mask ${place + 1}`), list)));
+  return sides;
+}
+
+// Passages, the best first.
+function ranking(ranked, passages) {
+  const list = make("ol", "bars ranked");
+  list.append(...ranked.map(({ index, score }, rank) => bar({ label: passages[index], score }, rank === 0)));
+  return list;
+}
+
+// The cosine of each two vectors, as a table with the texts at its side and their numbers above.
+function similarities(vectors, texts) {
+  const lengths = vectors.map((vector) => Math.hypot(...vector) || 1);
+  const cosine = (row, column) =>
+    vectors[row].reduce((sum, number, place) => sum + number * vectors[column][place], 0) / lengths[row] / lengths[column];
+  const heading = (scope, name, ...parts) => {
+    const cell = make("th", name, ...parts);
+    cell.scope = scope;
+    return cell;
+  };
+  const table = make("table", "matrix");
+  const head = make("tr", "", make("td"));
+  head.append(...texts.map((text, column) => {
+    const cell = heading("col", "", String(column + 1));
+    cell.title = text;
+    return cell;
+  }));
+  const body = make("tbody");
+  body.append(...texts.map((text, row) => {
+    const name = make("span", "clamped", make("span", "number", `${row + 1} `), text);
+    name.title = text;
+    const line = make("tr", "", heading("row", "", name));
+    line.append(...texts.map((_, column) => {
+      const found = cosine(row, column);
+      const cell = make("td", "", make("span", "", found.toFixed(2)));
+      cell.style.setProperty("--share", String(Math.max(0, found)));
+      return cell;
+    }));
+    return line;
+  }));
+  table.append(make("thead", "", head), body);
+  const what = "How alike the texts are: the cosine of their vectors";
+  table.setAttribute("aria-label", what);
+  // What scrolls can be reached without a pointer, and has a name.
+  const frame = make("div", "scrolled", table);
+  frame.tabIndex = 0;
+  frame.setAttribute("role", "region");
+  frame.setAttribute("aria-label", "Similarity of the texts");
+  return make("div", "card", make("p", "quiet", what), frame);
 }
 
 // The text with what was found marked in it; where labels make no entities, every word with its label.

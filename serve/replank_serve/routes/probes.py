@@ -74,6 +74,7 @@ def model_body(loaded: LoadedModel) -> ModelBody:
 
 def _info(service: InferenceService, loaded: LoadedModel) -> Info:
     model, source, task = loaded.model, loaded.model.source, loaded.model.task
+    encoder = model.text_encoder
     return Info(
         **model_body(loaded).model_dump(),
         models=[other.name for other in service.models],
@@ -84,7 +85,7 @@ def _info(service: InferenceService, loaded: LoadedModel) -> Info:
         provider=model.provider,
         arithmetic=model.arithmetic,
         batch_invariant=_is_batch_invariant(source),
-        max_length=model.text_encoder.max_length,
+        max_length=encoder.max_length,
         task=TaskInfo(
             name=task.name,
             kind=task.kind.name,
@@ -94,6 +95,8 @@ def _info(service: InferenceService, loaded: LoadedModel) -> Info:
             thresholds=task.thresholds_by_label,
             columns=list(task.columns),
             is_pair=task.is_pair,
+            ranks=task.kind.can_rank and task.may_be_pair,
+            mask=encoder.token(encoder.mask_id) if task.kind.is_over_vocabulary else None,
         ),
         graph=service.config.graph is not None,
         quality=source.quality.metrics if source.quality else None,

@@ -138,7 +138,7 @@ class TaskInfo(BaseModel):
 
     name: str
     kind: str
-    route: str | None = Field(description="The route for its requests.")
+    route: str = Field(description="The route for its requests.")
     answers: str = Field(description="Its answers in words, such as `2 labels (bad, good)`.")
     labels: list[str]
     thresholds: dict[str, float] | None = Field(
@@ -146,6 +146,8 @@ class TaskInfo(BaseModel):
     )
     columns: list[str]
     is_pair: bool
+    ranks: bool = Field(description="Whether POST /rerank ranks passages with it.")
+    mask: str | None = Field(description="The token that stands where one is asked; null where masks are not filled.")
 
 
 class Limits(BaseModel):
