@@ -102,9 +102,7 @@ def test_it_is_benchmarked_with_the_size_of_its_bank(referenced_onnx: Path) -> N
     shape: dict[str, Any] = {"batch_sizes": (1,), "lengths": (8,), "rounds": 1, "max_seconds": 0.0, "min_seconds": 0.01}
     found = benchmark(BenchmarkConfig(models=(str(referenced_onnx),), **shape))
     (model,) = found.models
-    assert model.facts.model_bytes == sum(
-        (referenced_onnx / name).stat().st_size for name in ("model.onnx", REFERENCES)
-    )
+    assert model.model_bytes == sum((referenced_onnx / name).stat().st_size for name in ("model.onnx", REFERENCES))
 
 
 def test_its_operators_and_flops_are_told(referenced: Path, referenced_onnx: Path) -> None:

@@ -102,6 +102,7 @@ class Referring(Distillation):
 
     def extract(self) -> Any:
         """The successor as it is without references; see :meth:`bank`."""
+        first: Any
         first, *others = layer_stack(self.model)
         return assemble(self.model, [first.layer, *others])
 
