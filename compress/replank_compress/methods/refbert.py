@@ -102,8 +102,9 @@ class Referring(Distillation):
 
     def extract(self) -> Any:
         """The successor as it is without references; see :meth:`bank`."""
-        layers: list[Any] = list(layer_stack(self.model))
-        return assemble(self.model, [layers[0].layer, *layers[1:]])
+        first: Any
+        first, *others = layer_stack(self.model)
+        return assemble(self.model, [first.layer, *others])
 
     def with_references(self, extracted: Any) -> Any:
         """A copy of the extracted successor that sees references as it did in training."""
