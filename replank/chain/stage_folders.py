@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from replank.models.source import Source, open_source
 from replank.models.training_facts import TrainingFacts
 from replank.system.environment import versions
 from replank.system.errors import UsageError
+from replank.tasks.task import Task
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class StageFolders:
             "settings": made_by.config != json.loads(json.dumps(config_json(config))),
             "init_from": _origin(made_by.facts) != _origin_of(config),
             "data": has_data and made_by.data != self._data.digests,
-            "task": has_data and manifest.task.to_json() != self._data.task.to_json(),
+            "task": has_data and _asked(manifest.task) != _asked(self._data.task),
         }
         found = [name for name, differ in differs.items() if differ] + _other_versions(manifest)
         if found:
@@ -68,6 +70,11 @@ class StageFolders:
                 f"{artifact.path} exists and was made from other inputs (differs in: {', '.join(found)})",
                 hint=f"choose another `out`, or delete {artifact.path} to make it again",
             )
+
+
+def _asked(task: Task) -> Task:
+    """A task as data asks it: thresholds are what a stage found."""
+    return replace(task, thresholds=None)
 
 
 def _origin(facts: StageFacts) -> str | None:

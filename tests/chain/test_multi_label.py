@@ -13,6 +13,7 @@ import transformers
 
 from batch_files import read
 from commands import Replank
+from replank.chain.stage_folders import StageFolders
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.card import model_card
@@ -89,6 +90,15 @@ def test_thresholds_are_chosen_anew_by_training_and_kept_by_other_stages(chain: 
     assert all(thresholds is not None and len(thresholds) == 3 for thresholds in found.values())
     assert found["successor"] == found["onnx"] == found["int8"]
     assert "labels may hold" in model_card(chain["int8"].manifest)
+
+
+def test_a_stage_that_chose_thresholds_is_not_made_again(chain: dict[str, Artifact], topics: DataConfig) -> None:
+    """The data of a chain has its predecessor's task, with the predecessor's thresholds."""
+    predecessor, successor = (open_source(chain[name].path) for name in ("predecessor", "successor"))
+    assert predecessor.task.thresholds != successor.task.thresholds
+    folders = StageFolders(successor.folder.parent, topics.load(predecessor.task))
+    config = TheseusConfig(**SHORT, epochs=6, layers=2)
+    assert folders.stage(successor.folder.name, compress, predecessor, config, topics).digest == successor.digest
 
 
 @pytest.mark.parametrize("name", ["successor", "onnx"])
