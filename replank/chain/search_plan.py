@@ -46,13 +46,13 @@ class SearchConfig:
     epochs: float = setting(5.0, "Passes over the training split for each successor.")
     seed: int = setting(42, "Seed of everything random.")
     max_drop: float = setting(0.005, "Loss of the headline metric allowed to INT8: 0.005 is half a point.")
-    schemes: tuple[str, ...] = setting(
-        ("dynamic", "static"), "Schemes of INT8 to try, of dynamic, static and integer.", has_commas=True
+    schemes: tuple[str, ...] | None = setting(
+        None, "Schemes of INT8 to try, such as static,integer; by default those that quantize a graph.", has_commas=True
     )
 
     def __post_init__(self) -> None:
         known = get_args(SchemeName)
-        if set(self.schemes) - set(known) or len(set(self.schemes)) < len(self.schemes):
+        if self.schemes is not None and (set(self.schemes) - set(known) or len(set(self.schemes)) < len(self.schemes)):
             raise FieldError("schemes", ",".join(self.schemes), f"some of {', '.join(known)}, each once")
         if not 0 < self.epochs < math.inf:
             raise FieldError("epochs", self.epochs, "more than 0")
@@ -61,11 +61,12 @@ class SearchConfig:
         """The configuration of each stage."""
         from replank_compress.methods.theseus import TheseusConfig
         from replank_export.convert import ExportConfig
+        from replank_export.int8 import SCHEMES
         from replank_export.schemes import untimed
 
         # Whether INT8 is faster is measured for each candidate, at the budget's own shape.
         return SearchPlan(
             TheseusConfig(epochs=self.epochs, seed=self.seed),
             ExportConfig(),
-            {int8_name(name): untimed(name, self.max_drop) for name in self.schemes},
+            {int8_name(name): untimed(name, self.max_drop) for name in self.schemes or SCHEMES},
         )

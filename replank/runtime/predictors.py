@@ -73,7 +73,8 @@ class ReferencePredictor:
     """
 
     def __init__(self, inner: Predictor, bank: ReferenceBank) -> None:
-        self.inner, self._bank = inner, bank
+        self.inner: Predictor = inner
+        self._bank = bank
 
     def __call__(self, batch: Batch) -> Logits:
         """Run one batch; references that it has already stay."""

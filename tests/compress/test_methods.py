@@ -60,9 +60,9 @@ def test_every_field_is_a_setting_with_its_help(config: type[TrainingConfig] | t
 
 
 def test_a_stored_configuration_is_its_type_and_its_fields() -> None:
-    """Manifests of earlier releases hold the same names, without class weights, answers, module regression, augment."""
+    """Manifests of earlier releases hold the same names, without what came later."""
     training = ("epochs", "batch_size", "micro_batches", "learning_rate", "warmup", "weight_decay", "seed", "precision")
-    later = ("patience", "class_weights", "checkpoint_activations", "augment")
+    later = ("patience", "class_weights", "checkpoint_activations", "augment", "training_arguments")
     shared = (*training, *later, "layers", "grouping", "init_from", "init_layers")
     taught = ("soft_weight", "temperature", "unlabelled", "answers")
     own = {

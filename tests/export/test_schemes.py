@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 import replank_export.int8
+import replank_export.schemes
 from replank.chain.search_plan import SearchConfig
 from replank.data.config import DataConfig
 from replank.models.int8_facts import Int8Facts
@@ -20,7 +21,7 @@ from replank.models.provenance import variant_name
 from replank.models.source import open_source
 from replank.system.errors import UsageError
 from replank.text.padding import Batch
-from replank_export.int8 import SCHEMES, Int8Config
+from replank_export.int8 import SCHEMES, Int8Config, StaticInt8
 from replank_export.int8.prepared_graph import TABLES, PreparedGraph
 from replank_export.probe import quantize_probe
 from replank_export.quantize import quantize
@@ -79,12 +80,20 @@ def test_a_probe_is_calibrated_on_random_texts(onnx_artifact: Path, tmp_path: Pa
     assert only_tables_are_int8(probe.model_file)
 
 
-def test_search_tries_every_registered_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_tries_every_registered_scheme_of_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SearchConfig().plan().precisions == ("fp32", *(f"int8-{name}" for name in SCHEMES))
-    monkeypatch.setattr(replank_export.int8, "SCHEMES", {**SCHEMES, TablesOnlyInt8.name: TablesOnlyInt8})
+    more = {**SCHEMES, TablesOnlyInt8.name: TablesOnlyInt8}
+    for module in (replank_export.int8, replank_export.schemes):
+        monkeypatch.setattr(module, "SCHEMES", more)
     plan = SearchConfig(max_drop=0.25).plan()
     assert plan.precisions[-1] == "int8-tables-only"
     assert plan.int8["int8-tables-only"] == TablesOnlyInt8(max_drop=0.25, allow_slower=True)
+
+
+def test_search_tries_other_schemes_where_they_are_asked_for() -> None:
+    plan = SearchConfig(max_drop=0.25, schemes=("integer", "static")).plan()
+    assert plan.precisions == ("fp32", "int8-integer", "int8-static")
+    assert plan.int8["int8-static"] == StaticInt8(max_drop=0.25, allow_slower=True)
 
 
 @pytest.mark.parametrize("scheme", [*SCHEMES.values(), TablesOnlyInt8])

@@ -86,11 +86,13 @@ class Training:
         if config.checkpoint_activations and not supports_activation_checkpointing(model):
             name = type(model).__name__
             raise UsageError(f"`checkpoint_activations=True` is not supported by {name} of transformers")
-        self.data, self.text_encoder, self._config, self._title = data, text_encoder, config, title
+        self.data: Dataset = data
+        self.text_encoder: TextEncoder = text_encoder
+        self._config, self._title = config, title
         train_set, self._dev_set = data.split("train"), data.split("dev")
         train_set = train_set if unlabelled is None else train_set.with_unlabelled(unlabelled)
         self.work = work
-        self.examples = LabelledExamples(data.task, text_encoder, train_set, seed=config.seed)
+        self.examples: LabelledExamples = LabelledExamples(data.task, text_encoder, train_set, seed=config.seed)
         self._arguments = training_arguments(config, work, len(train_set))
         self._total = config.steps(len(train_set))
         self._checkpoint: Path | None = None
