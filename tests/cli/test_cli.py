@@ -102,7 +102,8 @@ def test_a_value_reaches_its_configuration() -> None:
         ("--method kd --base-rate 0.3", "--base-rate is a setting of --method theseus, not of kd", None),
         (
             "--method truncate --temperature 3",
-            "--temperature is a setting of --method theseus, --method kd, --method pkd, --method refbert, not of truncate",
+            "--temperature is a setting of --method theseus, --method kd, --method pkd, --method refbert, "
+            "not of truncate",
             None,
         ),
         ("--grouping 2,x", "'2,x': expected whole numbers with commas between", "replank compress --help"),
