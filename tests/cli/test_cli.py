@@ -80,7 +80,10 @@ def test_every_setting_has_an_option_and_the_default_of_python(name: str, config
 
 def test_the_help_tells_the_defaults_of_each_method(replank: Replank) -> None:
     text = " ".join(replank("compress", "--help").out.split())
-    assert f"theseus, kd, pkd: Temperature of the predecessor's answers. [default: {KdConfig().temperature:g}]" in text
+    assert (
+        f"theseus, kd, pkd, refbert: Temperature of the predecessor's answers. [default: {KdConfig().temperature:g}]"
+        in text
+    )
     weight = PkdConfig().patient_weight
     assert f"pkd: Weight of the distance between hidden states in the loss. [default: {weight:g}]" in text
     assert f"constant {ConstantSchedule().base_rate:g}" in text
@@ -98,7 +101,8 @@ def test_a_value_reaches_its_configuration() -> None:
         ("--method kd --base-rate 0.3", "--base-rate is a setting of --method theseus, not of kd", None),
         (
             "--method truncate --temperature 3",
-            "--temperature is a setting of --method theseus, --method kd, --method pkd, not of truncate",
+            "--temperature is a setting of --method theseus, --method kd, --method pkd, --method refbert, "
+            "not of truncate",
             None,
         ),
         ("--grouping 2,x", "'2,x': expected whole numbers with commas between", "replank compress --help"),
