@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from app_client import expected, post, with_app
+from commands import Replank
 from reference_batches import TEXTS, batch_of, masked
 from replank.benchmarking.run import BenchmarkConfig, benchmark
 from replank.data.config import DataConfig
@@ -76,6 +77,14 @@ def test_calibration_has_references_too(referenced_onnx: Path, data: DataConfig,
     config = StaticInt8(max_drop=1.0, allow_slower=True, calibration_rows=16)
     made = quantize(open_source(referenced_onnx), tmp_path / "static", config, data)
     assert len(load_model(open_source(made.path)).predict(TEXTS)) == len(TEXTS)
+
+
+def test_every_command_finds_the_references(referenced: Path, referenced_int8: Path, replank: Replank) -> None:
+    onnx_folder = referenced_int8.with_name("referenced-onnx")
+    for folder in (onnx_folder, referenced_int8):
+        assert replank("predict", folder, "the film is superb").out.startswith("positive")
+        assert replank("verify", referenced, folder).code == 0
+        assert "RefBERT-style: 192 texts" in replank("inspect", folder).out
 
 
 def test_it_is_served(referenced_onnx: Path) -> None:
