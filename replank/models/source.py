@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,19 @@ from replank.models.folder_task import folder_task
 from replank.models.hub import HUB_NAME, fetch_model
 from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent
 from replank.models.onnx_checks import require_sound_file
+from replank.models.plain_weights import plain_kind, require_graph
 from replank.models.quality import Quality
-from replank.models.sentence_transformers import embedding_folder, lowercases
-from replank.models.sizes import Sizes, sizes_of
+from replank.models.sizes import sizes_of
 from replank.models.source_card import SourceCard
-from replank.models.weights import REFERENCES, REFERENCES_KEY, Weights, kind_of_weights, model_file
-from replank.system.errors import ModelError, UsageError
+from replank.models.source_checks import (
+    require_attention,
+    require_numbers,
+    require_references,
+    require_tables,
+    require_tokenizer,
+)
+from replank.models.weights import REFERENCES_KEY, Weights, model_file
+from replank.system.errors import ModelError
 from replank.system.json_files import read_json
 from replank.tasks.kinds import KINDS, head_of
 from replank.tasks.task import Task
@@ -27,12 +33,6 @@ from replank.text.tokenization import TextEncoder
 
 # Of graphs as they are named on the hub: model_fp16, model_quantized, model_qint8_avx512_vnni.
 _NAMED_PRECISION = re.compile(r"_((?P<fp16>fp16)|(q?u?int8|quantized))(_|$)")
-# Weights of other kinds than safetensors and ONNX, by the names that transformers gives them.
-_UNREAD_WEIGHTS = {
-    "pytorch_model*.bin": "a pickle",
-    "tf_model*.h5": "TensorFlow's",
-    "flax_model*.msgpack": "Flax's",
-}
 
 
 @dataclass(frozen=True)
@@ -169,51 +169,25 @@ def open_source(name: str | Path, file: str | None = None) -> Source:
         folder = fetch_model(str(name), file)
     artifact = Artifact.open(folder) if (folder / MANIFEST).exists() else None
     if file:
-        _require_graph(str(name), folder, file, artifact)
-    kind = artifact.manifest.kind if artifact else "onnx" if file else _kind_of(folder)
+        require_graph(str(name), folder, file, is_artifact=artifact is not None)
+    kind = artifact.manifest.kind if artifact else "onnx" if file else plain_kind(folder)
     config = read_json(folder / "config.json")
     encoder = encoder_of(config, str(name))
-    _require_numbers(folder, config, encoder)
-    _require_attention(str(name), config, encoder)
+    require_numbers(folder, config, encoder)
+    require_attention(str(name), config, encoder)
     if kind == "onnx" and artifact is None:
         require_sound_file(folder / file if file else model_file(folder, kind))
     weights = Weights.of(folder, kind, file)
-    _require_references(folder, config, weights)
+    require_references(folder, config, weights)
     sizes = sizes_of(weights, encoder)
-    _require_tables(str(name), config, sizes)
+    require_tables(str(name), config, sizes)
     if artifact:
         return Source(str(name), folder, kind, config, artifact, artifact.manifest.task)
     limit = encoder.position_limit(config)
     text_encoder = TextEncoder.from_folder(folder, limit)
-    _require_tokenizer(str(name), text_encoder, config, sizes)
-    if lowercases(folder) and text_encoder.tokenize(["Abc"]) != text_encoder.tokenize(["abc"]):
-        raise ModelError(
-            f"{name}: do_lower_case is true and its tokenizer keeps capital letters",
-            hint="load it with sentence-transformers once and save it, or save a tokenizer that makes them small",
-        )
+    require_tokenizer(str(name), folder, text_encoder, config, sizes)
     task = folder_task(folder, str(name), config, sizes, limit, text_encoder.length_limit)
     return Source(str(name), folder, kind, config, None, task, file)
-
-
-def _require_graph(name: str, folder: Path, file: str, artifact: Artifact | None) -> None:
-    """Refuse a graph that is none of the folder's.
-
-    :raises UsageError: an artifact's graph cannot be chosen.
-    :raises ModelError: there is no such file.
-    """
-    if artifact:
-        raise UsageError(f"`file` chooses a graph of a plain folder, and {name} is an artifact", hint="leave it out")
-    graphs = _graphs(folder)
-    if file not in graphs:
-        near = get_close_matches(file, graphs, n=1)
-        raise ModelError(
-            f"{name} has no graph {file}; it holds {', '.join(graphs) or 'none'}",
-            hint=f"did you mean {near[0]}?" if near else None,
-        )
-
-
-def _graphs(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx"))
 
 
 def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
@@ -226,115 +200,3 @@ def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:
             f"{source.name} is a model of kind {source.kind}; {stage} needs one of kind {kind}",
             hint="replank export MODEL OUT makes an ONNX model of a torch model" if kind == "onnx" else None,
         )
-
-
-def _require_numbers(folder: Path, config: dict[str, Any], encoder: Encoder) -> None:
-    """Refuse a configuration without the few numbers that everything else counts on."""
-    try:
-        sensible = encoder.layers(config) > 0 and encoder.position_limit(config) > 0
-    except (AttributeError, KeyError, TypeError, ValueError):
-        sensible = False
-    if not sensible:
-        raise ModelError(
-            f"{folder / 'config.json'} is damaged: no sensible {encoder.keys.layers} or max_position_embeddings",
-            hint="copy the model again, or take config.json from where it was published",
-        )
-
-
-def _require_attention(name: str, config: dict[str, Any], encoder: Encoder) -> None:
-    """Refuse kinds of attention for another number of layers, and a kernel that runs on GPUs alone."""
-    kinds = config.get("layer_types")
-    if encoder.mixes_attention and kinds is not None and len(kinds) != encoder.layers(config):
-        raise ModelError(
-            f"{name}: config.json lists layer_types of {len(kinds)} layers and says {encoder.keys.layers} "
-            f"{encoder.layers(config)}",
-            hint="take layer_types out where every third layer has full attention, the first among them",
-        )
-    for key in ("attn_implementation", "_attn_implementation"):
-        if "flash" in str(config.get(key)):
-            raise ModelError(
-                f"{name}: config.json says {key} {config[key]!r}, which needs a GPU and a package of its own",
-                hint=f"take {key} out: the numbers are the same",
-            )
-
-
-def _require_references(folder: Path, config: dict[str, Any], weights: Weights) -> None:
-    """Refuse a model without the bank that it was trained with, and a bank that no model was trained with."""
-    if config.get(REFERENCES_KEY) and weights.references is None:
-        raise ModelError(
-            f"{folder} has no {REFERENCES}, whose texts the model attends to beside each text",
-            hint="copy the whole folder of the model, from where it was made",
-        )
-    if weights.references and not config.get(REFERENCES_KEY):
-        raise ModelError(
-            f"{weights.references} is the reference bank of another model: config.json has no {REFERENCES_KEY}",
-            hint=f"take {REFERENCES} out of the folder",
-        )
-
-
-def _require_tables(name: str, config: dict[str, Any], sizes: Sizes) -> None:
-    """Refuse a configuration that describes other embeddings than the weights have."""
-    described = {
-        "vocab_size": sizes.vocabulary,
-        "max_position_embeddings": sizes.positions,
-        "type_vocab_size": sizes.segments,
-    }
-    for key, rows in described.items():
-        if rows is not None and config.get(key, rows) != rows:
-            raise ModelError(
-                f"{name}: config.json says {key} {config[key]}, the weights have {rows} rows",
-                hint="config.json and the weights are not of the same model",
-            )
-
-
-def _require_tokenizer(name: str, text_encoder: TextEncoder, config: dict[str, Any], sizes: Sizes) -> None:
-    """Refuse a tokenizer that makes ids which the embeddings have no row for, or leaves no room for a text."""
-    around = len(text_encoder.tokenize([""])[0])
-    if text_encoder.length_limit is not None and text_encoder.length_limit <= around:
-        raise ModelError(
-            f"{name}: model_max_length of tokenizer_config.json is {text_encoder.length_limit}; "
-            f"expected more than the {around} special tokens of a text"
-        )
-    rows = sizes.vocabulary or config.get("vocab_size")
-    if isinstance(rows, int) and text_encoder.vocabulary_size > rows:
-        raise ModelError(
-            f"{name}: the tokenizer has token ids up to {text_encoder.vocabulary_size - 1}, "
-            f"the embeddings have {rows} rows",
-            hint="after tokens are added, model.resize_token_embeddings(len(tokenizer)) makes room; then save both",
-        )
-    segments = (config.get("type_vocab_size") or 1) if sizes.segments is None else sizes.segments
-    if text_encoder.segment_types > segments:
-        raise ModelError(
-            f"{name}: the tokenizer gives the texts of a pair {text_encoder.segment_types} segment types, "
-            f"the model has {segments}",
-            hint="take token_type_ids out of model_input_names in tokenizer_config.json",
-        )
-
-
-def _kind_of(folder: Path) -> ArtifactKind:
-    """The kind of a plain folder's weights, or the reason why it has none that can be read."""
-    here = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
-    if (folder / "adapter_config.json").exists() and kind_of_weights(folder) is None:
-        raise ModelError(
-            f"{folder} is an adapter (adapter_config.json) for a model, not a model",
-            hint="merge the two and save the result: peft's merge_and_unload(), then save_pretrained(FOLDER)",
-        )
-    if not (folder / "config.json").exists():
-        embedding_folder(folder)  # which knows more of a folder of sentence-transformers
-        raise ModelError(
-            f"{folder} is no model folder: it has no config.json; it holds {here}",
-            hint="expected config.json, tokenizer.json and model.safetensors (or model.onnx)",
-        )
-    if kind := kind_of_weights(folder):
-        return kind
-    for pattern, what in _UNREAD_WEIGHTS.items():
-        if found := sorted(folder.glob(pattern)):
-            raise ModelError(
-                f"{folder} holds its weights as {what} ({found[0].name}), which replank does not load",
-                hint="load it with transformers once and save it: model.save_pretrained(FOLDER) writes safetensors",
-            )
-    if graphs := _graphs(folder):
-        raise ModelError(
-            f"{folder} has no model.onnx; it holds {', '.join(graphs)}", hint=f"choose one: `file={graphs[0]}`"
-        )
-    raise ModelError(f"{folder} has no weights: expected model.safetensors or model.onnx; it holds {here}")
