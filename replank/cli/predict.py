@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replank.cli.command import command
-from replank.cli.config_options import Names
+from replank.cli.option_types import Names
 from replank.cli.options import (
     FOLDER,
     data_options_without,
