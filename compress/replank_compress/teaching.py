@@ -10,7 +10,7 @@ from replank.data.assembly import unlabelled_examples
 from replank.data.examples import Dataset, Examples
 from replank.system.errors import FieldError
 from replank_compress.methods.soft_labels import SoftLabelsConfig
-from replank_compress.training.answers import Answers, answers_key, compute_answers, kept_answers
+from replank_compress.training.answers import Answers, answers_key, compute_answers
 from replank_compress.training.checkpoints import ANSWERS
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.train import Training
@@ -62,7 +62,7 @@ class Teaching:
         """
         if self._kind.is_over_vocabulary:
             return None
-        return kept_answers(self._path, self._key, self._compute)
+        return Answers.kept(self._path, self._key, self._compute)
 
     def _compute(self) -> Answers:
         training = self._training

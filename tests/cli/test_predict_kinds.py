@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import Replank, error_lines
-from inference_folders import inference_folder
+from plain_folders import inference_folder
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 

@@ -23,7 +23,7 @@ from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
 from replank_compress.layers import is_like_bert
 from replank_compress.methods.kd import KdConfig
-from replank_compress.references.states import States, compute_states, kept_states, states_key
+from replank_compress.references.states import States, compute_states, states_key
 from replank_compress.references.student import Lookup, StatesLookup, StatesOfBatch, attach_references
 from small_models import INPUTS, make_model
 from tiny import SPECIAL, sentences
@@ -72,7 +72,7 @@ def test_states_are_kept_and_are_of_nothing_else(
         calls.append(1)
         return compute_states(teacher, texts, text_encoder, limit=6)
 
-    assert kept_states(file, key, compute).digest == kept_states(file, key, compute).digest
+    assert States.kept(file, key, compute).digest == States.kept(file, key, compute).digest
     assert len(calls) == 1
     for other in (
         states_key("another", texts, 6),
@@ -80,15 +80,15 @@ def test_states_are_kept_and_are_of_nothing_else(
         states_key("teacher", texts, 7),
     ):
         with pytest.raises(TrainingError, match="holds states of another predecessor, tokenizer or training split"):
-            kept_states(file, other, compute)
+            States.kept(file, other, compute)
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
     with pytest.raises(TrainingError, match="is damaged"):
-        kept_states(file, key, compute)
+        States.kept(file, key, compute)
     file.write_bytes(b"nothing")
     with pytest.raises(TrainingError, match="holds no states of references that can be read"):
-        kept_states(file, key, compute)
+        States.kept(file, key, compute)
 
 
 def test_no_text_or_too_many_are_refused(

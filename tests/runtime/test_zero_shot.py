@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from transformers import pipeline
 
-from inference_folders import inference_folder
+from plain_folders import inference_folder
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import UsageError

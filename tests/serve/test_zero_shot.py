@@ -12,7 +12,7 @@ import pytest
 from transformers import pipeline
 
 from app_client import CONFIG, assert_error, post, with_app
-from inference_folders import inference_folder
+from plain_folders import inference_folder
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.model import Model

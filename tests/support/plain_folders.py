@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from replank.system.json_files import read_json
-from replank.tasks.kinds import KINDS
+from replank.tasks.kinds import KINDS, Kind
 from tiny import tiny_settings, write_tokenizer
 
 
@@ -33,12 +33,23 @@ def with_head(folder: Path, head: str, outputs: int) -> Path:
 
 def multi_label_folder(folder: Path, labels: tuple[str, ...]) -> Path:
     """A model of several labels a text, as transformers saves it, whose logits differ from text to text."""
-    torch.manual_seed(0)
-    names = KINDS["multi-label"].head_settings(labels)
-    config = transformers.BertConfig(**tiny_settings(num_hidden_layers=2, **names))
+    return _random_classifier(folder, KINDS["multi-label"], labels, spread=0.3)
+
+
+def inference_folder(folder: Path, labels: tuple[str, ...]) -> Path:
+    """A model of natural language inference that judges pairs at random, each pair another way.
+
+    :param labels: in the order of the outputs.
+    """
+    return _random_classifier(folder, KINDS["classification"], labels, spread=0.2, seed=3)
+
+
+def _random_classifier(folder: Path, kind: Kind, labels: tuple[str, ...], *, spread: float, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    config = transformers.BertConfig(**tiny_settings(num_hidden_layers=2, **kind.head_settings(labels)))
     model = transformers.BertForSequenceClassification(config)
     for parameter in model.parameters():
-        parameter.data += 0.3 * torch.randn_like(parameter)
+        parameter.data += spread * torch.randn_like(parameter)
     model.save_pretrained(folder)
     write_tokenizer(folder)
     return folder

@@ -20,7 +20,7 @@ from replank.text.tokens import Tokens
 from replank_compress.layers import assemble, layer_stack
 from replank_compress.methods.config import Start
 from replank_compress.methods.kd import Distillation, KdConfig
-from replank_compress.references.states import States, compute_states, kept_states, states_key
+from replank_compress.references.states import States, compute_states, states_key
 from replank_compress.references.student import StatesLookup, attach_references
 from replank_compress.training.checkpoints import STATES
 from replank_compress.training.method import Method
@@ -67,7 +67,7 @@ class RefbertConfig(KdConfig):
             )
         training, predecessor = start.training, start.predecessor
         tokens = self._chosen(training.examples.tokens)
-        states = kept_states(
+        states = States.kept(
             training.work / STATES,
             states_key(start.digest, tokens, self.reference_tokens),
             lambda: compute_states(predecessor, tokens, training.text_encoder, self.reference_tokens),

@@ -5,37 +5,30 @@ They are its embeddings, which become keys, and its last hidden states, which be
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from replank.references.bank import require_memory
 from replank.references.retrieval import NO_REFERENCE
-from replank.system.errors import DataError, ModelError, TrainingError
-from replank.system.files import replace_file
-from replank.system.processes import is_first_process
+from replank.system.errors import DataError, ModelError
 from replank.system.progress import progress
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
 from replank_compress.layers import encoder_of_model
 from replank_compress.training.answers import ROWS_AT_ONCE, answers_key
-from replank_compress.training.processes import wait_for_all
+from replank_compress.training.kept_arrays import KeptArrays
 
-_KEY, _DIGEST = "made_of", "sha256"
 # Keys and values, in halves of the precision.
 _BYTES_PER_NUMBER = 2 * 2
 
 
 @dataclass(frozen=True)
-class States:
+class States(KeptArrays):
     """The states of all references, one token after the other.
 
     :param embeddings: the predecessor's, shape ``(tokens, width)``.
@@ -43,6 +36,8 @@ class States:
     :param starts: where each reference begins, and the end; shape ``(references + 1,)``.
     """
 
+    what: ClassVar[str] = "states of references"
+    others: ClassVar[str] = "states of another predecessor, tokenizer or training split"
     embeddings: NDArray[np.float16]
     hidden: NDArray[np.float16]
     starts: NDArray[np.int64]
@@ -54,12 +49,6 @@ class States:
     def width(self) -> int:
         """Width of the states."""
         return int(self.embeddings.shape[1])
-
-    @property
-    def digest(self) -> str:
-        """A sha256 over all of it."""
-        parts = (self.embeddings, self.hidden, self.starts)
-        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
     def batch(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The references of a batch, padded.
@@ -125,38 +114,3 @@ def states_key(digest: str, tokens: Sequence[Tokens], limit: int) -> str:
     :param digest: of the predecessor's weights.
     """
     return f"{answers_key(digest, tokens)}-{limit}"
-
-
-def kept_states(path: Path, key: str, compute: Callable[[], States]) -> States:
-    """The states in a file, or else new ones, which the file then keeps.
-
-    Of several processes the first computes them, and the others read the file.
-
-    :param key: of :func:`states_key`.
-    :raises TrainingError: the file holds those of another predecessor, tokenizer or training split, or is damaged.
-    """
-    if is_first_process() and not path.exists():
-        states = compute()
-        parts: dict[str, NDArray[Any]] = {
-            "embeddings": states.embeddings,
-            "hidden": states.hidden,
-            "starts": states.starts,
-        }
-        replace_file(path, save(parts, {_KEY: key, _DIGEST: states.digest}))
-    wait_for_all()
-    return _read(path, key)
-
-
-def _read(path: Path, key: str) -> States:
-    hint = f"delete {path}, and they are computed again"
-    try:
-        with safe_open(path, framework="numpy") as file:
-            noted = file.metadata() or {}
-            states = States(*(file.get_tensor(name) for name in ("embeddings", "hidden", "starts")))
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path} holds no states of references that can be read: {error}", hint=hint) from None
-    if noted.get(_KEY) != key:
-        raise TrainingError(f"{path} holds states of another predecessor, tokenizer or training split", hint=hint)
-    if noted.get(_DIGEST) != states.digest:
-        raise TrainingError(f"{path} is damaged: its states do not have the digest that it notes", hint=hint)
-    return states

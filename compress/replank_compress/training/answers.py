@@ -10,33 +10,27 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from replank.data.training_examples import EpochRow, LabelledExamples
 from replank.runtime.predictors import TorchPredictor
-from replank.system.errors import ModelError, TrainingError
-from replank.system.files import replace_file
-from replank.system.processes import is_first_process
+from replank.system.errors import ModelError
 from replank.system.progress import progress
 from replank.tasks.kinds import Kind
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
-from replank_compress.training.processes import wait_for_all
+from replank_compress.training.kept_arrays import KeptArrays
 
 # Of the training split, in the predecessor alone; whatever a step's micro-batches are, so that these change nothing.
 ROWS_AT_ONCE = 32
-_KEY, _DIGEST = "made_of", "sha256"
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(KeptArrays):
     """The answers on every row.
 
     :param logits: of all rows, one after the other, shape ``(answers, outputs)``. Halves of the precision are enough:
@@ -44,6 +38,11 @@ class Answers:
     :param starts: where each row's begin, and the end; shape ``(rows + 1,)``.
     """
 
+    what: ClassVar[str] = "answers"
+    others: ClassVar[str] = "answers of another predecessor, or on other texts"
+    others_hint: ClassVar[str | None] = (
+        "name another file as `answers`, or none: they are then kept with the checkpoints"
+    )
     logits: NDArray[np.float16]
     starts: NDArray[np.int64]
 
@@ -53,11 +52,6 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self.starts) - 1
-
-    @property
-    def digest(self) -> str:
-        """A sha256 over all of it."""
-        return hashlib.sha256(self.logits.tobytes() + self.starts.tobytes()).hexdigest()
 
 
 class TaughtExamples:
@@ -105,41 +99,6 @@ def answers_key(digest: str, tokens: Sequence[Tokens]) -> str:
     for row in tokens:
         content.update(json.dumps([row.ids, row.type_ids, row.starts]).encode())
     return content.hexdigest()
-
-
-def kept_answers(path: Path, key: str, compute: Any) -> Answers:
-    """The answers in a file, or else new ones, which the file then keeps.
-
-    Of several processes the first computes them, and the others read the file.
-
-    :param key: see :func:`answers_key`.
-    :param compute: called without arguments for new :class:`Answers`.
-    :raises TrainingError: the file holds answers of another predecessor, or on other rows, or is damaged.
-    """
-    if is_first_process() and not path.exists():
-        answers: Answers = compute()
-        parts: dict[str, NDArray[Any]] = {"logits": answers.logits, "starts": answers.starts}
-        replace_file(path, save(parts, {_KEY: key, _DIGEST: answers.digest}))
-    wait_for_all()
-    return _read(path, key)
-
-
-def _read(path: Path, key: str) -> Answers:
-    hint = f"delete {path}, and they are computed again"
-    try:
-        with safe_open(path, framework="numpy") as file:
-            noted = file.metadata() or {}
-            answers = Answers(file.get_tensor("logits"), file.get_tensor("starts"))
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path} holds no answers that can be read: {error}", hint=hint) from None
-    if noted.get(_KEY) != key:
-        raise TrainingError(
-            f"{path} holds answers of another predecessor, or on other texts",
-            hint="name another file as `answers`, or none: they are then kept with the checkpoints",
-        )
-    if noted.get(_DIGEST) != answers.digest:
-        raise TrainingError(f"{path} is damaged: its answers do not have the digest that it notes", hint=hint)
-    return answers
 
 
 def compute_answers(
