@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx
 import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
 
+from app_client import expected, post, with_app
 from commands import Replank
 from integer_encoders import FAMILIES, integer_encoder, random_inputs, ranges_of
+from replank.benchmarking.run import BenchmarkConfig, benchmark
 from replank.data.config import DataConfig
 from replank.integer.encoder import IntegerEncoder
 from replank.models.artifact import Artifact
@@ -27,6 +32,7 @@ from replank_export.integer.config import IntegerInt8
 from replank_export.integer.graph import add_encoder
 from replank_export.integer.nodes import IntegerTarget, Nodes
 from replank_export.schemes import quantize
+from replank_serve.engine.engine import Engine
 from small_models import make_model, save_model
 
 
@@ -134,12 +140,37 @@ def test_answers_are_the_same_bits_whatever_shares_the_batch_and_the_machine(
     assert facts.batch_difference == 0
 
 
-def test_commands_take_it_as_any_artifact(integer_artifact: Path, replank: Replank, successor: Path) -> None:
+def test_commands_take_it_as_any_artifact(
+    integer_artifact: Path, replank: Replank, successor: Path, data: DataConfig, tmp_path: Path
+) -> None:
     assert replank("predict", integer_artifact, "a good film").code == 0
+    asked = ("--data", data.data, "--text", "sentence", "--split", "test", "--json")
+    quality = Artifact.open(integer_artifact).manifest.quality
+    assert quality is not None
+    scored = replank("evaluate", integer_artifact, *asked)
+    assert json.loads(scored.out)["metrics"] == quality.metrics
+    short: dict[str, Any] = {"batch_sizes": (1,), "lengths": (8,), "rounds": 1, "max_seconds": 0.0, "min_seconds": 0.01}
+    timed = benchmark(BenchmarkConfig(models=(str(successor), str(integer_artifact)), **short))
+    assert [model.precision for model in timed.models] == ["fp32", "int8"]
+    for stage in (successor, integer_artifact):
+        shutil.copytree(stage, tmp_path / stage.name)
+    assert replank("report", tmp_path).code == 0
+    assert "integer" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert replank("verify", successor, integer_artifact, "--json").code == 0
     shown = replank("inspect", integer_artifact)
     assert "integers" in shown.out
     assert "layers.1.output_sum" in shown.out
+
+
+def test_it_is_served_with_the_answers_it_has_alone(integer_artifact: Path) -> None:
+    model = load_model(open_source(integer_artifact), threads=1)
+    texts = ["a good film", "the plot is very dull", "bad"]
+
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        answers = (await post(http, {"inputs": texts})).json()
+        assert answers == [expected(model, [text])[0] for text in texts]
+
+    with_app(model, client)
 
 
 @pytest.mark.parametrize("kind", ["electra", "distilbert", "roberta"])
