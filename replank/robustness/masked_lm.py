@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from replank.robustness.vocabulary import Vocabulary
 from replank.runtime.model import Model
+from replank.tasks.probabilities import log_sum_exp
 from replank.text.tokens import Tokens
 from replank.text.words import join_words
 
@@ -59,7 +60,7 @@ class MaskedLm:
         values = np.take_along_axis(logits, top, axis=1)
         # Of equal ones the first piece of the vocabulary, wherever the partition has put it.
         order = np.lexsort((top, -values), axis=1)
-        losses = _log_sums(logits)[:, np.newaxis] - np.take_along_axis(values, order, axis=1)
+        losses = log_sum_exp(logits)[:, np.newaxis] - np.take_along_axis(values, order, axis=1)
         return Predictions(tuple(words), tokens, np.take_along_axis(top, order, axis=1), losses)
 
     def can_replace(self, predictions: Predictions, word: int) -> bool:
@@ -142,16 +143,10 @@ class MaskedLm:
         return (logits[: len(tokens)] for logits, tokens in zip(batch, read, strict=True))
 
 
-def _log_sums(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """log Σ exp of each row."""
-    largest = logits.max(axis=1)
-    return np.asarray(largest + np.log(np.exp(logits - largest[:, np.newaxis]).sum(axis=1)))
-
-
 def _mean_loss(logits: NDArray[np.float32], ids: Sequence[int], places: range) -> float:
     """The mean cross entropy of the tokens in some places; infinite where a candidate has none."""
     if not places:
         return float("inf")
     rows = logits[list(places)]
     found = rows[np.arange(len(places)), [ids[place] for place in places]]
-    return float((_log_sums(rows) - found).mean())
+    return float((log_sum_exp(rows) - found).mean())

@@ -14,6 +14,7 @@ from replank.robustness.result import MaskedLmFacts
 from replank.runtime.model import Model
 from replank.system.errors import DataError
 from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.probabilities import log_sum_exp
 
 
 def masked_lm_facts(source: Source, model: Model, texts: Sequence[str]) -> MaskedLmFacts:
@@ -31,9 +32,7 @@ def masked_lm_facts(source: Source, model: Model, texts: Sequence[str]) -> Maske
         for row, (_, target) in zip(logits, rows, strict=True):
             places = np.flatnonzero(target != IGNORED)
             masked, wanted = row[places].astype(np.float64), target[places]
-            largest = masked.max(axis=1, initial=-np.inf, keepdims=True)
-            sums = np.log(np.exp(masked - largest).sum(axis=1)) + largest[:, 0]
-            losses += (sums - masked[np.arange(len(places)), wanted]).tolist()
+            losses += (log_sum_exp(masked) - masked[np.arange(len(places)), wanted]).tolist()
             found += int((masked.argmax(axis=1) == wanted).sum())
     if not losses or not np.isfinite(losses).all():
         raise DataError(f"the masked LM {source.name} has no finite loss on these texts")

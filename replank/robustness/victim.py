@@ -15,6 +15,7 @@ from replank.robustness.search import Found, Probabilities, Search, Target, sear
 from replank.robustness.texts import AttackedText, Change
 from replank.robustness.words import Words
 from replank.runtime.model import Model
+from replank.tasks.probabilities import softmax
 
 # First texts, and the second ones of pairs, to probabilities of shape ``(texts, labels)``.
 Ask = Callable[[Sequence[str], Sequence[str] | None], Probabilities]
@@ -67,9 +68,7 @@ def asker(model: Model) -> Ask:
     """The probabilities of a loaded classifier, by the engine that evaluates it: batches of texts of like length."""
 
     def ask(first: Sequence[str], second: Sequence[str] | None) -> Probabilities:
-        logits = model.logits(first, second)
-        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+        return softmax(model.logits(first, second))
 
     return ask
 

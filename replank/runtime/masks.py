@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from replank.runtime.predictors import Logits
-from replank.system.errors import ModelError, UsageError
+from replank.system.errors import UsageError
 from replank.tasks.answers import Filling
+from replank.tasks.probabilities import require_finite, softmax
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
 
@@ -42,10 +43,7 @@ def fill_masks(encoder: TextEncoder, tokens: Tokens, logits: Logits, top: int) -
     :param logits: at the masks, shape ``(masks, vocabulary)``.
     :raises ModelError: a logit is NaN or infinite.
     """
-    if not np.isfinite(logits).all():
-        raise ModelError("the model's logits are not finite numbers (NaN or infinity)")
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    require_finite(logits)
     places = mask_places(encoder, tokens)
     # A model may have rows for more tokens than its tokenizer has, so that their number divides well.
     known = min(encoder.vocabulary_size, logits.shape[1])
@@ -61,5 +59,5 @@ def fill_masks(encoder: TextEncoder, tokens: Tokens, logits: Logits, top: int) -
             )
             for token in best.tolist()
         ]
-        for place, best, row in zip(places, likeliest, probabilities, strict=True)
+        for place, best, row in zip(places, likeliest, softmax(logits), strict=True)
     ]

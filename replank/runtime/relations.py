@@ -9,6 +9,7 @@ from replank.graphs.knowledge import KnowledgeGraph, RankedTriple
 from replank.runtime.model import Model
 from replank.runtime.predictors import Logits
 from replank.system.errors import FieldError, ModelError
+from replank.tasks.probabilities import require_finite, sigmoid
 from replank.tasks.reasoning import Reasoning
 
 
@@ -47,7 +48,5 @@ def right_probabilities(logits: Logits) -> NDArray[np.float64]:
     :param logits: shape ``(rows, 2)``.
     :raises ModelError: one is NaN or infinite.
     """
-    if not np.isfinite(logits).all():
-        raise ModelError("the model's logits are not finite numbers (NaN or infinity)")
-    odds = (logits[:, 1] - logits[:, 0]).astype(np.float64)
-    return np.asarray(np.tanh(odds / 2) / 2 + 0.5)
+    require_finite(logits)
+    return sigmoid((logits[:, 1] - logits[:, 0]).astype(np.float64))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.system.errors import ModelError, UsageError
+from replank.system.errors import UsageError
 from replank.tasks.answers import HeldScore, Score
 from replank.tasks.kinds import KINDS
 from replank.tasks.kinds.classification import likeliest_first, softmax_scores
 from replank.tasks.kinds.multi_label import DEFAULT_THRESHOLD
+from replank.tasks.probabilities import require_finite, sigmoid
 from replank.tasks.task import Task
 
 DEFAULT_TEMPLATE = "This example is {}."
@@ -101,13 +102,12 @@ class Entailment:
             contradiction; else the softmax of all labels' entailments.
         :raises ModelError: a logit is NaN or infinite.
         """
-        if not np.isfinite(logits).all():
-            raise ModelError("the model's logits are not finite numbers (NaN or infinity)")
+        require_finite(logits)
         labels, count = candidates.labels, len(candidates.labels)
         if not candidates.multi_label and count > 1:
             return softmax_scores(labels, logits[:, self.entails].reshape(-1, count))
         against = (logits[:, self.entails] - logits[:, self.contradicts]).astype(np.float64)
-        probabilities = (np.tanh(against / 2) / 2 + 0.5).reshape(-1, count)
+        probabilities = sigmoid(against).reshape(-1, count)
         if not candidates.multi_label:
             return [[Score(labels[0], value)] for (value,) in probabilities.tolist()]
         return [

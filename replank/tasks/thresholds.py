@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from replank.tasks.kinds.kind import AGREEMENT
 from replank.tasks.kinds.multi_label import DEFAULT_THRESHOLD
-from replank.tasks.kinds.probability import sigmoid
+from replank.tasks.probabilities import sigmoid
 from replank.tasks.task import Task
 
 _CANDIDATES = np.round(np.arange(0.01, 1.0, 0.01), 2)

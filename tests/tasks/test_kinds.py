@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from replank.system.errors import DataError, FieldError
+from replank.system.errors import FieldError, ModelError
 from replank.tasks.kinds import KIND_NAMES, KINDS, Kind, head_of, kind_named
 from replank.tasks.task import Task
 
@@ -51,7 +51,7 @@ def test_its_names_are_its_own(kind: Kind) -> None:
 
 @every_kind
 def test_a_logit_that_is_not_finite_is_refused(kind: Kind) -> None:
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(ModelError, match="not finite"):
         kind.decide(np.array([[0.0, np.nan, 0.0]], dtype=np.float32))
 
 

@@ -15,7 +15,7 @@ from replank.data.examples import Dataset, Examples
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate, require_same_task
 from replank.runtime.load import load_model
-from replank.system.errors import DataError
+from replank.system.errors import DataError, ModelError
 from replank.tasks.kinds import KINDS
 from replank.tasks.kinds.kind import LIKENESS_METRICS
 from replank.tasks.metrics import METRICS
@@ -106,7 +106,7 @@ def test_a_single_row_is_scored() -> None:
 def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
     logits = logits_of([0, 1, 0])
     logits[1, 0] = value
-    with pytest.raises(DataError, match="logits are not finite numbers"):
+    with pytest.raises(ModelError, match="logits are not finite numbers"):
         score(BINARY, logits, np.array([0, 1, 0]))
 
 

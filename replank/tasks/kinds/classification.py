@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from replank.tasks.answers import Score, Tensor
 from replank.tasks.kinds.cells import Cell, look_up, single_value
 from replank.tasks.kinds.kind import AGREEMENT, Kind, Route, Thresholds, Value
+from replank.tasks.probabilities import softmax
 
 AnyScore = TypeVar("AnyScore", bound=Score)
 
@@ -95,11 +96,9 @@ def softmax_scores(labels: Sequence[str], logits: NDArray[np.float32]) -> list[l
 
     :param logits: shape ``(examples, labels)``.
     """
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
     return [
         likeliest_first(Score(label, float(value)) for label, value in zip(labels, row, strict=True))
-        for row in probabilities
+        for row in softmax(logits)
     ]
 
 

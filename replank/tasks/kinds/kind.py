@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from replank.system.errors import DataError, ModelError
+from replank.system.errors import ModelError
 from replank.tasks.kinds.cells import Cell, single_value
+from replank.tasks.probabilities import require_finite
 
 if TYPE_CHECKING:
     import torch
@@ -237,10 +238,9 @@ class Kind(ABC):
 
         :param logits: shape ``(examples, outputs)``, or ``(examples, length, outputs)``.
         :returns: the same shape without the last dimension; where several labels may hold, the same shape.
-        :raises DataError: a logit is NaN or infinite.
+        :raises ModelError: a logit is NaN or infinite.
         """
-        if not np.isfinite(logits).all():
-            raise DataError("the model's logits are not finite numbers (NaN or infinity)")
+        require_finite(logits)
         return self._decide(logits, thresholds)
 
     def scores(
@@ -251,8 +251,7 @@ class Kind(ABC):
         :param logits: shape ``(examples, outputs)``.
         :raises ModelError: a logit is NaN or infinite, or models of this kind score no labels.
         """
-        if not np.isfinite(logits).all():
-            raise ModelError("the model's logits are not finite numbers (NaN or infinity)")
+        require_finite(logits)
         return self._scores(labels, logits, thresholds)
 
     def holding(self, scores: Sequence[Score]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from replank.tasks.answers import HeldScore, Score, Tensor
 from replank.tasks.kinds.cells import Cell, look_up
 from replank.tasks.kinds.classification import likeliest_first, named_labels
 from replank.tasks.kinds.kind import AGREEMENT, Kind, Route, Thresholds, Value
-from replank.tasks.kinds.probability import bernoulli_divergence, sigmoid
+from replank.tasks.kinds.probability import bernoulli_divergence
+from replank.tasks.probabilities import sigmoid
 
 if TYPE_CHECKING:
     import torch

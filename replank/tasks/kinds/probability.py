@@ -13,6 +13,7 @@ from replank.tasks.answers import Score
 from replank.tasks.kinds.cells import Cell
 from replank.tasks.kinds.kind import Thresholds
 from replank.tasks.kinds.regression import Regression
+from replank.tasks.probabilities import sigmoid
 
 if TYPE_CHECKING:
     import torch
@@ -70,9 +71,3 @@ def bernoulli_divergence(student: torch.Tensor, teacher: torch.Tensor, temperatu
     target = theirs.sigmoid()
     ours, theirs = (binary_cross_entropy_with_logits(logits, target, reduction="none") for logits in (ours, theirs))
     return (ours - theirs).mean(-1) * temperature**2
-
-
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """σ(x), without overflow for large negative numbers."""
-    half = np.tanh(logits / 2, dtype=np.float32) / 2
-    return np.asarray(half + np.float32(0.5))

@@ -12,6 +12,7 @@ from replank.runtime.predictors import Logits
 from replank.system.errors import UsageError
 from replank.tasks.answers import Filling, Score, TaggedText
 from replank.tasks.entities import Part, entity_scheme
+from replank.tasks.probabilities import sigmoid, softmax
 from replank.tasks.task import Task
 from replank.tasks.vectors import Vectors
 
@@ -103,7 +104,5 @@ def _applied(function: Function, logits: Logits) -> Logits:
     if function == "none":
         return logits
     if function == "sigmoid":
-        # As a hyperbolic tangent it does not overflow.
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float32)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
+        return sigmoid(logits)
+    return softmax(logits)
