@@ -87,6 +87,7 @@ def compare(
     :param a: a model or its file of answers, see :func:`evaluate`; or those of several seeds.
     :param b: likewise, the seeds in the same order.
     :param predecessor: likewise, of each seed or one for all: then it is also told how much of its metrics is kept.
+        Where ``data`` has no labels, the answers of the one model stand for them.
     :param data: for models, which answer it now. By default artifacts answer as they did when they were made, and a
         model that was made for a GLUE data set is asked for that.
     :param split: likewise; by default the held-out one, ``test`` if it has labels, else ``dev``.
@@ -107,10 +108,11 @@ def compare(
     models = [model for model in everyone if model not in answers]
     if not models and (data is not None or split is not None):
         raise UsageError("`data` and `split` are for models, and only files of answers are given")
+    judge = groups[2][0] if len(groups[2]) == 1 and groups[2][0] in models else None
     for model in models:
         source = source_of(model)
         kept = answers_of(source.artifact) if source.artifact and data is None and split is None else None
-        answers[model] = kept or _answer_rows(source, data, split, device, threads, named=True)
+        answers[model] = kept or _answer_rows(source, data, split, device, threads, named=True, predecessor=judge)
     ours, theirs, whole = ([answers[model] for model in group] for group in groups)
     return compare_answers(ours, theirs, whole, resampling)
 

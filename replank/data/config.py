@@ -47,7 +47,7 @@ class DataConfig(DataSettings):
         if self.label is not None:  # a column that is named must be there
             without_labels = [split for split in without_labels if split != "dev"]
         data = assemble(self, tables, model, without_labels)
-        is_judged = data.task.kind.is_judged_without_labels and not data.task.gives_vectors
+        is_judged = bool(data.task.kind.likeness_metrics) and not data.task.gives_vectors
         return with_dev_held_back(data) if "dev" in without_labels and is_judged else data
 
     def _asks(self, model: Task) -> bool:

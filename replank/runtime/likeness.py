@@ -11,7 +11,7 @@ from replank.data.examples import Dataset, Examples
 from replank.runtime.model import Model
 from replank.system.errors import DataError
 from replank.system.progress import progress
-from replank.tasks.kinds.kind import AGREEMENT, LIKENESS_METRICS
+from replank.tasks.kinds.kind import LIKENESS_METRICS
 
 # Neighbours are looked for among all of them.
 MOST_TEXTS = 1000
@@ -33,10 +33,10 @@ def lacks_labels(data: Dataset) -> bool:
         )
     if data.has_labels:
         return False
-    if not kind.is_judged_without_labels:
+    if not kind.likeness_metrics:
         raise DataError(
             f"there is no dev or test split with labels, by which tasks of kind {kind} are judged",
-            hint="give `dev=FILE`; without labels, answers of classifiers and vectors can be compared",
+            hint="give `dev=FILE`; without labels, answers to whole texts and vectors can be compared",
         )
     return True
 
@@ -45,7 +45,7 @@ def judged_beside(data: Dataset, reference: Model) -> Dataset:
     """Data on which a model can be scored.
 
     :returns: the data as it is, unless it :func:`lacks_labels`; else with the reference's answers as labels: of texts
-        the vectors, with the metrics of likeness to them; of dev the decisions, with the agreement.
+        the vectors, of dev the decisions, with the kind's metrics of likeness.
     """
     if not lacks_labels(data):
         return data
@@ -67,7 +67,7 @@ def with_vectors(data: Dataset, reference: Model, texts: Sequence[str]) -> Datas
 
 
 def with_decisions(data: Dataset, reference: Model) -> Dataset:
-    """The task of agreement with a reference's decisions on the split ``dev``.
+    """The task of giving a reference's decisions on the split ``dev``; numbers are compared over all rows.
 
     :raises DataError: there is no such split, or a logit is NaN or infinite.
     """
@@ -75,4 +75,5 @@ def with_decisions(data: Dataset, reference: Model) -> Dataset:
     with progress(f"answers of {name}", len(dev)) as advance:
         labels = data.task.decide(reference.logits(dev.first, dev.second, progress=advance))
     judged = replace(dev, labels=labels, judge=name)
-    return Dataset(replace(data.task, metrics=(AGREEMENT,)), {**data.splits, "dev": judged})
+    task = replace(data.task, metrics=data.task.kind.likeness_metrics, query_column=None)
+    return Dataset(task, {**data.splits, "dev": judged})

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scipy.stats import spearmanr
 
 from commands import Replank
-from plain_folders import multi_label_folder, with_head
+from plain_folders import multi_label_folder, number_folder, with_head
 from replank import api
 from replank.chain.plan import RunConfig
 from replank.data.config import DataConfig
@@ -84,6 +85,10 @@ def test_gates_compare_answers_too(made: Artifact, unlabelled: DataConfig, prede
     assert onnx.manifest.made_by.data == made.manifest.made_by.data
     found = api.evaluate(int8.path, data=unlabelled, predecessor=predecessor, threads=1)
     assert (list(found.metrics), found.compared_with) == (["agreement"], "predecessor")
+    compared = api.compare(made.path, int8.path, predecessor=predecessor, data=unlabelled, threads=1)
+    assert compared.metrics["agreement"].b == found.metrics["agreement"]
+    with pytest.raises(DataError, match="no column 'label'"):
+        api.compare(made.path, int8.path, data=unlabelled)
 
 
 def test_the_command_line_takes_texts_alone_and_says_so(
@@ -109,13 +114,41 @@ def test_several_labels_a_text(tmp_path: Path) -> None:
     assert 0 <= made.manifest.quality.metrics["agreement"] <= 1
 
 
+@pytest.mark.parametrize("kind", ["regression", "probability", "reranker"])
+def test_numbers_are_compared_by_their_correlations(kind: str, tmp_path: Path) -> None:
+    predecessor = number_folder(tmp_path / "predecessor", kind)
+    texts = list(dict.fromkeys(text for text, _ in sentences(240, 6)))
+    columns = ("query", "passage") if kind == "reranker" else ("sentence",)
+    rows = [("good", text) if kind == "reranker" else (text,) for text in texts]
+    data = DataConfig(train=save_table(tmp_path, "train.tsv", columns, rows), task=kind, max_length=32)
+    made = compress(open_source(predecessor), tmp_path / "successor", replace(CONFIG, layers=1), data)
+    onnx = export(open_source(made.path), tmp_path / "onnx", ExportConfig(), data)
+    int8 = quantize(open_source(onnx.path), tmp_path / "int8", DynamicInt8(allow_slower=True), data)
+    for artifact, judge in ((made, "predecessor"), (onnx, "successor"), (int8, "onnx")):
+        quality = artifact.manifest.quality
+        assert quality is not None
+        assert (list(quality.metrics), quality.compared_with) == (["pearson", "spearman"], judge)
+    assert onnx.manifest.quality is not None
+    assert min(onnx.manifest.quality.metrics.values()) > 0.999
+    held_back = data.load(open_source(predecessor).task, without_labels=("train", "dev")).split("dev")
+    ours, theirs = (
+        load_model(open_source(path), threads=1).logits(held_back.first, held_back.second)[:, 0]
+        for path in (made.path, predecessor)
+    )
+    assert made.manifest.quality is not None
+    found = spearmanr(ours, theirs).statistic
+    assert made.manifest.quality.metrics["spearman"] == pytest.approx(found, abs=1e-3)
+
+
 def test_what_needs_labels_says_so(predecessor: Path, unlabelled: DataConfig, texts: Path, tmp_path: Path) -> None:
     source = open_source(predecessor)
     with pytest.raises(DataError, match="no column 'label'"):
         compress(source, tmp_path / "a", TruncateConfig(layers=2), unlabelled)
-    ranker = open_source(with_head(tmp_path / "number", "SequenceClassification", 1))
-    with pytest.raises(DataError, match="no dev or test split with labels, by which tasks of kind probability"):
-        export(ranker, tmp_path / "b", ExportConfig(), replace(unlabelled, train=None, dev=texts))
+    tagger = open_source(with_head(tmp_path / "tagger", "TokenClassification", 3))
+    words = tmp_path / "words.jsonl"
+    words.write_text('{"tokens": ["a", "good", "film"]}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="no dev or test split with labels, by which tasks of kind token"):
+        export(tagger, tmp_path / "b", ExportConfig(), DataConfig(dev=words))
     test = save_table(tmp_path, "test.tsv", ("sentence", "label"), [("a good film", "positive")])
     with pytest.raises(DataError, match="dev has no labels to choose by, and test has some"):
         compress(source, tmp_path / "c", CONFIG, replace(unlabelled, test=test))

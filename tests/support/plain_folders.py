@@ -44,6 +44,11 @@ def inference_folder(folder: Path, labels: tuple[str, ...]) -> Path:
     return _random_classifier(folder, KINDS["classification"], labels, spread=0.2, seed=3)
 
 
+def number_folder(folder: Path, kind: str) -> Path:
+    """A model that gives numbers of this kind, which differ from text to text."""
+    return _random_classifier(folder, KINDS[kind], (), spread=0.3)
+
+
 def _random_classifier(folder: Path, kind: Kind, labels: tuple[str, ...], *, spread: float, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = transformers.BertConfig(**tiny_settings(num_hidden_layers=2, **kind.head_settings(labels)))

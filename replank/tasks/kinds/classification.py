@@ -25,7 +25,7 @@ class Classification(Kind):
     pipeline = "text-classification"
     route: ClassVar[Route] = "/predict"
     serves = "labels whole texts"
-    is_judged_without_labels = True
+    likeness_metrics: ClassVar[tuple[str, ...]] = (AGREEMENT,)
 
     def fits(self, outputs: int, problem_type: str | None) -> bool:
         """Several outputs, of which one is right."""

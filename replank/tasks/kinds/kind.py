@@ -57,7 +57,8 @@ class Kind(ABC):
     :cvar has_labels: whether examples have a label column.
     :cvar labels_are_optional: whether a split may have no labels, because training does not need them.
     :cvar has_label_names: whether the labels are names from a closed set.
-    :cvar is_judged_without_labels: whether answers can be compared with another model's where rows have no labels.
+    :cvar likeness_metrics: by which answers are compared with another model's where rows have no labels; none if they
+        are not.
     :cvar ranks_candidates: whether rows are about candidates of queries, by whose order a model is judged.
     :cvar label_columns: names that a label column often has, the likeliest first.
     :cvar evaluation_batch: the number of texts that evaluation runs together.
@@ -82,7 +83,7 @@ class Kind(ABC):
     has_labels: ClassVar[bool] = True
     labels_are_optional: ClassVar[bool] = False
     has_label_names: ClassVar[bool] = True
-    is_judged_without_labels: ClassVar[bool] = False
+    likeness_metrics: ClassVar[tuple[str, ...]] = ()
     ranks_candidates: ClassVar[bool] = False
     label_columns: ClassVar[tuple[str, ...]] = ("label",)
     evaluation_batch: ClassVar[int] = 32

@@ -36,7 +36,7 @@ class MultiLabel(Kind):
     label_columns: ClassVar[tuple[str, ...]] = ("labels", "label")
     route: ClassVar[Route] = "/predict"
     serves = "labels whole texts"
-    is_judged_without_labels = True
+    likeness_metrics: ClassVar[tuple[str, ...]] = (AGREEMENT,)
 
     def fits(self, outputs: int, problem_type: str | None) -> bool:
         """Several outputs that do not exclude each other."""

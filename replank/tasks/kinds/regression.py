@@ -26,6 +26,7 @@ class Regression(Kind):
     pipeline = "text-classification"
     has_label_names = False
     can_rank = True
+    likeness_metrics: ClassVar[tuple[str, ...]] = ("pearson", "spearman")
     route: ClassVar[Route] = "/predict"
     serves = "gives numbers"
 

@@ -29,7 +29,7 @@ class RelationPrediction(Classification):
     has_label_names = False
     serves = "judges triples"
     ranks_candidates = True
-    is_judged_without_labels = False
+    likeness_metrics: ClassVar[tuple[str, ...]] = ()
 
     def fits(self, outputs: int, problem_type: str | None) -> bool:
         """A plain folder with two outputs is of classification; only a manifest, or data, tells of triples."""

@@ -32,7 +32,7 @@ class SentenceEmbedding(FeatureExtraction):
     output = "sentence_embedding"
     is_per_token = False
     compares_pairs = True
-    is_judged_without_labels = True
+    likeness_metrics: ClassVar[tuple[str, ...]] = LIKENESS_METRICS
     has_labels = True
     labels_are_optional = True
     label_columns: ClassVar[tuple[str, ...]] = ("score", "similarity_score", "label")
