@@ -87,16 +87,28 @@ def test_one_widened_feed_forward_layer_computes_the_same(
 
 @pytest.mark.parametrize("depth", list(DEPTH))
 @pytest.mark.parametrize(("small", "large"), [(1, 4), (2, 4), (2, 3), (3, 4), (4, 4)])
-def test_a_deeper_model_has_copies_of_layers(depth: str, small: int, large: int) -> None:
+def test_every_operator_is_a_pure_function_that_changes_layers_alone(depth: str, small: int, large: int) -> None:
     model = small_model("bert", layers=small)
-    deep = grown_model(model, large, 16, depth=depth)
-    origins = {"stack": [i % small for i in range(large)], "interleave": [i * small // large for i in range(large)]}
-    for layer, origin in zip(layer_stack(deep), origins[depth], strict=True):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    deep, again = (grown_model(model, large, 16, depth=depth).state_dict() for _ in range(2))
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+    assert all(torch.equal(deep[name], value) for name, value in again.items())
+    others = [name for name in before if "encoder.layer" not in name]
+    assert len(others) > 5
+    assert all(torch.equal(deep[name], before[name]) for name in others)
+    if small == large:
+        assert all(torch.equal(deep[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("depth", "origins"), [("stack", [0, 1, 2, 0, 1, 2, 0]), ("interleave", [0, 0, 0, 1, 1, 2, 2])]
+)
+def test_new_layers_are_copies(depth: str, origins: list[int]) -> None:
+    model = small_model("bert", layers=3)
+    deep = grown_model(model, len(origins), 16, depth=depth)
+    for layer, origin in zip(layer_stack(deep), origins, strict=True):
         for ours, theirs in zip(layer.parameters(), layer_stack(model)[origin].parameters(), strict=True):
             assert torch.equal(ours, theirs)
-    others = [name for name in model.state_dict() if "encoder.layer" not in name]
-    assert len(others) > 5
-    assert all(torch.equal(deep.state_dict()[name], model.state_dict()[name]) for name in others)
 
 
 @pytest.mark.parametrize("model_type", [name for name, encoder in ENCODERS.items() if not encoder.mixes_attention])
