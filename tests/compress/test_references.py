@@ -21,10 +21,9 @@ from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import DataError, ModelError, TrainingError, UsageError
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
-from replank_compress.layers import is_like_bert
 from replank_compress.methods.kd import KdConfig
 from replank_compress.references.states import States, compute_states, states_key
-from replank_compress.references.student import Lookup, StatesLookup, StatesOfBatch, attach_references
+from replank_compress.references.student import Lookup, StatesLookup, StatesOfBatch, attach_references, takes_references
 from small_models import INPUTS, make_model
 from tiny import SPECIAL, sentences
 
@@ -107,7 +106,7 @@ def given(rows: int = 2, length: int = 5, masked: bool = False) -> StatesOfBatch
     return embeddings, hidden, torch.full((rows, length), int(not masked))
 
 
-LIKE_BERT = [name for name in ENCODERS if is_like_bert(make_model(name))]
+LIKE_BERT = [name for name in ENCODERS if takes_references(make_model(name))]
 
 
 def logits(model: Any, states: StatesOfBatch) -> torch.Tensor:

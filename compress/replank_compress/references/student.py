@@ -82,6 +82,12 @@ class StatesLookup:
         return embeddings.to(ids.device), hidden.to(ids.device), is_there.to(ids.device)
 
 
+def takes_references(model: Any) -> bool:
+    """Whether layers are built as BERT's, and their attention is an interface, behind which keys may be more than
+    tokens."""
+    return is_like_bert(model) and bool(getattr(model, "_supports_attention_backend", False))
+
+
 def attach_references(model: Any, lookup: Lookup, width: int) -> Projections:
     """Let a model's first layer see references, which are looked up in each forward pass, in place.
 
@@ -91,7 +97,7 @@ def attach_references(model: Any, lookup: Lookup, width: int) -> Projections:
     :returns: the matrices that are trained with the model.
     :raises ModelError: its layers are built otherwise.
     """
-    if not is_like_bert(model):
+    if not takes_references(model):
         raise ModelError(
             f"{type(model).__name__} cannot take references: its layers are not built as BERT's",
             hint="BERT, ELECTRA, RoBERTa, XLM-RoBERTa, CamemBERT, data2vec and ERNIE can",
