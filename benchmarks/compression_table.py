@@ -11,7 +11,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from compression_answers import read_rows
+import numpy as np
+
+from compression_answers import decode, read_rows
 from compression_suites import PREDECESSOR
 from replank.resampling.estimate import Difference
 from replank.resampling.macro import ScoredTask, macro_differences, macro_kept
@@ -183,19 +185,25 @@ def scores_table(cells: Iterable[dict[str, Any]], names: dict[str, str], tasks: 
 
 
 def trials_table(cells: Iterable[dict[str, Any]]) -> str:
-    """The trials by which the defaults were chosen: the metrics of each on every task and seed."""
-    found: dict[str, dict[tuple[str, int], dict[str, float]]] = defaultdict(dict)
+    """The trials by which the defaults were chosen: of each the metrics, and how many answers are the predecessor's."""
+    found: dict[str, dict[tuple[str, int], dict[str, Any]]] = defaultdict(dict)
     for cell in cells:
-        found[cell["method"]][cell["task"], cell["seed"]] = cell["metrics"]
+        found[cell["method"]][cell["task"], cell["seed"]] = cell
+    whole = found[PREDECESSOR]
     columns = sorted({column for cells_of in found.values() for column in cells_of})
-    rows = [
-        [
-            name,
-            *(", ".join(f"{100 * value:.1f}" for value in found[name].get(column, {}).values()) for column in columns),
-        ]
-        for name in sorted(found, key=lambda name: (name != PREDECESSOR, name))
+
+    def shown(name: str, column: tuple[str, int]) -> str:
+        if column not in found[name]:
+            return ""
+        cell = found[name][column]
+        agreement = np.mean(decode(cell["answers"]) == decode(whole[column]["answers"]))
+        return ", ".join(f"{100 * value:.1f}" for value in (*cell["metrics"].values(), agreement))
+
+    names = sorted(found, key=lambda name: (name != PREDECESSOR, name))
+    rows = [[name, *(shown(name, column) for column in columns)] for name in names]
+    heads = [
+        f"{task}, seed {seed}: {', '.join((*whole[task, seed]['metrics'], 'agreement'))}" for task, seed in columns
     ]
-    heads = [f"{task}, seed {seed}: {', '.join(found[PREDECESSOR][task, seed])}" for task, seed in columns]
     return markdown(["", *heads], rows)
 
 

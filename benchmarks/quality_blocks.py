@@ -53,9 +53,9 @@ def claims(table: MethodsTable, title: str) -> str:
     return "\n".join(lines)
 
 
-def trials_block(_: str) -> str:
-    """The trials by which the defaults of soft answers and of the fitted start were chosen."""
-    return trials_table(read_cells(RESULTS / "trials"))
+def trials_block(name: str) -> str:
+    """Trials by which defaults were chosen."""
+    return trials_table(read_cells(RESULTS / name))
 
 
 def choices_block(_: str) -> str:

@@ -58,7 +58,8 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "docs/results/speed.md": {"bert_base_speed": speed_block},
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
-        "compression_trials": trials_block,
+        "trials_copies": trials_block,
+        "trials": trials_block,
         "compression_choices": choices_block,
         "compression_paper": paper_block,
         "growing": growing_block,

@@ -67,15 +67,20 @@ def finetune_integer(
         training = Training(
             model, data, text_encoder, config, work=work, title="finetune in integers", unlabelled=unlabelled
         )
-        teaching = Teaching(training, model, source.digest, config.answers) if config.learns_answers else None
+        teaching = None
+        if config.learns_answers:
+            teaching = Teaching(training, model, source.digest, config.answers, config.perturbed)
         training.claim(run.fingerprint | (teaching.fingerprint if teaching else {}))
         # Before the encoder computes in integers.
         answers = teaching.answers() if teaching else None
         asks_each_step = teaching is not None and answers is None
         method = IntegerMethod(data.task.kind, model, config, name=source.name, asks_each_step=asks_each_step)
-        trained = training.run(method, None if answers is None else training.taught(answers))
-        if answers is not None:
-            trained = replace(trained, layer_steps=trained.layer_steps + training.batches * source.layers)
+        if teaching is None or answers is None:
+            trained = training.run(method)
+        else:
+            trained = training.run(method, training.taught(answers, teaching.copies))
+            passes = len(answers) // len(training.examples)
+            trained = replace(trained, layer_steps=trained.layer_steps + passes * training.batches * source.layers)
         lessons = Lessons(
             answers=None if answers is None else answers.digest,
             unlabelled=None if unlabelled is None else unlabelled.digest,

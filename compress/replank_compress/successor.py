@@ -100,10 +100,13 @@ def compress(
             )
         )
         takes_answers = isinstance(config, SoftLabelsConfig) and config.learns_answers
-        taught = None if answers is None else training.taught(answers, with_answers=takes_answers)
+        taught = None
+        if teaching is not None and answers is not None:
+            taught = training.taught(answers, teaching.copies, with_answers=takes_answers)
         trained = training.run(method, taught)
         successor, bank = method.extract(), method.bank()
-        asked = (answers is not None) + (bank is not None)  # passes of the predecessor over the training split
+        # Passes of the predecessor over the training split.
+        asked = (len(answers) // len(training.examples) if answers else 0) + (bank is not None)
         trained = replace(trained, layer_steps=trained.layer_steps + asked * training.batches * source.layers)
         require_equal_logits(method.model.eval(), method.with_references(successor), text_encoder, data)
         lessons = Lessons(
@@ -142,7 +145,7 @@ def _teaching(training: Training, predecessor: Any, digest: str, config: Success
     soft = config if isinstance(config, SoftLabelsConfig) else None
     # Vectors are targets too: every method learns them.
     if training.data.task.gives_vectors or (soft and soft.learns_answers):
-        return Teaching(training, predecessor, digest, soft.answers if soft else None)
+        return Teaching(training, predecessor, digest, soft.answers if soft else None, soft.perturbed if soft else 0.0)
     return None
 
 

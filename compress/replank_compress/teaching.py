@@ -1,4 +1,4 @@
-"""What a predecessor teaches: its answers on the training rows, and on texts without labels."""
+"""What a predecessor teaches: its answers on the training rows, on copies of them, and on texts without labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from replank.data.assembly import unlabelled_examples
 from replank.data.examples import Dataset, Examples
 from replank.system.errors import FieldError
+from replank.text.tokens import Tokens
 from replank_compress.methods.soft_labels import SoftLabelsConfig
 from replank_compress.training.answers import Answers, answers_key, compute_answers
 from replank_compress.training.checkpoints import ANSWERS
@@ -42,12 +43,24 @@ class Teaching:
     :param predecessor: a ``PreTrainedModel``, before it is taken apart.
     :param digest: of its weights.
     :param file: for the answers; ``None`` keeps them with the checkpoints.
+    :param perturbed: the fraction of words that are others in copies of the rows; 0 makes none.
     """
 
-    def __init__(self, training: Training, predecessor: Any, digest: str, file: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self,
+        training: Training,
+        predecessor: Any,
+        digest: str,
+        file: str | os.PathLike[str] | None,
+        perturbed: float = 0.0,
+    ) -> None:
         self._training, self._predecessor = training, predecessor
         self._kind = training.data.task.kind
-        self._key = answers_key(digest, training.examples.tokens)
+        rows = training.examples.tokens
+        has_copies = perturbed > 0 and not self._kind.is_over_vocabulary
+        self.copies: list[Tokens] = training.perturbed(perturbed) if has_copies else []
+        self._tokens = [*rows, *self.copies]
+        self._key = answers_key(digest, self._tokens)
         self._path = training.work / ANSWERS if file is None else Path(file)
 
     @property
@@ -56,7 +69,7 @@ class Teaching:
         return {} if self._kind.is_over_vocabulary else {"answers": self._key}
 
     def answers(self) -> Answers | None:
-        """The answers on every row; ``None`` if the predecessor must be asked at each step.
+        """The answers on every row, then on every copy; ``None`` if the predecessor must be asked at each step.
 
         :raises TrainingError: the file of answers holds others, or is damaged.
         """
@@ -69,7 +82,7 @@ class Teaching:
         return compute_answers(
             self._predecessor,
             self._kind,
-            training.examples.tokens,
+            self._tokens,
             training.text_encoder,
             training.autocast,
         )

@@ -120,8 +120,9 @@ def test_the_training_tells_rates_and_compute(predecessor: Path, data: DataConfi
     logged = {entry["step"]: entry["replacing_rate"] for entry in curve_of(artifact.path) if "loss" in entry}
     assert logged == {6: pytest.approx(0.3 + 0.7 * 5 / 6), 12: 1.0}
     method = make_method(config, 2, 2)
-    # And once those of the predecessor, for its answers.
-    assert made_by.facts_of(TrainingFacts).layer_steps == 6 * 4 + sum(method.layers_run(step, 12) for step in range(12))
+    # And those of the predecessor, for its answers to rows and copies.
+    asked = 2 * 6 * 4
+    assert made_by.facts_of(TrainingFacts).layer_steps == asked + sum(method.layers_run(step, 12) for step in range(12))
     assert made_by.config["schedule"] == {"type": "LinearSchedule", "base_rate": 0.3, "ramp": 0.5}
     assert made_by.config["type"] == "TheseusConfig"
 

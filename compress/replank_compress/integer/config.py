@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from replank.system.errors import FieldError
 from replank.system.settings import setting
-from replank_compress.methods.soft_labels import SoftLabelsConfig
+from replank_compress.methods.soft_labels import PERTURBED_HELP, SoftLabelsConfig
 from replank_compress.training.config import EPOCHS_HELP, LEARNING_RATE_HELP
 
 
@@ -23,6 +23,7 @@ class IntegerFinetuneConfig(SoftLabelsConfig):
     soft_weight: float = setting(
         1.0, "Weight of the predecessor's answers in the loss, 0 to 1; the rest is the labels'."
     )
+    perturbed: float = setting(0.0, PERTURBED_HELP)
 
     def __post_init__(self) -> None:
         super().__post_init__()

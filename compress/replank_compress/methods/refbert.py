@@ -20,6 +20,7 @@ from replank.text.tokens import Tokens
 from replank_compress.layers import assemble, layer_stack
 from replank_compress.methods.config import Start
 from replank_compress.methods.kd import Distillation, KdConfig
+from replank_compress.methods.soft_labels import PERTURBED_HELP
 from replank_compress.references.states import States, compute_states, states_key
 from replank_compress.references.student import StatesLookup, attach_references
 from replank_compress.training.checkpoints import STATES
@@ -41,6 +42,8 @@ class RefbertConfig(KdConfig):
     """
 
     name: ClassVar[str] = "refbert"
+    # Of a copy, the most similar text would be its own original.
+    perturbed: float = setting(0.0, PERTURBED_HELP)
     retrieval: Literal["keywords", "vectors"] = setting(
         "keywords", "Which training text is a text's reference (RefBERT-style): by keywords in common, or by vectors."
     )

@@ -14,6 +14,11 @@ from replank.tasks.kinds import Kind
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.targets import have_loss
 
+# For configurations with another default.
+PERTURBED_HELP = (
+    "Fraction of the words that are others in copies of the training rows; a copy takes its row's place in every other "
+    "pass, and the predecessor's answer to it alone is learned. 0 for no copies."
+)
 # The key of a batch that holds the predecessor's answers.
 TAUGHT = "taught"
 
@@ -24,6 +29,8 @@ class SoftLabelsConfig(TrainingConfig):
 
     :param soft_weight: α, the weight of the soft loss in ``α·soft + (1 - α)·hard``, 0 to 1; 0 needs no answers.
     :param temperature: T, by which the logits of both models are divided; the soft loss is scaled by T².
+    :param perturbed: the fraction of the words that are others in a copy of each training row, 0 to 1. In each pass
+        every other row gives way to its copy, on which the answers alone are learned; 0 makes none.
     :param unlabelled: a table with the task's text columns, whose rows are added to the training split: on them the
         answers alone are learned, with weight 1.
     :param answers: a safetensors file that keeps the predecessor's answers on the training rows, made if it is not
@@ -34,6 +41,7 @@ class SoftLabelsConfig(TrainingConfig):
         0.5, "Weight of the predecessor's answers in the loss, 0 to 1; the rest is the labels'."
     )
     temperature: float = setting(2.0, "Temperature of the predecessor's answers.")
+    perturbed: float = setting(0.15, PERTURBED_HELP)
     unlabelled: str | os.PathLike[str] | None = setting(
         None, "File of further texts, without labels, on which the predecessor's answers alone are learned."
     )
@@ -45,8 +53,9 @@ class SoftLabelsConfig(TrainingConfig):
         super().__post_init__()
         if not 0 < self.temperature < float("inf"):
             raise FieldError("temperature", self.temperature, "more than 0")
-        if not 0 <= self.soft_weight <= 1:
-            raise FieldError("soft_weight", self.soft_weight, "0 to 1")
+        for name in ("soft_weight", "perturbed"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise FieldError(name, getattr(self, name), "0 to 1")
 
     @property
     def learns_answers(self) -> bool:

@@ -58,11 +58,23 @@ class TaughtExamples:
     """Examples with their labels and the predecessor's answers.
 
     :param labelled: examples; those without a label learn from the answers alone.
+    :param answers: on the examples, and behind them on the copies.
+    :param copies: of each example one, without its label, or none at all. In one pass every other example gives way to
+        its copy, in the next pass the others do.
     :param with_answers: whether a method takes answers beside the targets that are made of them.
     """
 
-    def __init__(self, labelled: LabelledExamples, kind: Kind, answers: Answers, *, with_answers: bool = True) -> None:
+    def __init__(
+        self,
+        labelled: LabelledExamples,
+        kind: Kind,
+        answers: Answers,
+        copies: Sequence[Tokens] = (),
+        *,
+        with_answers: bool = True,
+    ) -> None:
         self._labelled, self._kind, self._answers, self._with_answers = labelled, kind, answers, with_answers
+        self._copies = copies
 
     @property
     def lengths(self) -> list[int]:
@@ -74,8 +86,11 @@ class TaughtExamples:
 
     def __getitem__(self, index: int | EpochRow) -> tuple[Any, ...]:
         """Tokens, target, answers: shape ``(1, outputs)``, or ``(tokens, outputs)`` with NaN where none is asked."""
-        tokens, target = self._labelled[index]
-        answer = self._answers[index.row if isinstance(index, EpochRow) else index]
+        epoch, row = index if isinstance(index, EpochRow) else (0, index)
+        if self._copies and (epoch + row) % 2:
+            tokens, target, answer = self._copies[row], None, self._answers[len(self) + row]
+        else:
+            (tokens, target), answer = self._labelled[index], self._answers[row]
         if target is None:
             target = self._kind.unlabelled_target(tokens, answer)
         if not self._with_answers:

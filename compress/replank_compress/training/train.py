@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from replank.tasks.retrieval import by_query
 from replank.tasks.task import Task
 from replank.tasks.thresholds import with_thresholds
 from replank.text.tokenization import TextEncoder
+from replank.text.tokens import Tokens
 from replank_compress.training.answers import ROWS_AT_ONCE, Answers, TaughtExamples
 from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
@@ -33,6 +34,7 @@ from replank_compress.training.class_weights import balanced_weights, weighted_l
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.internals import STATE_FILE, supports_activation_checkpointing
 from replank_compress.training.method import Method
+from replank_compress.training.perturbed import perturbed_copies
 from replank_compress.training.processes import wait_for_all
 from replank_compress.training.running import run_to_end
 from replank_compress.training.tracking import own_callbacks
@@ -93,6 +95,7 @@ class Training:
         train_set = train_set if unlabelled is None else train_set.with_unlabelled(unlabelled)
         self.work = work
         self.examples: LabelledExamples = LabelledExamples(data.task, text_encoder, train_set, seed=config.seed)
+        self._train_set = train_set
         self._arguments = training_arguments(config, work, len(train_set))
         self._total = config.steps(len(train_set))
         self._checkpoint: Path | None = None
@@ -128,9 +131,14 @@ class Training:
         ]
         return [{name: torch.from_numpy(value) for name, value in batch.inputs().items()} for batch in batches]
 
-    def taught(self, answers: Answers, *, with_answers: bool = True) -> TaughtExamples:
+    def perturbed(self, fraction: float) -> list[Tokens]:
+        """Copies of the training split with a fraction of its words exchanged; see :func:`perturbed_copies`."""
+        copies = perturbed_copies(self._train_set, fraction)
+        return LabelledExamples(self.data.task, self.text_encoder, copies).tokens
+
+    def taught(self, answers: Answers, copies: Sequence[Tokens] = (), *, with_answers: bool = True) -> TaughtExamples:
         """The training split with a predecessor's answers on its rows; see :class:`TaughtExamples`."""
-        return TaughtExamples(self.examples, self.data.task.kind, answers, with_answers=with_answers)
+        return TaughtExamples(self.examples, self.data.task.kind, answers, copies, with_answers=with_answers)
 
     def claim(self, fingerprint: dict[str, Any]) -> None:
         """Take the folder of checkpoints.
