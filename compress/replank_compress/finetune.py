@@ -14,6 +14,7 @@ from replank.robustness.augment import augmented
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import UsageError
 from replank.system.locks import exclusive
+from replank.system.trackers import require_tracker
 from replank_compress.saving import Run, work_folder, write_artifact
 from replank_compress.training.config import FinetuneConfig
 from replank_compress.training.method import Method
@@ -29,6 +30,7 @@ def finetune(
     :raises ReplankError: the predecessor cannot be made; ``out`` is then as it was.
     """
     stopwatch = Stopwatch()
+    require_tracker(config.report_to)
     require_kind(source, "torch", "finetune")
     require_free(out, force=force, source=source.folder)
     data = augmented(data_config.load(), config.augment)

@@ -24,6 +24,7 @@ from replank.system.errors import QualityGateError
 from replank.system.locks import exclusive
 from replank.system.processes import is_first_process
 from replank.system.progress import progress
+from replank.system.trackers import require_tracker
 from replank_compress.chance import tell_of_chance
 from replank_compress.integer.config import IntegerFinetuneConfig
 from replank_compress.integer.method import IntegerMethod
@@ -47,6 +48,7 @@ def finetune_integer(
     :raises ReplankError: the model cannot be made; ``out`` is then as it was.
     """
     stopwatch = Stopwatch()
+    require_tracker(config.report_to)
     require_kind(source, "torch", "finetune")
     require_free(out, force=force, source=source.folder)
     family_of(source.config, source.name)

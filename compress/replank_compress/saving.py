@@ -37,7 +37,6 @@ from replank_compress.layers import plain_model
 from replank_compress.training.checkpoints import clear
 from replank_compress.training.config import TrainingConfig
 from replank_compress.training.processes import wait_for_all
-from replank_compress.training.tracking import require_tracker
 from replank_compress.training.train import Trained
 
 _EXTRACTION_TOLERANCE = 1e-6
@@ -63,7 +62,6 @@ class Run:
     def __post_init__(self) -> None:
         # Now, not after hours of training.
         require("matplotlib")
-        require_tracker(self.config.report_to)
 
     @property
     def origin(self) -> Origin | None:

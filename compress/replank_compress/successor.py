@@ -24,6 +24,7 @@ from replank.runtime.load import load_model
 from replank.runtime.torch_model import load_torch_model, pooled, require_head
 from replank.system.errors import FieldError, ModelError, UsageError
 from replank.system.locks import exclusive
+from replank.system.trackers import require_tracker
 from replank_compress.chance import tell_of_chance
 from replank_compress.embedding import texts_to_learn
 from replank_compress.fitting import StartLayers, fitted_layers
@@ -50,6 +51,7 @@ def compress(
     :raises ReplankError: the successor cannot be made; ``out`` is then as it was.
     """
     stopwatch = Stopwatch()
+    require_tracker(config.report_to)
     require_kind(source, "torch", "compress")
     require_free(out, force=force, source=source.folder)
     sizes = config.group_sizes(source.layers)

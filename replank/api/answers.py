@@ -124,18 +124,18 @@ def serve(
     run_server({name: load(model, device=device, threads=threads) for name, model in named.items()}, config)
 
 
-def loadtest(config: LoadtestConfig, out: str | Path = "loadtest", *, force: bool = False) -> LoadtestResult:
+def loadtest(config: LoadtestConfig, out: str | Path | None = None, *, force: bool = False) -> LoadtestResult:
     """Find the highest rate at which 99 of 100 requests are answered within a limit, by MLPerf's rules.
 
     >>> replank.loadtest(replank.Loadtest("http://localhost:8080", limit_ms=50)).server.rate
     310.5
 
-    :param out: gets ``loadtest.json``, after each run, and ``loadtest.svg``.
+    :param out: a folder that gets ``loadtest.json``, after each run, and ``loadtest.svg``.
     :raises QualityGateError: no rate holds the limit.
     """
     from replank_serve.loadtest.files import loadtest_into
 
-    return loadtest_into(config, Path(out), force=force)
+    return loadtest_into(config, None if out is None else Path(out), force=force)
 
 
 def _name(model: ModelLike) -> str:

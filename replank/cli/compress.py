@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from replank.cli.command import command
-from replank.cli.config_options import variant_of, variant_options
-from replank.cli.options import FOLDER, data_options, out_options
+from replank.cli.config_options import config_of, variant_of, variant_options
+from replank.cli.options import FOLDER, data_values, out_options, with_texts_alone
 from replank.cli.stage_result import show
 from replank.data.config import DataConfig
 from replank_compress.methods import METHODS
@@ -19,10 +19,10 @@ from replank_compress.methods import METHODS
 @click.argument("predecessor")
 @click.argument("out", type=FOLDER)
 @variant_options("method", METHODS, "theseus", "How the successor is trained")
-@data_options
+@data_values
 @out_options
 def compress(
-    predecessor: str, out: Path, method: str, data: DataConfig | None, force: bool, as_json: bool, **settings: Any
+    predecessor: str, out: Path, method: str, data: dict[str, Any], force: bool, as_json: bool, **settings: Any
 ) -> None:
     """Make a successor: replace the layers of PREDECESSOR, a fine-tuned model, by fewer, into the folder OUT.
 
@@ -32,5 +32,7 @@ def compress(
     """
     from replank import api
 
+    data, settings = with_texts_alone(data, settings)
     config = variant_of("method", METHODS, method, settings)
-    show(api.compress(predecessor, out, config, data=data, force=force), as_json)
+    examples = config_of(DataConfig, data) if data else None
+    show(api.compress(predecessor, out, config, data=examples, force=force), as_json)

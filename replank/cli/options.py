@@ -75,6 +75,17 @@ def _with_data_values(command: Callable[..., None], left_out: Sequence[str]) -> 
     return config_options(DataConfig, leave_out=left_out, heading="Data")(kind(wrapped))
 
 
+def with_texts_alone(data: dict[str, Any], settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values of data options and of a configuration, with ``unlabelled`` as the training split if it is all the data.
+
+    Where columns or a kind of task are told, they are told of these texts.
+    """
+    sources = {"dataset", "data", "train", "dev", "test"}
+    if not data or settings.get("unlabelled") is None or data.keys() & sources:
+        return data, settings
+    return {**data, "train": settings["unlabelled"]}, {**settings, "unlabelled": None}
+
+
 def required_data(data: DataConfig | None) -> DataConfig:
     """Training needs data.
 

@@ -12,7 +12,7 @@ from replank.chain.plan import RunConfig
 from replank.chain.run_file import RunRequest, read_run_file
 from replank.cli.command import command
 from replank.cli.config_options import config_of, config_options
-from replank.cli.options import FILE, FOLDER, console, data_values, json_option, option, print_json
+from replank.cli.options import FILE, FOLDER, console, data_values, json_option, option, print_json, with_texts_alone
 from replank.data.config import DataConfig
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def run(
     from replank import api
 
     if file is None:
+        data, settings = with_texts_alone(data, settings)
         asked = RunRequest(
             _given(encoder, "encoder", context),
             _given(out, "out", context),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,16 +19,23 @@ from replank.system.errors import DataError
 
 _MAX_FIELD_CHARACTERS = 10_000_000
 _MAX_LINE_BYTES = 4 * _MAX_FIELD_CHARACTERS
+# What may stand between values, and its name.
+_SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
+# Of the control characters, what a text may hold: those for white space, and the escape of terminals.
+_NO_TEXT = frozenset(range(32)) - set(b"\t\n\v\f\r\x1b")
 
 
 class _DelimitedFile(TableFile):
     """A header line, and rows with as many values."""
 
     _returns_end_lines = False
+    _separator: str
+    _hint: str
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._lines = _Lines(path, file, returns_end_lines=self._returns_end_lines)
         super().__init__(path, next((values for _, values in self._all_rows(path)), ()))
+        self._require_separator()
         self._body = self._lines.position
 
     def rows(self, columns: Sequence[str], start: Position | None = None, *, may_lack: bool = False) -> Iterator[Row]:
@@ -38,11 +46,23 @@ class _DelimitedFile(TableFile):
             if len(values) != len(self.columns):
                 raise DataError(
                     f"{self.path}, line {start.line + 1}: {len(values)} values where the header names "
-                    f"{len(self.columns)} columns",
-                    hint="values in a .tsv file cannot hold tabs or line breaks, and quotes have no meaning there; "
-                    "use .csv or .jsonl",
+                    f"{len(self.columns)} column{'s' * (len(self.columns) > 1)}",
+                    hint=self._hint,
                 )
             yield Row(start, tuple(values[index] for index in wanted))
+
+    def _require_separator(self) -> None:
+        """Refuse a file whose values something else separates, such as a spreadsheet's semicolons.
+
+        :raises DataError: the header is one name that holds such a separator.
+        """
+        others = [sign for sign in _SEPARATORS if sign != self._separator and sign in "".join(self.columns)]
+        if len(self.columns) == 1 and others:
+            expected, found = _SEPARATORS[self._separator], _SEPARATORS[others[0]]
+            raise DataError(
+                f"{self.path} has {found} between its values; expected {expected}, as in every {self.path.suffix} file",
+                hint="write it again with .csv and commas, .tsv and tabs, or as .jsonl",
+            )
 
     def _all_rows(self, path: Path) -> Iterator[tuple[Position, tuple[str, ...]]]:
         """Rows with all of their values, the header among them; empty lines are skipped."""
@@ -64,6 +84,11 @@ class _DelimitedFile(TableFile):
 class TsvFile(_DelimitedFile):
     """Tabs between values and no quoting, as in GLUE's files: a value may hold any character but tab and LF."""
 
+    _separator = "\t"
+    _hint = (
+        "values in a .tsv file cannot hold tabs or line breaks, and quotes have no meaning there; use .csv or .jsonl"
+    )
+
     @staticmethod
     def _parse(lines: Iterable[str]) -> Iterator[list[str]]:
         for line in lines:
@@ -75,6 +100,8 @@ class CsvFile(_DelimitedFile):
     """Commas and double quotes; lines end in LF, CRLF or CR."""
 
     _returns_end_lines = True
+    _separator = ","
+    _hint = "a value that holds a comma, a quote or a line break stands in double quotes"
 
     @staticmethod
     def _parse(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -176,7 +203,12 @@ class _Lines:
             # The codec counts from behind a byte order mark; the person counts bytes of the file.
             index = error.start + len(line) - len(error.object)
             guess = "utf-16" if not offset and line.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
-            name, suffix = self._path.name, self._path.suffix
+            if guess == "latin1" and _NO_TEXT.intersection(line):
+                raise DataError(
+                    f"{self._path} is no text: line {number + 1} holds bytes that no text has",
+                    hint="expected a table in UTF-8, or Parquet as .parquet",
+                ) from None
+            name, suffix = shlex.quote(str(self._path)), self._path.suffix
             raise DataError(
                 f"{self._path} is not UTF-8: line {number + 1} holds the byte 0x{line[index]:02x} at byte "
                 f"{offset + index} of the file",

@@ -35,12 +35,17 @@ from replank.system.locks import exclusive
 _READ_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".h5", ".onnx", ".data", ".py"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Artifact:
     """A folder whose manifest was read and whose files were found to be what it says."""
 
     path: Path
     manifest: Manifest
+
+    def __repr__(self) -> str:
+        return (
+            f"Artifact({str(self.path)!r}, {self.manifest.kind}, {self.manifest.precision}, {self.manifest.task.kind})"
+        )
 
     @property
     def model_file(self) -> Path:

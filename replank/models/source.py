@@ -35,7 +35,7 @@ from replank.text.tokenization import TextEncoder
 _NAMED_PRECISION = re.compile(r"_((?P<fp16>fp16)|(q?u?int8|quantized))(_|$)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Source:
     """A model that can be loaded: the one description of it, which every stage and the server read.
 
@@ -55,6 +55,9 @@ class Source:
     artifact: Artifact | None
     task: Task
     file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r}, {self.kind}, {self.precision}, {self.task.kind})"
 
     @property
     def manifest(self) -> Manifest | None:

@@ -16,7 +16,7 @@ from replank.system.errors import DataError
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("in.csv", b"sentence\na\nb,c\n", "line 3: 2 values where the header names 1 columns"),
+        ("in.csv", b"sentence\na\nb,c\n", "line 3: 2 values where the header names 1 column"),
         ("in.csv", b'sentence\n"a\n\nb"x\n', "the row that starts on line 2"),
         ("in.csv", b"sentence\na\xff\n", "line 2 holds the byte 0xff"),
         ("in.csv", b"a,a\n1,2\n", "names a column twice"),

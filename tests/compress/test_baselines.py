@@ -105,8 +105,9 @@ def test_each_baseline_trains(predecessor: Path, data: DataConfig, tmp_path: Pat
     assert open_source(artifact.path).layers == 2
     losses = [entry["loss"] for entry in curve_of(artifact.path) if "loss" in entry]
     assert losses[-1] < losses[0]
-    # KD asks the predecessor once, about each of its 6 batches; PKD needs its hidden states at each step too.
-    steps = {"truncate": 12 * 2, "kd": 12 * 2 + 6 * 4, "pkd": 12 * (2 + 4) + 6 * 4}
+    # KD asks the predecessor once, about its 6 batches and their copies; PKD needs hidden states at each step too.
+    asked = 2 * 6 * 4
+    steps = {"truncate": 12 * 2, "kd": 12 * 2 + asked, "pkd": 12 * (2 + 4) + asked}
     assert made_by.facts_of(TrainingFacts).layer_steps == steps[config.name]
     assert not [entry for entry in curve_of(artifact.path) if "replacing_rate" in entry]
 

@@ -64,7 +64,7 @@ def test_a_stored_configuration_is_its_type_and_its_fields() -> None:
     training = ("epochs", "batch_size", "micro_batches", "learning_rate", "warmup", "weight_decay", "seed", "precision")
     later = ("patience", "class_weights", "checkpoint_activations", "augment", "training_arguments")
     shared = (*training, *later, "layers", "grouping", "init_from", "init_layers")
-    taught = ("soft_weight", "temperature", "unlabelled", "answers")
+    taught = ("soft_weight", "temperature", "perturbed", "unlabelled", "answers")
     own = {
         "theseus": (*taught, "module_weight", "schedule", "second_phase"),
         "truncate": (),

@@ -17,11 +17,11 @@ from replank.models.provenance import config_json
 from replank.models.source import open_source
 from replank.system.errors import FieldError, MissingExtraError, TrainingError, UsageError
 from replank.system.extras import installed_version
+from replank.system.trackers import require_tracker
 from replank_compress.finetune import finetune
 from replank_compress.training.arguments import training_arguments
 from replank_compress.training.config import FinetuneConfig
 from replank_compress.training.own_arguments import OWNED, own_arguments
-from replank_compress.training.tracking import require_tracker
 from training_runs import SHORT, interrupt_finetuning
 
 # What is passed on as it is. A further one of a new release is owned or not: that is to be decided, not left to chance.

@@ -100,6 +100,11 @@ def test_the_command_line_takes_texts_alone_and_says_so(
     assert "agreement 0." in done.out or "agreement 1." in done.out
     assert "no labels: the metrics compare its answers with those of predecessor" in " ".join(done.out.split())
     assert "texts of train are held back to choose by" in done.err
+    told = replank(
+        "compress", predecessor, tmp_path / "told", "--task", "classification", "--unlabelled", texts, *arguments
+    )
+    assert told.code == 0, told.err
+    assert "agreement" in told.out
     scored = replank("evaluate", tmp_path / "out", "--train", texts, "--predecessor", predecessor, "--json")
     assert json.loads(scored.out)["compared_with"] == "predecessor"
 

@@ -142,6 +142,12 @@ def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, name: str, conte
         read_table(path)
 
 
+def test_a_ragged_csv_row_gets_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2") as refusal:
+        read_table(write(tmp_path, "a.csv", "text,label\na,b,1\n"))
+    assert refusal.value.hint == "a value that holds a comma, a quote or a line break stands in double quotes"
+
+
 def test_a_ragged_tsv_row_gets_a_hint(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 2") as refusal:
         read_table(write(tmp_path, "a.tsv", "text\tlabel\na\n"))
@@ -159,13 +165,37 @@ def test_what_is_not_utf8_is_named_by_line_and_byte(tmp_path: Path, suffix: str,
     where = f"line 3 holds the byte 0xe9 at byte {content.index(0xE9)} of the file"
     with pytest.raises(DataError, match=f"{re.escape(str(path))} is not UTF-8: {where}") as refusal:
         read_table(path)
-    assert refusal.value.hint == f"convert it, for example: iconv -f latin1 -t utf-8 a{suffix} > utf8{suffix}"
+    assert refusal.value.hint == f"convert it, for example: iconv -f latin1 -t utf-8 {path} > utf8{suffix}"
 
 
 def test_utf16_is_recognized(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 1 holds the byte 0xff at byte 0") as refusal:
-        read_table(write(tmp_path, "a.csv", "text\na\n".encode("utf-16")))
-    assert refusal.value.hint == "convert it, for example: iconv -f utf-16 -t utf-8 a.csv > utf8.csv"
+        read_table(path := write(tmp_path, "a film.csv", "text\na\n".encode("utf-16")))
+    assert refusal.value.hint == f"convert it, for example: iconv -f utf-16 -t utf-8 '{path}' > utf8.csv"
+
+
+def test_bytes_that_are_no_text_are_not_to_be_converted(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is no text: line 1 holds bytes that no text has"):
+        read_table(write(tmp_path, "a.csv", b"PK\x03\x04\xff\xfe\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found", "expected"),
+    [
+        ("a.csv", "text;label\na, b;1\n", "semicolons", "commas"),
+        ("a.csv", "text\tlabel\na\t1\n", "tabs", "commas"),
+        ("a.csv", "text|label\na|1\n", "bars", "commas"),
+        ("a.tsv", "text,label\na,1\n", "commas", "tabs"),
+    ],
+)
+def test_another_separator_is_named(tmp_path: Path, name: str, content: str, found: str, expected: str) -> None:
+    path = write(tmp_path, name, content)
+    with pytest.raises(DataError, match=f"{re.escape(str(path))} has {found} between its values; expected {expected}"):
+        read_table(path)
+
+
+def test_other_separators_may_stand_in_names_of_several_columns(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path, "a.csv", "text;x,label\na,1\n")).columns == ("text;x", "label")
 
 
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:

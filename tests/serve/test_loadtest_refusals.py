@@ -46,6 +46,16 @@ def test_a_server_that_dies_in_the_middle_ends_the_test_and_what_was_measured_is
     assert (tmp_path / "out" / "loadtest.svg").exists()
 
 
+def test_nothing_is_written_where_no_folder_is_named(
+    replank: Replank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with stand_in() as stand:
+        done = replank("loadtest", stand.url, "--limit", "0.001ms", "--seconds", "0.2")
+    assert (done.code, "no rate keeps p99" in done.err) == (3, True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_url_where_nothing_listens(replank: Replank, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

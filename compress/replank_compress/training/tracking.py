@@ -9,25 +9,9 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from replank.system.errors import MissingExtraError
 from replank.system.extras import installed_version
 from replank.system.processes import is_first_process
 from replank.system.trackers import Tracker
-
-# Either of them will do for TensorBoard.
-_PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX")}
-
-
-def require_tracker(tracker: Tracker | None) -> None:
-    """Refuse a tracker whose package is missing.
-
-    :raises MissingExtraError: with the command that installs it.
-    """
-    if tracker is None:
-        return
-    packages = _PACKAGES.get(tracker, (tracker,))
-    if not any(map(installed_version, packages)):
-        raise MissingExtraError(f"not installed: {packages[0]}", hint=f"pip install {packages[0]}")
 
 
 def name_for_trainer(tracker: Tracker | None) -> str:
