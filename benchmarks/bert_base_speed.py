@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -33,10 +34,13 @@ from replank_export.quantize import quantize
 RESULT = Path(__file__).parent / "results" / "bert_base_speed.json"
 
 
-def make_bert_base(folder: Path, layers: int) -> None:
-    """A model folder with BERT-base's shape and bert-base-uncased's vocabulary, which MiniLM shares."""
+def make_bert_base(folder: Path, layers: int, **changes: Any) -> None:
+    """A model folder with BERT-base's shape and bert-base-uncased's vocabulary, which MiniLM shares.
+
+    :param changes: of the shape, for a smaller model.
+    """
     torch.manual_seed(0)
-    model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers))
+    model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers, **changes))
     with torch.no_grad():
         for parameter in model.parameters():
             # All different, as in a trained model: equal tensors would be stored once, which changes the graph.

@@ -13,6 +13,7 @@ from block_text import ROOT, read_result
 from compression_table import (
     defaults_table,
 )
+from gpu_block import gpu_block
 from headline_block import headline_block
 from quality_blocks import (
     chain_block,
@@ -55,7 +56,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "docs/results/index.md": {"quickstart": chain_block},
     "docs/results/quality.md": {"compression": compression_block, "int8_quality": int8_quality_block},
     "docs/results/serving.md": {"servers": servers_block, "soak": soak_block},
-    "docs/results/speed.md": {"bert_base_speed": speed_block},
+    "docs/results/speed.md": {"bert_base_speed": speed_block, "gpu": gpu_block},
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
         "trials_copies": trials_block,

@@ -23,6 +23,7 @@ import random
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -140,13 +141,25 @@ async def ask_engine(model: Model, texts: list[str], clients: int, seconds: floa
 async def ask_server(server: ServerProcess, texts: list[str], clients: int, seconds: float) -> Load:
     """A load on a server, over kept-alive connections."""
     server.go_on()
-    connections = [HttpClient(server.port, server.kind.path, server.kind.body) for _ in range(clients)]
+    try:
+        return await ask_http(server.port, server.kind.path, server.kind.body, texts, clients, seconds)
+    finally:
+        server.pause()
+
+
+async def ask_http(
+    port: int, path: str, body: Callable[[str], object], texts: list[str], clients: int, seconds: float
+) -> Load:
+    """A load on a port of this machine, over kept-alive connections.
+
+    :param body: the JSON body for a text.
+    """
+    connections = [HttpClient(port, path, body) for _ in range(clients)]
     try:
         return await closed_loop([connection.ask for connection in connections], texts, seconds / 5, seconds)
     finally:
         for connection in connections:
             connection.close()
-        server.pause()
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

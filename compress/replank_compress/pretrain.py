@@ -101,7 +101,7 @@ def _write(
         with quiet_transformers():
             model.save_pretrained(folder)
         save_tokenizer(tokenizer, folder)
-        loaded = load_model(open_source(folder), task=data.task)
+        loaded = load_model(open_source(folder), task=data.task, device="auto")
         with progress(f"evaluate on {held_out}", len(data.split(held_out))) as advance:
             quality = evaluate_into(folder, loaded, data, held_out, progress=advance)
         write_curve(folder, "pretrain", data.task, curve)

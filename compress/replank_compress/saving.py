@@ -177,7 +177,7 @@ def _write(
         if integer:
             write_ranges(folder, integer.ranges)
         copy_modules(run.source.folder, folder)
-        loaded = load_model(open_source(folder), task=task)
+        loaded = load_model(open_source(folder), task=task, device="auto")
         data = choose_thresholds(loaded, scored)
         task = replace(task, metrics=data.task.metrics) if task.gives_vectors else data.task
         with progress(f"evaluate on {held_out}", len(data.split(held_out))) as advance:

@@ -76,7 +76,7 @@ def write_repository(source: Source, repository: Path, config: TritonConfig, *, 
         raise ModelError(
             f"{source.name} attends to references, which Triton cannot find", hint="replank serve answers with them"
         )
-    provider_of(config.device).require_precision(source.name, source.precision)
+    provider_of(config.device).require_precision(source)
     name = config.name or Path(source.name).resolve().name
     if not _NAME.fullmatch(name):
         raise ModelError(f"Triton does not accept {name} as the name of a model", hint="choose another `name`")

@@ -9,6 +9,7 @@ from pathlib import Path
 from replank.benchmarking.summary import SUMMARY, Summary
 from replank.chain.attacked import attack_models, masked_lm_of
 from replank.chain.comparison import compare
+from replank.chain.mined_examples import with_mined_examples
 from replank.chain.plan import Plan, RunConfig
 from replank.chain.run_file import RUN_FILE, require_own_run_file, write_run_file
 from replank.chain.stage_folders import StageFolders
@@ -46,6 +47,7 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, *, conf
         raise UsageError("run works in one process", hint="under torchrun: replank finetune and replank compress")
     plan.compress.group_sizes(encoder.layers)
     require_kind(encoder, "torch", "run")
+    asked, data_config = data_config, _mined(encoder, out, data_config, config)
     data = (
         data_config.load(encoder.task, without_labels=("train", "dev")) if encoder.is_fine_tuned else data_config.load()
     )
@@ -62,13 +64,25 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, *, conf
         _require_own(out)
         if config is None:
             return _run(encoder, out, plan, data_config, data)
-        require_own_run_file(out, encoder, config, data_config)
+        require_own_run_file(out, encoder, config, asked)
         if not (out / RUN_FILE).exists():
-            write_run_file(out, encoder, config, data_config)
+            write_run_file(out, encoder, config, asked)
         summary = _run(encoder, out, plan, data_config, data)
         # Of an earlier run, what it asked for held until now.
-        write_run_file(out, encoder, config, data_config)
+        write_run_file(out, encoder, config, asked)
         return summary
+
+
+def _mined(encoder: Source, out: Path, data: DataConfig, config: RunConfig | None) -> DataConfig:
+    """The data, where it is a graph mined into ``out``, if that is of this run."""
+    if data.graph is None:
+        return data
+    with exclusive(out, inside=True):
+        _require_own(out)
+        if config is not None:
+            require_own_run_file(out, encoder, config, data)
+        knows_kind = encoder.is_fine_tuned and encoder.task.kind == data.kind
+        return with_mined_examples(data, out, name=encoder.task.name if knows_kind else None)
 
 
 def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: Dataset) -> Summary:

@@ -22,7 +22,8 @@ def mine(graph: Path, out: Path, force: bool, as_json: bool, **settings: Any) ->
     """Make the examples of relation prediction: questions about GRAPH's triples with its paths as contexts, into OUT.
 
     GRAPH is a folder with train.txt, valid.txt and test.txt: head, relation and tail with tabs between, one triple a
-    line. All stages take OUT as --data. They take GRAPH too, and then each mines it, with the defaults.
+    line. All stages take OUT as --data. They take GRAPH too, with the defaults: replank run mines it once, into its
+    folder, and other stages each for themselves.
     """
     from replank import api
 

@@ -15,6 +15,7 @@ from replank.data.relations import load_relations
 from replank.data.settings import DataSettings
 from replank.data.tables import SUFFIXES, read_table
 from replank.graphs.mined_folder import is_mined_folder
+from replank.graphs.mining import is_graph_folder
 from replank.system.errors import DataError, UsageError
 from replank.tasks.kinds import KINDS
 from replank.tasks.task import Task
@@ -49,6 +50,13 @@ class DataConfig(DataSettings):
         data = assemble(self, tables, model, without_labels)
         is_judged = bool(data.task.kind.likeness_metrics) and not data.task.gives_vectors
         return with_dev_held_back(data) if "dev" in without_labels and is_judged else data
+
+    @property
+    def graph(self) -> Path | None:
+        """The folder of a knowledge graph whose examples are still to be mined; ``None`` of all other data."""
+        if self.data is None or self.kind != KINDS["relation-prediction"] or is_mined_folder(Path(self.data)):
+            return None
+        return Path(self.data) if is_graph_folder(Path(self.data)) else None
 
     def _asks(self, model: Task) -> bool:
         """Whether the data may be of what a model answers: of any task, or of what it was pretrained on."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from replank.graphs.config import MiningConfig
 from replank.graphs.mining import Mined, MinedSplit, mine
+from replank.graphs.names import names_folder
 from replank.system.errors import ArtifactError, ReplankError, UsageError
 from replank.system.files import replace_folder
 from replank.system.json_files import read_json
@@ -74,20 +75,39 @@ def mine_into(folder: Path, out: Path, config: MiningConfig, *, force: bool = Fa
     return mined
 
 
+def require_mined_from(folder: Path, graph: Path, config: MiningConfig) -> None:
+    """Refuse mined examples of another graph, or with other settings.
+
+    :raises UsageError: they are of files with other digests, or of other settings.
+    :raises ArtifactError: see :func:`read_mined`.
+    """
+    document = _document(folder)
+    differs = {"settings": document.config != _settings(config), "graph": document.sources != _sources(graph, config)}
+    if found := [name for name, differ in differs.items() if differ]:
+        raise UsageError(
+            f"{folder} exists and was mined from other inputs (differs in: {', '.join(found)})",
+            hint=f"choose another `out`, or delete {folder} to mine it again",
+        )
+
+
 def read_mined(folder: Path) -> Mined:
     """Read what :func:`mine_into` wrote.
 
     :raises ArtifactError: a file is missing, or is not as it was written.
     """
+    document = _document(folder)
+    splits = {name: _read_split(folder, name, file, document) for name, file in document.files.items()}
+    return Mined(document.reasoning, splits)
+
+
+def _document(folder: Path) -> _Document:
     try:
         values = read_json(folder / MINED)
         if values.get("schema") != _SCHEMA:
             raise ValueError(f"schema is {values.get('schema')!r}; expected {_SCHEMA}")
-        document = dataclass_from_json(_Document, values)
+        return dataclass_from_json(_Document, values)
     except (ValueError, ReplankError) as error:
         raise ArtifactError(f"{folder / MINED} is damaged: {error}", hint=_AGAIN) from None
-    splits = {name: _read_split(folder, name, file, document) for name, file in document.files.items()}
-    return Mined(document.reasoning, splits)
 
 
 def _lines(split: MinedSplit) -> str:
@@ -120,12 +140,12 @@ def _settings(config: MiningConfig) -> dict[str, Any]:
 
 
 def _sources(folder: Path, config: MiningConfig) -> dict[str, str]:
-    """The digests of the files of triples and candidates."""
-    folders = {folder.name: folder}
-    if config.test_graph is not None:
-        folders[Path(config.test_graph).name] = Path(config.test_graph)
+    """The digests of the files of triples, candidates and names."""
+    folders = [folder, *([Path(config.test_graph)] if config.test_graph is not None else [])]
+    named = [Path(config.names)] if config.names is not None else folders
+    texts = [place for graph in named if (place := names_folder(graph)) is not None]
     return {
-        f"{name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, place in folders.items()
+        f"{place.resolve().name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for place in dict.fromkeys([*folders, *texts])
         for path in sorted(place.glob("*.txt"))
     }

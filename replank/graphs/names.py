@@ -58,7 +58,7 @@ def read_names(folder: Path) -> Names:
 
     :raises DataError: a line is no identifier and text.
     """
-    place = _names_folder(folder)
+    place = names_folder(folder)
     if place is None:
         _log.warning("%s has no %s: identifiers stand for names", folder, ENTITIES)
         return Names()
@@ -67,7 +67,8 @@ def read_names(folder: Path) -> Names:
     return Names(named, relations)
 
 
-def _names_folder(folder: Path) -> Path | None:
+def names_folder(folder: Path) -> Path | None:
+    """The folder with the names of a graph, see :func:`read_names`; ``None`` if there is none."""
     if (folder / ENTITIES).is_file():
         return folder
     texts = folder.resolve().parent / "text"

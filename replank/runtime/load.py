@@ -58,7 +58,7 @@ def load_model(
 
 
 def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:
-    provider_of(device).require_precision(source.name, source.precision)
+    provider_of(device).require_precision(source)
     facts = source.manifest.made_by.facts if source.manifest else None
     made_for = facts.target if isinstance(facts, Int8Facts) else None
     if made_for and made_for != int8_target():

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from replank.models.int8_facts import Int8Facts
 from replank.system.errors import IncompatibleModelError, MissingExtraError, ProviderError
 from replank.system.extras import installed_version
 
 if TYPE_CHECKING:
     import onnxruntime
 
+    from replank.models.source import Source
+
 # The name of a row of :data:`~replank.runtime.providers.PROVIDERS`; ``provider_of`` checks it.
 Device = str
 Arithmetic = Literal["fp32", "bf16"]
 ProviderArguments = list[tuple[str, dict[str, str]]]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,21 +97,33 @@ class Provider(ABC):
 
     def preload(self) -> None:
         """Load its libraries if they come in packages of their own."""
-        if self.libraries:
-            import onnxruntime
+        if not self.libraries:
+            return
+        import onnxruntime
 
+        # It prints what it cannot load, where a command's data goes.
+        with contextlib.redirect_stdout(io.StringIO()) as said:
             onnxruntime.preload_dlls()
+        for line in said.getvalue().splitlines():
+            _log.debug("%s: %s", self.name, line)
 
-    def require_precision(self, model: str, precision: str) -> None:
-        """Refuse a model of a precision that it cannot run.
+    def require_precision(self, source: Source) -> None:
+        """Refuse a model of a precision that it cannot run, unless its types were chosen for it.
 
         :raises IncompatibleModelError: see ``refused``.
         """
-        if precision in self.refused:
-            shown = precision.upper()
-            raise IncompatibleModelError(
-                f"{model} is {shown}, which {self.name} cannot run", hint=f"`device='cpu'` runs {shown} models"
-            )
+        if source.precision not in self.refused or self.device == _integers_for(source):
+            return
+        shown = source.precision.upper()
+        raise IncompatibleModelError(
+            f"{source.name} is {shown}, which {self.name} cannot run", hint=f"`device='cpu'` runs {shown} models"
+        )
+
+
+def _integers_for(source: Source) -> str | None:
+    """The device that the types of an encoder in integers were chosen for; ``None`` of other models."""
+    facts = source.manifest.made_by.facts if source.manifest else None
+    return facts.integer.target if isinstance(facts, Int8Facts) and facts.integer else None
 
 
 @dataclass(frozen=True)

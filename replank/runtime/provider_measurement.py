@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from replank.runtime.model import Model
 from replank.runtime.providers import Device
 from replank.runtime.timing import random_batch, time_calls
-from replank.system.errors import DataError
+from replank.system.errors import ModelError
 from replank.tasks.task import Task
 
 REFERENCE: Device = "cpu"
@@ -90,7 +90,7 @@ def _objection(task: Task, expected: NDArray[Any], model: Model) -> str | None:
     """The reason to leave a provider out: its answers differ from the expected ones; ``None`` if they do not."""
     try:
         found = _answers(model)
-    except DataError as error:
+    except ModelError as error:
         return error.message
     distance, what = task.kind.disagreement(expected, found)
     if distance <= _MAX_DISAGREEMENT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ _TINY_GRAPH = bytes.fromhex(
 )
 # What onnxruntime says at the second reader of weights that it makes unsigned.
 _SHARED = "Attempt to replace the existing tensor"
+_DOCTOR = "replank doctor shows which library or driver is missing"
 
 
 def open_session(
@@ -52,13 +54,18 @@ def open_session(
     try:
         session = _session(graph, options, providers)
     except Exception as error:  # onnxruntime's own exceptions share no base class but Exception
+        if graph == _TINY_GRAPH:
+            raise ProviderError(
+                f"{provider.setting}: {provider.name} did not start: {_reason(error)}", hint=_DOCTOR
+            ) from error
+        start(device)  # if not even that runs, it is not the graph's fault
         name = graph if isinstance(graph, Path) else "a graph"
         raise ModelError(f"onnxruntime cannot load {name}: {error}") from error
     # Without this, a CUDA provider that fails to start leaves a session that runs on the CPU.
     if (actual := session.get_providers()[0]) != provider.name:
         raise ProviderError(
             f"{provider.setting}: {provider.name} did not start; onnxruntime fell back to {actual}",
-            hint="replank doctor shows which library or driver is missing",
+            hint=_DOCTOR,
         )
     if lacking := nodes_elsewhere(session, provider):
         shown = ", ".join(f"{count} {operator}" for operator, count in lacking.most_common())
@@ -73,15 +80,31 @@ def _session(
     graph: Path | bytes, options: onnxruntime.SessionOptions, providers: ProviderArguments | None
 ) -> onnxruntime.InferenceSession:
     """A session on a graph, or on a copy whose weights onnxruntime can make unsigned."""
-    import onnxruntime
-
     try:
-        file = str(graph) if isinstance(graph, Path) else graph
-        return onnxruntime.InferenceSession(file, options, providers=providers)
+        return _strict_session(str(graph) if isinstance(graph, Path) else graph, options, providers)
     except Exception as error:
         if _SHARED not in str(error):
             raise
-        return onnxruntime.InferenceSession(unshared_weights(graph), options, providers=providers)
+        return _strict_session(unshared_weights(graph), options, providers)
+
+
+def _strict_session(
+    graph: str | bytes, options: onnxruntime.SessionOptions, providers: ProviderArguments | None
+) -> onnxruntime.InferenceSession:
+    """A session that raises where a provider fails, as it starts or in a later run.
+
+    Else onnxruntime would print it, where a command's data goes, and run on the CPU.
+    """
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+
+
+def _reason(error: Exception) -> str:
+    """What CUDA says, or else the first line, of an error that also tells of onnxruntime's source and of the host."""
+    text = str(error)
+    found = re.search(r"CUDA failure \d+: [^;\n]+", text)
+    return found[0].strip() if found else text.partition("\n")[0]
 
 
 def start(device: Device) -> None:

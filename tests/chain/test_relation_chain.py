@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from family import write_family
 from replank.benchmarking.summary import Summary
 from replank.chain.comparison import comparison_table
+from replank.chain.mined_examples import with_mined_examples
 from replank.chain.pipeline import run
-from replank.chain.plan import Plan
+from replank.chain.plan import Plan, RunConfig
 from replank.data.config import DataConfig
 from replank.graphs.config import MiningConfig
 from replank.graphs.mined_folder import mine_into
+from replank.graphs.mining import Mined, mine
 from replank.models.artifact import Artifact
 from replank.models.source import open_source
 from replank.resampling.answers_file import answers_of
 from replank.resampling.compare import compare_answers
 from replank.resampling.resample import Resampling
-from replank.system.errors import DataError
+from replank.system.errors import DataError, UsageError
 from replank.tasks.metrics import score
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.training.config import FinetuneConfig
@@ -93,3 +97,45 @@ def test_alone_every_candidate_has_its_question(family: Path, tmp_path: Path) ->
     assert test.second is None
     assert test.groups is not None
     assert np.array_equal(test.groups.candidate_of_row, np.arange(len(test.groups.is_right)))
+
+
+def test_a_run_mines_its_graph_once_and_every_stage_reads_that(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, out = write_family(tmp_path / "family", families=2), tmp_path / "out"
+    folders: list[Path] = []
+
+    def counted(folder: Path, config: MiningConfig) -> Mined:
+        folders.append(folder)
+        return mine(folder, config)
+
+    for module in ("replank.graphs.mined_folder", "replank.data.relations"):
+        monkeypatch.setattr(f"{module}.mine", counted)
+    config = RunConfig(layers=2, finetune_epochs=1, compress_epochs=1, max_drop=1.0)
+    plan = replace(config.plan(), quantize=DynamicInt8(max_drop=1.0, allow_slower=True))
+    data = DataConfig(data=graph, task="relation-prediction", max_length=32)
+    run(open_source(encoder), out, plan, data, config=config)
+    assert folders == [graph]
+    mined = DataConfig(data=out / "examples").load()
+    for name in STAGES:
+        manifest = Artifact.open(out / name).manifest
+        assert manifest.made_by.data == mined.digests
+        assert manifest.task.name == "family"
+    # What repeats it elsewhere begins with the graph again.
+    assert "family" in (out / "run.yaml").read_text(encoding="utf-8")
+    run(open_source(encoder), out, plan, data, config=config)
+    assert folders == [graph]
+
+
+def test_examples_of_another_graph_are_not_taken_for_this_ones(tmp_path: Path) -> None:
+    graph, other = (write_family(tmp_path / name, families=2, seed=seed) for seed, name in enumerate(("family", "b")))
+    data = DataConfig(data=graph, task="relation-prediction")
+    mined = with_mined_examples(data, tmp_path / "out")
+    assert (mined.data, mined.dataset) == (tmp_path / "out" / "examples", "family")
+    assert with_mined_examples(data, tmp_path / "out") == mined
+    assert with_mined_examples(mined, tmp_path / "out") is mined
+    with pytest.raises(UsageError, match=r"was mined from other inputs \(differs in: graph\)"):
+        with_mined_examples(replace(data, data=other), tmp_path / "out")
+    (graph / "entity2text.txt").write_text("p0_0\tsomebody else\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"was mined from other inputs \(differs in: graph\)"):
+        with_mined_examples(data, tmp_path / "out")

@@ -66,7 +66,7 @@ def test_every_provider_has_an_extra_that_installs_one_of_its_packages() -> None
         assert set(provider.packages) <= set(packages())
 
 
-def test_a_new_provider_is_one_row(onnx_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_provider_is_one_row(onnx_artifact: Path, int8_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU under another name: it runs, is named by the model, and doctor starts it."""
     row = replace(PROVIDERS["cpu"], device="npu", arithmetic="bf16", refused=frozenset({"int8"}))
     for name in ("replank.runtime.providers", "replank.runtime.doctor"):
@@ -75,8 +75,8 @@ def test_a_new_provider_is_one_row(onnx_artifact: Path, monkeypatch: pytest.Monk
     assert (model.device, model.provider, model.arithmetic) == ("npu", "CPUExecutionProvider", "bf16")
     (check,) = (check for check in doctor() if check.name == "device npu")
     assert check.detail == "CPUExecutionProvider starts; computes fp32 models in bf16"
-    with pytest.raises(ProviderError, match="a is INT8, which CPUExecutionProvider cannot run"):
-        provider_of("npu").require_precision("a", "int8")
+    with pytest.raises(ProviderError, match="int8 is INT8, which CPUExecutionProvider cannot run"):
+        load_model(open_source(int8_artifact), device="npu")
 
 
 def test_the_tiny_graph_is_one_addition() -> None:
@@ -113,6 +113,35 @@ def test_shape_arithmetic_may_stay_on_the_host_where_a_gpu_would_wait(onnx_artif
     assert everything["Cast"] >= 1
     assert missed["Attention"] == 2
     assert not {"Gather", "Cast"} & set(missed)
+
+
+def test_the_host_may_compute_what_unfused_graphs_ask_of_shapes(tmp_path: Path) -> None:
+    """As in ModernBERT's and MPNet's graphs by torchscript: the width of a head, and -1 as the rest of a shape."""
+    ints = {name: np.array(value, np.int64) for name, value in {"last": -1, "heads": 4, "rest": [-1]}.items()}
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "last"], ["width"]),
+        helper.make_node("Div", ["width", "heads"], ["head_width"]),
+        helper.make_node("Unsqueeze", ["head_width", "zero"], ["one"]),
+        helper.make_node("Equal", ["one", "rest"], ["is_rest"]),
+        helper.make_node("Where", ["is_rest", "one", "rest"], ["chosen"]),
+        helper.make_node("Concat", ["chosen", "one"], ["new_shape"], axis=0),
+        helper.make_node("Reshape", ["x", "new_shape"], ["apart"]),
+        helper.make_node("MatMul", ["apart", "weight"], ["y"]),
+    ]
+    constants = [onnx.numpy_helper.from_array(value, name) for name, value in ints.items()]
+    constants.append(onnx.numpy_helper.from_array(np.zeros(1, np.int64), "zero"))
+    constants.append(onnx.numpy_helper.from_array(np.ones((2, 2), np.float32), "weight"))
+    graph = helper.make_graph(
+        nodes,
+        "shapes",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", "width"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        constants,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), tmp_path / "a.onnx")
+    opened = open_session(tmp_path / "a.onnx", threads=1)
+    assert nodes_elsewhere(opened, PROVIDERS["cuda"]) == {"MatMul": 1}
 
 
 # Plugins that are not there, or have no hardware

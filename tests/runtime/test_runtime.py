@@ -148,7 +148,7 @@ def test_a_provider_that_falls_back_in_silence_is_refused(onnx_artifact: Path, m
     monkeypatch.setattr(
         onnxruntime,
         "InferenceSession",
-        lambda path, options, providers: made(path, options, providers=["CPUExecutionProvider"]),
+        lambda path, options, providers, **_: made(path, options, providers=["CPUExecutionProvider"]),
     )
     with pytest.raises(ProviderError, match="did not start; onnxruntime fell back to CPUExecutionProvider"):
         load_model(open_source(onnx_artifact), device="cuda")

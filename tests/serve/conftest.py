@@ -25,7 +25,10 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def serve(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a server of the artifacts whose fixtures the test names, as ``name=fixture``; of a key too."""
+    """The address of a server of the artifacts whose fixtures the test names, as ``name=fixture``; of a key too.
+
+    ``--graph=fixture`` likewise is an option.
+    """
     models = [name.partition("=") for name in request.param.split()]
     folders = [f"{name}={request.getfixturevalue(fixture)}" for name, _, fixture in models if fixture]
     keys = {"REPLANK_API_KEY": KEY} if "key" in request.param.split() else {}

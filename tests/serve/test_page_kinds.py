@@ -8,9 +8,11 @@ import pytest
 
 from browser import CONTRAST, CONTROL_ENTER, Browser
 from plain_folders import multi_label_folder, with_head
+from replank.graphs.knowledge import KnowledgeGraph
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.pooling import pool
+from replank.runtime.relations import relate
 from replank_export.convert import ExportConfig, export
 
 pytestmark = pytest.mark.browser
@@ -139,6 +141,39 @@ def test_passages_are_ranked(browser: Browser, serve: str, ranker_folder: Path, 
     browser.type("#model-choice", "labels")
     browser.until(lambda: browser.texts("#send") == ["Predict"])
     assert browser.run("return document.getElementById('second-field').hidden") is True
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("serve", ["judge=relation_model labels=onnx_artifact --graph=family"], indirect=True)
+def test_a_graph_is_asked_and_shows_the_paths_of_its_answers(
+    browser: Browser, serve: str, relation_model: Path, family: Path, scheme: str
+) -> None:
+    judge = load_model(open_source(relation_model), threads=1)
+    expected = relate(judge, KnowledgeGraph.open(family), "p0 0", "is a parent of", "?")
+    browser.emulate(width=320, scheme=scheme)
+    browser.open(serve)
+    browser.until(lambda: browser.texts("#model") == ["judge"])
+    browser.type("#head", "p0 0")
+    browser.type("#relation", "is a parent of")
+    browser.click("#relate")
+    browser.until(lambda: len(browser.texts("#relations > li")) == len(expected))
+    assert browser.texts("#relations .text") == [f"{one.head} {one.relation} {one.tail}" for one in expected]
+    assert browser.texts("#relations .path li") == [" ".join(edge) for one in expected for edge in one.path]
+    assert any(one.path for one in expected)
+    known = [text.endswith(", known to the graph") for text in browser.texts("#relations .quiet")]
+    assert known == [one.is_known for one in expected]
+    assert "/relations" in browser.run("return document.getElementById('relations-curl').textContent")
+    assert browser.run("return document.documentElement.scrollWidth") == 320
+    assert browser.run(CONTRAST) == []
+    # What the graph does not know is said, and what it does: the nearest names.
+    browser.type("#head", "x")
+    browser.click("#relate")
+    browser.until(lambda: browser.texts("#error")[0].startswith("422: "))
+    assert "has no entity 'p0 0x'" in browser.texts("#error")[0]
+    assert browser.run("return document.getElementById('relations-answer').hidden") is True
+    # A model of labels is asked nothing of the graph.
+    browser.type("#model-choice", "labels")
+    browser.until(lambda: browser.run("return document.getElementById('relations-form').hidden"))
 
 
 @pytest.mark.parametrize("serve", ["filler=masked_lm"], indirect=True)
