@@ -16,7 +16,6 @@ from commands import Replank
 from manifests import TASK, make_manifest, names, write
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.manifest import MANIFEST
-from replank.models.source import open_source
 from replank.system.errors import ArtifactError, ReplankError, UsageError
 from replank.system.locks import exclusive
 
@@ -36,7 +35,6 @@ def test_a_written_artifact_is_read_back(tmp_path: Path) -> None:
 def test_it_is_shown_in_a_line(tmp_path: Path) -> None:
     artifact = write(tmp_path / "out")
     assert repr(artifact) == f"Artifact('{tmp_path / 'out'}', torch, fp32, classification)"
-    assert repr(open_source(artifact.path)) == f"Source('{tmp_path / 'out'}', torch, fp32, classification)"
 
 
 def test_an_empty_folder_may_become_the_artifact(tmp_path: Path) -> None:

@@ -181,3 +181,7 @@ def test_an_encoders_facts_are_found_by_type() -> None:
     assert ENCODERS["bert"].position_limit({}) == 512
     assert ENCODERS["roberta"].position_limit({"max_position_embeddings": 514}) == 512
     assert ENCODERS["roberta"].position_limit({"max_position_embeddings": 514, "pad_token_id": 0}) == 513
+
+
+def test_it_is_shown_in_a_line(predecessor: Path) -> None:
+    assert repr(open_source(predecessor)) == f"Source('{predecessor}', torch, fp32, classification)"
