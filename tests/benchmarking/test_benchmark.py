@@ -89,6 +89,7 @@ def test_torch_and_onnx_side_by_side(successor: Path, onnx_artifact: Path) -> No
         min_seconds=0.03,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
     )
     notes: list[str] = []
 
@@ -212,6 +213,7 @@ def test_a_model_beside_itself_on_real_texts(onnx_artifact: Path) -> None:
         min_seconds=0.0,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
         baseline="onnx (2)",
     )
     result = benchmark(config)
@@ -238,6 +240,7 @@ def test_other_tasks_are_compared_by_speed_alone(onnx_artifact: Path, pair_onnx_
         min_seconds=0.0,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
     )
     result = benchmark(config)
     assert [model.task for model in result.models] == ["sentiment", "same"]
@@ -259,6 +262,7 @@ def test_torch_in_each_way(successor: Path, onnx_artifact: Path) -> None:
         min_seconds=0.0,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
         torch_modes=("fp32", "bf16"),
     )
     result = benchmark(config)

@@ -33,7 +33,7 @@ class Stub:
 
     def measure(self, turn: Turn) -> Samples:
         self.turns.append(turn)
-        return Samples((next(self._milliseconds),) * 3, None, 0)
+        return Samples((next(self._milliseconds),) * 3, None, 0.0, 0)
 
 
 def turns_of(config: BenchmarkConfig, stubs: list[Stub]) -> list[tuple[int, Shape, int]]:

@@ -80,5 +80,5 @@ def test_only_cpus_that_need_unsigned_weights_pay_for_them(
     if is_set:
         assert options.get_session_config_entry("session.x64quantprecision") == "1"
     else:
-        with pytest.raises(RuntimeError, match="does not exist"):
+        with pytest.raises(RuntimeError, match="x64quantprecision"):
             options.get_session_config_entry("session.x64quantprecision")
