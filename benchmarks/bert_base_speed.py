@@ -4,6 +4,7 @@ The predecessor has 12 layers in torch, in each of its modes: eager and compiled
 INT8 (torchao's PT2E, dynamic, compiled). The others have 6: in torch (eager, fp32), in ONNX fp32, in INT8. Weights are
 random, with a seed, as the speed depends on the shape only; quality is measured elsewhere.
 
+    pip install -c constraints.txt torchao
     python benchmarks/bert_base_speed.py
 
 Compiled modes need a C++ compiler, and INT8 torchao; what is not there is named, and the others are measured. The

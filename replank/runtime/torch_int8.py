@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from replank.system.errors import ProviderError
-from replank.system.extras import require
+from replank.system.errors import MissingExtraError, ProviderError
+from replank.system.extras import installed_version
 
 
 def quantize_dynamically(module: Any, inputs: Mapping[str, Any]) -> Any:
@@ -18,7 +18,9 @@ def quantize_dynamically(module: Any, inputs: Mapping[str, Any]) -> Any:
     :raises MissingExtraError: torchao is not installed.
     :raises ProviderError: the module cannot be exported or quantized.
     """
-    require("torch", "torchao")
+    if installed_version("torchao") is None:
+        # In none of the extras: transformers would import it in every process.
+        raise MissingExtraError("not installed: torchao", hint="pip install torchao")
     import torch
     from torchao.quantization.pt2e import allow_exported_model_train_eval
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
