@@ -10,8 +10,8 @@ from typing import Literal, get_args
 
 from replank.benchmarking.result import Shape
 from replank.models.weights import kind_of_weights
+from replank.runtime.clock import Clock
 from replank.runtime.providers import PROVIDERS, Device, provider_of
-from replank.runtime.timing import Clock
 from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode
 from replank.system.errors import FieldError
 from replank.system.settings import setting

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from replank.benchmarking.result import Shape
-from replank.runtime.timing import Clock
+from replank.runtime.clock import Clock
 from replank.runtime.torch_modes import TorchMode
 
 

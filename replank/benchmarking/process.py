@@ -16,7 +16,7 @@ import replank.system.errors
 from replank.benchmarking.config import Variant
 from replank.benchmarking.messages import Failure, Load, Samples, Turn
 from replank.benchmarking.result import ModelFacts
-from replank.runtime.timing import Clock
+from replank.runtime.clock import Clock
 from replank.system.child_process import ChildProcess
 from replank.system.errors import ReplankError
 from replank.system.logs import LogMessage, log_level

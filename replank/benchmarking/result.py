@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from replank.models.quality import Quality
-from replank.runtime.timing import Clock
+from replank.runtime.clock import Clock
 from replank.system.environment import Machine
 from replank.system.errors import DataError
 from replank.system.typed_json import added, dataclass_from_json, object_values

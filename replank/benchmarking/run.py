@@ -18,8 +18,8 @@ from replank.benchmarking.result import INTERRUPTED, Benchmark, BenchmarkModel, 
 from replank.benchmarking.rounds import KNOWN, Rounds
 from replank.benchmarking.waits import is_busy
 from replank.models.provenance import config_json
+from replank.runtime.clock import Clock
 from replank.runtime.providers import provider_of
-from replank.runtime.timing import Clock
 from replank.runtime.torch_modes import DEFAULT_MODE
 from replank.system.environment import machine, versions
 from replank.system.errors import FieldError, IncompatibleModelError, MissingExtraError, ProviderError, ReplankError

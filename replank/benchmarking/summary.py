@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from replank.runtime.timing import Clock
+from replank.runtime.clock import Clock
 from replank.system.environment import Machine
 from replank.system.errors import DataError, ReplankError
 from replank.system.typed_json import added, dataclass_from_json, object_values

@@ -10,7 +10,7 @@ from replank.models.facts import ExportFacts
 from replank.models.int8_facts import Int8Facts
 from replank.reporting.document import Block, Figure, Grid, Heading, Paragraph
 from replank.reporting.facts import Facts, Stage
-from replank.runtime.timing import Clock
+from replank.runtime.clock import Clock
 
 
 def speed_section(facts: Facts) -> list[Block]:

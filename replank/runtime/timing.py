@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from replank.runtime.clock import Clock
 from replank.runtime.model import Model
 from replank.system.errors import FieldError
 from replank.text.padding import Batch
 from replank.text.tokens import Tokens
-
-# wall goes on while a thread waits for a core; processor counts what all threads of this process compute, spinning too.
-Clock = Literal["wall", "processor"]
 
 
 def time_calls(

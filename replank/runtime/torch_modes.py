@@ -6,7 +6,6 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Literal
 
-from replank.runtime.timing import random_batch
 from replank.runtime.torch_devices import torch_device
 from replank.runtime.torch_int8 import quantize_dynamically
 from replank.system.errors import FieldError, ProviderError
@@ -31,6 +30,7 @@ def in_mode(model: Model, mode: TorchMode) -> Model:
     if mode == DEFAULT_MODE:
         return model
     from replank.runtime.predictors import ReferencePredictor, TorchPredictor
+    from replank.runtime.timing import random_batch
 
     predictor = model.predictor
     predictor = predictor.inner if isinstance(predictor, ReferencePredictor) else predictor
