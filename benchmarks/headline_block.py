@@ -5,8 +5,10 @@ from __future__ import annotations
 from block_text import RESULTS, machine_line, read_result
 from compression_table import MethodsTable
 from quality_blocks import ENCODERS
-from replank.benchmarking.result import Benchmark
+from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape, time_name
 from replank.benchmarking.summary import Summary
+from replank.runtime.torch_modes import DEFAULT_MODE
+from speed_blocks import best_of_torch, mode_name, whole_in_torch
 
 _SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers"
 # The shape that the README names: one text of 128 tokens.
@@ -22,23 +24,32 @@ def headline_block(_: str) -> str:
 
 
 def _speed_lines() -> list[str]:
-    """INT8 of half the layers against torch's best with as many layers, and with all."""
+    """INT8 of half the layers against torch: eager with all layers, its best mode with all, eager with as many."""
     result = Benchmark.from_json(read_result(_SPEED))
-    cells = [cell for cell in result.cells if (cell.batch_size, cell.length) == (_BATCH_SIZE, _LENGTH)]
-    gains = {cell.model: cell.ratio.median for cell in cells}
-    fastest: dict[int, float] = {}
-    for model in result.models:
-        if model.kind == "torch" and model.layers is not None:
-            fastest[model.layers] = max(gains[model.name], fastest.get(model.layers, 0.0))
-    (int8,) = [gains[model.name] for model in result.models if model.precision == "int8"]
-    half, whole = sorted(fastest)
-    shape = f"BERT-base's shape, {_BATCH_SIZE} x {_LENGTH} tokens"
-    return [
-        f"| **{int8 / fastest[whole]:.1f}x** faster | the whole chain: {whole} layers in torch, {half} in INT8; "
-        f"[{shape}](docs/results/speed.md) |",
-        f"| **{int8 / fastest[half]:.1f}x** faster | at the same depth: {half} layers in torch, {half} in INT8; "
-        "the same run |",
+    shape = Shape(_BATCH_SIZE, _LENGTH)
+    gains = {cell.model: cell.ratio.median for cell in result.at(shape)}
+    whole = whole_in_torch(result)
+    (int8,) = [model for model in result.models if (model.kind, model.precision) == ("onnx", "int8")]
+    (eager,) = [model for model in result.models if (model.mode, model.layers) == (DEFAULT_MODE, int8.layers)]
+    by = f"{time_name(result.clock)}, " if result.clock == "processor" else ""
+    lines = [
+        f"| **{gains[int8.name]:.1f}x** faster | the whole chain: {whole[0].layers} layers in {_torch(whole[0])}, "
+        f"{int8.layers} in INT8; {by}[BERT-base's shape, {shape}](docs/results/speed.md) |"
     ]
+    if len(whole) > 1:
+        best, gain = best_of_torch(result, shape, whole)
+        lines.append(
+            f"| **{gain:.1f}x** faster | than the best of torch with {best.layers} layers: {mode_name(best)} |"
+        )
+    return [
+        *lines,
+        f"| **{gains[int8.name] / gains[eager.name]:.1f}x** faster | at the same depth: {eager.layers} layers in "
+        f"{_torch(eager)}, {int8.layers} in INT8; the same run |",
+    ]
+
+
+def _torch(model: BenchmarkModel) -> str:
+    return f"torch ({mode_name(model)})"
 
 
 def _quality_line() -> str:

@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 from block_text import machine_line, paragraph, read_result
-from replank.benchmarking.result import Benchmark
+from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape, time_name, time_unit
 
 
 def speed_block(name: str) -> str:
-    """Latency and ratio of each model at each shape."""
+    """Times of each model at each shape, and those of the last as ratios to eager torch and to the best of torch."""
     values = read_result(name)
     result = Benchmark.from_json(values)
-    names = [model.name for model in result.models]
+    shapes = result.shapes
     lines = [
-        "| batch x tokens | " + " | ".join(f"{SPEED_NAMES[name]}, ms" for name in names) + " | whole chain |",
-        "|---" * (len(names) + 2) + "|",
+        f"| {time_unit(result.clock)} | "
+        + " | ".join(f"{shape.batch_size} x {shape.length}" for shape in shapes)
+        + " |",
+        "|---" + "|--:" * len(shapes) + "|",
     ]
-    for shape in result.shapes:
-        cells = {cell.model: cell for cell in result.at(shape)}
-        latencies = [f"{cells[name].p50_ms:.1f}" for name in names]
-        ratio = cells[names[-1]].ratio
-        gain = f"**{ratio.median:.1f}x** ({ratio.min:.1f}-{ratio.max:.1f})"
-        lines.append(f"| {shape.batch_size} x {shape.length} | " + " | ".join([*latencies, gain]) + " |")
-    return "\n".join(lines) + f"\n\n{machine_line(values)}"
+    for model in result.models:
+        cells = [cell for cell in result.cells if cell.model == model.name]
+        lines.append(f"| {speed_name(model)} | " + " | ".join(f"{cell.p50_ms:.1f}" for cell in cells) + " |")
+    gains = [result.at(shape)[-1].ratio for shape in shapes]
+    shown = [f"**{gain.median:.1f}x** ({gain.min:.1f}-{gain.max:.1f})" for gain in gains]
+    lines.append(f"| whole chain against eager fp32 | {' | '.join(shown)} |")
+    if len(whole := whole_in_torch(result)) > 1:
+        bests = [best_of_torch(result, shape, whole) for shape in shapes]
+        shown = [f"**{gain:.1f}x** ({mode_name(model)})" for model, gain in bests]
+        lines.append(f"| whole chain against the best of torch | {' | '.join(shown)} |")
+    left_out = [f"{name} is left out: {reason}." for name, reason in result.left_out.items()]
+    clock = [f"Times and ratios are of {time_name(result.clock)}."] if result.clock == "processor" else []
+    return "\n".join([*lines, "", *clock, *left_out, machine_line(values)])
+
+
+def speed_name(model: BenchmarkModel) -> str:
+    """A model as people call it."""
+    if model.kind == "onnx":
+        return f"{model.layers} layers, {'INT8' if model.precision == 'int8' else f'ONNX {model.precision}'}"
+    return f"{model.layers} layers, torch {mode_name(model)}"
+
+
+def mode_name(model: BenchmarkModel) -> str:
+    """A mode of torch as people call it."""
+    if model.mode == "compiled-int8":
+        return "INT8 (torchao, compiled)"
+    way = "compiled" if model.mode and model.mode.startswith("compiled") else "eager"
+    return f"{way} {model.precision}"
+
+
+def whole_in_torch(result: Benchmark) -> list[BenchmarkModel]:
+    """The deepest torch model, in each of its modes."""
+    found = [model for model in result.models if model.kind == "torch"]
+    return [model for model in found if model.layers == max(model.layers for model in found)]
+
+
+def best_of_torch(result: Benchmark, shape: Shape, models: Sequence[BenchmarkModel]) -> tuple[BenchmarkModel, float]:
+    """The fastest of some models at a shape, and the speed of the last model as a multiple of its, round by round."""
+    cells = {cell.model: cell for cell in result.at(shape)}
+    best = max(models, key=lambda model: cells[model.name].ratio.median)
+    rounds = zip(result.at(shape)[-1].ratio.rounds, cells[best.name].ratio.rounds, strict=True)
+    return best, median(ours / theirs for ours, theirs in rounds)
 
 
 def int8_graph_block(name: str) -> str:
@@ -151,14 +190,6 @@ def search_block(name: str) -> str:
         "work of the machine counts too)."
     )
     return paragraph(text)
-
-
-SPEED_NAMES = {
-    "torch-12": "12 layers, torch",
-    "torch-6": "6 layers, torch",
-    "onnx-6": "6 layers, ONNX fp32",
-    "int8-6": "6 layers, INT8",
-}
 
 
 SERVER_NAMES = {

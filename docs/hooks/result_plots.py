@@ -10,6 +10,7 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+from replank.benchmarking.result import time_name
 from replank.charts.scatter import Point, scatter_chart
 
 _RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -26,7 +27,8 @@ def chain_plot(summary: dict[str, Any]) -> str:
     """Quality against latency of the models of a chain."""
     metric = summary["task"]["metrics"][-1]
     points = [Point(model["name"], model["p50_ms"], model["metrics"][metric]) for model in summary["models"]]
-    return scatter_chart("The models of the quickstart", "latency of one text, p50 ms", metric, points)
+    time = f"{time_name(summary.get('clock'))} of one text, p50 ms"
+    return scatter_chart("The models of the quickstart", time, metric, points)
 
 
 def servers_plot(result: dict[str, Any]) -> str:

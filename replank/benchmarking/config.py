@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from replank.benchmarking.result import Shape
 from replank.models.weights import kind_of_weights
+from replank.runtime.clock import Clock
 from replank.runtime.providers import PROVIDERS, Device, provider_of
 from replank.runtime.torch_modes import DEFAULT_MODE, TorchMode
 from replank.system.errors import FieldError
@@ -51,6 +52,9 @@ class BenchmarkConfig:
     :param devices: each model runs on each of those that can run it; it is an error if this machine lacks one.
         ``auto``, alone: on each that this machine has.
     :param torch_modes: each torch model runs in each.
+    :param clock: what is measured. ``wall``: latency. ``processor``: processor time of one thread, which on a busy
+        machine leaves out what threads wait; of several it would count how they spin for each other. ``auto``: latency,
+        unless threads wait for cores that others use; then everything is measured again by processor time.
     :param baseline: the name of the variant that ratios refer to; ``None`` for the first.
     :param seed: of the token ids.
     :raises FieldError: a value out of range.
@@ -73,7 +77,10 @@ class BenchmarkConfig:
         choices=(*PROVIDERS, "auto"),
     )
     torch_modes: tuple[TorchMode, ...] = setting(
-        (DEFAULT_MODE,), "Modes of torch models; compiled is torch.compile.", flag="torch"
+        (DEFAULT_MODE,), "Modes of torch models; compiled is torch.compile, compiled-int8 torchao's INT8.", flag="torch"
+    )
+    clock: Clock | Literal["auto"] = setting(
+        "auto", "Latency, processor time of one thread, or auto: the latter where others keep the cores busy."
     )
     baseline: str | None = setting(None, "The variant that ratios refer to; by default the first.")
     seed: int = 0
@@ -107,6 +114,10 @@ class BenchmarkConfig:
         modes = get_args(TorchMode)
         if not _are_distinct(self.torch_modes) or not set(self.torch_modes) <= set(modes):
             raise FieldError("torch_modes", self.torch_modes, f"some of {', '.join(modes)}, each once")
+        if self.clock not in (*get_args(Clock), "auto"):
+            raise FieldError("clock", self.clock, f"one of {', '.join(get_args(Clock))}, auto")
+        if self.clock == "processor" and self.has_gpu:
+            raise FieldError("clock", self.clock, "wall or auto, as a GPU's time is not the processor's")
         names = [variant.name for variant in self.variants]
         if self.baseline is not None and self.baseline not in names:
             raise FieldError("baseline", self.baseline, f"one of {', '.join(names)}")
@@ -115,6 +126,11 @@ class BenchmarkConfig:
     def is_auto(self) -> bool:
         """Whether models run wherever they can."""
         return "auto" in self.devices
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether a model may run on a GPU."""
+        return any(provider_of(device).is_gpu for device in (PROVIDERS if self.is_auto else self.devices))
 
     @property
     def variants(self) -> list[Variant]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from replank.benchmarking.result import Shape
+from replank.runtime.clock import Clock
 from replank.runtime.torch_modes import TorchMode
 
 
@@ -15,6 +16,7 @@ class Load:
     :param log_level: from which log messages are sent, one before any answer: objects of
         :class:`~replank.system.logs.LogMessage`.
     :param texts: real texts, for turns without a length.
+    :param clock: what the samples are of.
     """
 
     model: str
@@ -23,6 +25,7 @@ class Load:
     threads: int | None
     log_level: int
     texts: tuple[tuple[str, ...], ...] = ()
+    clock: Clock = "wall"
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,13 @@ class Samples:
 
     :param milliseconds: of each run.
     :param joules: energy of all runs; ``None`` if the machine does not report it.
+    :param waited: see :meth:`replank.benchmarking.waits.CoreWaits.share`; over all runs.
     :param peak_memory_bytes: peak resident memory of the process so far.
     """
 
     milliseconds: tuple[float, ...]
     joules: float | None
+    waited: float | None
     peak_memory_bytes: int
 
 

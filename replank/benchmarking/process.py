@@ -16,6 +16,7 @@ import replank.system.errors
 from replank.benchmarking.config import Variant
 from replank.benchmarking.messages import Failure, Load, Samples, Turn
 from replank.benchmarking.result import ModelFacts
+from replank.runtime.clock import Clock
 from replank.system.child_process import ChildProcess
 from replank.system.errors import ReplankError
 from replank.system.logs import LogMessage, log_level
@@ -33,13 +34,20 @@ class WorkerProcess(ChildProcess):
     """A process that holds one loaded model; entering it waits until the model is loaded.
 
     :param texts: real texts, for turns without a length.
+    :param clock: what its samples are of.
     """
 
     facts: ModelFacts
 
-    def __init__(self, variant: Variant, threads: int | None, texts: tuple[tuple[str, ...], ...] = ()) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        threads: int | None,
+        texts: tuple[tuple[str, ...], ...] = (),
+        clock: Clock = "wall",
+    ) -> None:
         self.peak_memory_bytes: int = 0
-        self._load = Load(variant.model, variant.device, variant.mode, threads, log_level(), texts)
+        self._load = Load(variant.model, variant.device, variant.mode, threads, log_level(), texts, clock)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))

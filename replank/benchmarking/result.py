@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from replank.models.quality import Quality
+from replank.runtime.clock import Clock
 from replank.system.environment import Machine
 from replank.system.errors import DataError
-from replank.system.typed_json import dataclass_from_json, object_values
+from replank.system.typed_json import added, dataclass_from_json, object_values
 from replank.tasks.task import headline
 
 RESULT_SCHEMA = 2
@@ -116,7 +117,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles of the latency of one batch.
+    """Percentiles of the time of one batch, by the clock of the result.
 
     :param intervals_ms: the 95 % interval of each percentile, by ``p50``, ``p90``, ``p95`` and ``p99``.
     :param texts_per_second: the throughput, from the mean.
@@ -139,6 +140,8 @@ class Cell(Latency):
     :param length: tokens of each text; ``None`` for real texts.
     :param joules_per_text: energy of the whole machine; ``None`` if it cannot be read.
     :param samples_ms: milliseconds of each run, a list for each round.
+    :param waited: of each round, the part of the time for which a thread waited for a core; see
+        :meth:`replank.benchmarking.waits.CoreWaits.share`. ``None`` in results of older releases.
     """
 
     model: str
@@ -147,6 +150,7 @@ class Cell(Latency):
     joules_per_text: float | None
     ratio: Ratio
     samples_ms: tuple[tuple[float, ...], ...]
+    waited: tuple[float | None, ...] | None = added("0.6.0")
 
     @property
     def shape(self) -> Shape:
@@ -184,6 +188,8 @@ class Benchmark:
     :param other_load: cores that other processes used on average; ``None`` if the kernel does not report it.
     :param left_out: reasons by the names of variants whose model and device do not fit, or that ``auto`` could not run.
     :param baseline: the name of the model that ratios refer to.
+    :param clock: what all times and ratios are of: ``wall`` with the models' threads, or ``processor`` with one thread.
+        ``None`` in results of older releases, for ``wall``.
     """
 
     config: dict[str, Any]
@@ -196,6 +202,7 @@ class Benchmark:
     baseline: str
     cells: tuple[Cell, ...]
     stopped: Stopped | None
+    clock: Clock | None = added("0.6.0")
 
     @property
     def shapes(self) -> list[Shape]:
@@ -226,7 +233,7 @@ class Benchmark:
         """A sentence on a busy machine; ``None`` on an idle one."""
         # Real texts are left out, as their lengths differ.
         latencies = [(cell.p50_ms, cell.p90_ms) for cell in self.cells if cell.length is not None]
-        return disturbance(self.other_load, self.machine.cores, latencies)
+        return disturbance(self.other_load, self.machine.cores, latencies, self.clock)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, with what follows from the others for readers that do not compute it."""
@@ -253,28 +260,44 @@ class Benchmark:
         return result
 
 
-def disturbance(other_load: float | None, cores: int, latencies: Iterable[tuple[float, float]]) -> str | None:
+def disturbance(
+    other_load: float | None, cores: int, latencies: Iterable[tuple[float, float]], clock: Clock | None = None
+) -> str | None:
     """A sentence on a machine that was busy during a measurement; ``None`` on an idle one.
 
     :param other_load: cores that other processes used on average; ``None`` if the kernel does not report it.
     :param cores: those of the machine.
     :param latencies: the median and the 90th percentile of each model at each shape.
+    :param clock: what they are of.
     """
     load = other_load or 0.0
     if load > _BUSY * cores:
-        return busy(f"other processes used {load:.1f} of {cores} cores")
+        return busy(f"other processes used {load:.1f} of {cores} cores", clock)
     if any(p90 > _UNEVEN * p50 for p50, p90 in latencies):
-        return busy("latencies varied by more than half")
+        return busy(f"{'times' if clock == 'processor' else 'latencies'} varied by more than half", clock)
     return None
 
 
-def busy(why: str | None = None) -> str:
-    """The sentence below every table of latencies that were measured on a busy machine.
+def busy(why: str | None = None, clock: Clock | None = None) -> str:
+    """The sentence below every table of times that were measured on a busy machine.
 
     :param why: how it was noticed.
+    :param clock: what they are of.
     """
     reason = f" ({why})" if why else ""
-    return (
-        f"The machine was busy during the measurement{reason}: latencies are longer than on an idle machine; "
-        "ratios hold within their intervals."
+    effect = (
+        "processor time leaves out what threads waited; ratios hold within their intervals."
+        if clock == "processor"
+        else "latencies are longer than on an idle machine, those of several threads most."
     )
+    return f"The machine was busy during the measurement{reason}: {effect}"
+
+
+def time_name(clock: Clock | None) -> str:
+    """What times are of, for titles of tables and charts."""
+    return "processor time (one thread)" if clock == "processor" else "latency"
+
+
+def time_unit(clock: Clock | None) -> str:
+    """Their unit, for heads of columns."""
+    return "cpu ms" if clock == "processor" else "ms"

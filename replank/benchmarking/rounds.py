@@ -62,6 +62,11 @@ class Rounds:
                 yield round_number, shape, (round_number + offset) % count
             widths[shape] = self._width(shape)
 
+    @property
+    def waited(self) -> list[float | None]:
+        """For which part of each turn so far a thread waited for a core."""
+        return [samples.waited for taken in self._taken.values() for samples in taken]
+
     def take(self, round_number: int, shape: Shape, index: int) -> None:
         """Let one worker take its turn."""
         config, before = self._config, self._taken[shape, index]
@@ -104,6 +109,7 @@ class Rounds:
             joules_per_text=self._joules_per_text(shape, index),
             ratio=ratio(ours, baseline, count),
             samples_ms=ours,
+            waited=tuple(samples.waited for samples in self._taken[shape, index][: len(ours)]),
         )
 
     def _complete_rounds(self, shape: Shape, index: int) -> tuple[tuple[float, ...], ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
 
@@ -14,13 +16,22 @@ from replank.benchmarking.load import OtherLoad
 from replank.benchmarking.process import WorkerProcess
 from replank.benchmarking.result import INTERRUPTED, Benchmark, BenchmarkModel, LoadAverage, Shape, Stopped
 from replank.benchmarking.rounds import KNOWN, Rounds
+from replank.benchmarking.waits import is_busy
 from replank.models.provenance import config_json
+from replank.runtime.clock import Clock
+from replank.runtime.providers import provider_of
+from replank.runtime.torch_modes import DEFAULT_MODE
 from replank.system.environment import machine, versions
 from replank.system.errors import FieldError, IncompatibleModelError, MissingExtraError, ProviderError, ReplankError
 
+_log = logging.getLogger(__name__)
+
 
 class Progress(Protocol):
-    """Called after each turn, and once for all turns of variants that are left out."""
+    """Called after each turn, and once for all turns of variants that are left out.
+
+    The amount is below 0 when all turns are taken again, by processor time.
+    """
 
     def __call__(self, amount: int = 1, note: str = "") -> None:
         """Report finished turns, and which they are."""
@@ -33,25 +44,61 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> Benc
     An error, or Ctrl-C, after at least one complete round ends it early: the result is of the complete rounds, and its
     ``stopped`` says why.
 
-    A model is left out where a device cannot run models of its kind, and the result says so.
+    Where others keep the cores busy, all is measured again by processor time, if the configuration leaves the clock
+    open.
+
+    A model is left out where a device cannot run models of its kind, and a mode of torch where this machine lacks what
+    it needs; the result says so.
 
     :raises FieldError: a length above a model's limit.
     :raises ProviderError: this machine lacks a device, or none of the devices can run any of the models.
     :raises ReplankError: a model that cannot be loaded or run, or whose process died, before a round was complete.
     :raises KeyboardInterrupt: before a round was complete.
     """
+    if config.clock != "auto":
+        return _measure(config, config.clock, progress)
+    try:
+        return _measure(config, "wall", progress)
+    except _CoresAreTakenError as error:
+        _log.warning("threads wait for cores that others use: processor time of one thread is measured instead")
+        if progress:
+            progress(-error.units, "processor time of one thread")
+        return _measure(config, "processor", progress)
+
+
+class _CoresAreTakenError(Exception):
+    """Threads wait so often for cores that wall time would say nothing of the models.
+
+    :param units: what was reported to ``progress`` so far.
+    """
+
+    def __init__(self, units: int) -> None:
+        super().__init__(units)
+        self.units = units
+
+
+def _measure(config: BenchmarkConfig, clock: Clock, progress: Progress | None) -> Benchmark:
+    """Measure all variants by one clock.
+
+    :raises _CoresAreTakenError: the configuration leaves the clock open, and wall time says nothing.
+    """
     load_before, stopped = os.getloadavg(), None
     with ExitStack() as stack:
-        workers, left_out = _start(config, stack)
+        workers, left_out = _start(config, clock, stack)
+        units_left_out = config.rounds * len(config.shapes) * len(left_out)
         if progress and left_out:
-            progress(config.rounds * len(config.shapes) * len(left_out), f"{len(left_out)} left out")
+            progress(units_left_out, f"{len(left_out)} left out")
         _require_lengths(config, workers)
         meter = OtherLoad(worker.process_id for worker in workers.values())
         variants = list(workers)
         baseline = next(n for n, variant in enumerate(variants) if config.baseline in (None, variant.name))
         rounds = Rounds(config, list(workers.values()), baseline)
+        # A GPU's time passes while the threads that wait for it have no core.
+        may_change = config.clock == "auto" and clock == "wall" and not any(map(_is_on_gpu, variants))
         try:
-            _take_turns(rounds, config, variants, progress)
+            for _ in _take_turns(rounds, config, variants, progress):
+                if may_change and rounds.complete and is_busy(rounds.waited, meter.cores()):
+                    raise _CoresAreTakenError(min(config.units, units_left_out + len(rounds.waited)))
         except (ReplankError, KeyboardInterrupt) as error:
             if not rounds.complete:
                 raise
@@ -69,19 +116,24 @@ def benchmark(config: BenchmarkConfig, progress: Progress | None = None) -> Benc
         baseline=variants[baseline].name,
         cells=rounds.cells([variant.name for variant in variants]),
         stopped=stopped,
+        clock=clock,
     )
 
 
-def _start(config: BenchmarkConfig, stack: ExitStack) -> tuple[dict[Variant, WorkerProcess], dict[str, str]]:
+def _start(
+    config: BenchmarkConfig, clock: Clock, stack: ExitStack
+) -> tuple[dict[Variant, WorkerProcess], dict[str, str]]:
     """A process for each variant, and the reasons for those that are left out.
 
     :raises ReplankError: what a variant lacks, unless it may be left out; or nothing is left.
     """
     short = dict(zip(config.models, short_names(config.models), strict=True))
+    # Of several threads, processor time would count how they spin for each other.
+    threads = 1 if clock == "processor" else config.threads
     workers, left_out = {}, {}
     for variant in config.variants:
         try:
-            workers[variant] = stack.enter_context(WorkerProcess(variant, config.threads, config.texts))
+            workers[variant] = stack.enter_context(WorkerProcess(variant, threads, config.texts, clock))
         except (ProviderError, MissingExtraError) as error:
             if not _may_be_left_out(variant, error, config):
                 raise
@@ -99,6 +151,8 @@ def _may_be_left_out(variant: Variant, error: ReplankError, config: BenchmarkCon
         return False  # without it there is no ratio
     if isinstance(error, IncompatibleModelError):
         return True
+    if len(config.torch_modes) > 1 and variant.mode != DEFAULT_MODE:
+        return True  # of the modes that were asked for, what this machine lacks for one says nothing of the others
     # If not even the CPU can run it, nothing can.
     return config.is_auto and variant.device != "cpu"
 
@@ -111,7 +165,10 @@ def _require_lengths(config: BenchmarkConfig, workers: dict[Variant, WorkerProce
             raise FieldError("lengths", max(config.lengths), f"at most {limit} tokens for {variant.name}")
 
 
-def _take_turns(rounds: Rounds, config: BenchmarkConfig, variants: list[Variant], progress: Progress | None) -> None:
+def _take_turns(
+    rounds: Rounds, config: BenchmarkConfig, variants: list[Variant], progress: Progress | None
+) -> Iterator[None]:
+    """Take all turns, one each time that the next is asked for."""
     told = False
     for round_number, shape, index in rounds.turns():
         rounds.take(round_number, shape, index)
@@ -120,6 +177,11 @@ def _take_turns(rounds: Rounds, config: BenchmarkConfig, variants: list[Variant]
         elif progress and not told:
             progress(0, f"more rounds where a ratio is not known to {KNOWN:.0%} yet")
             told = True
+        yield
+
+
+def _is_on_gpu(variant: Variant) -> bool:
+    return provider_of(variant.device).is_gpu
 
 
 def _note(variant: Variant, round_number: int, shape: Shape, config: BenchmarkConfig) -> str:

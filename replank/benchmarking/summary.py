@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from replank.runtime.clock import Clock
 from replank.system.environment import Machine
 from replank.system.errors import DataError, ReplankError
-from replank.system.typed_json import dataclass_from_json, object_values
+from replank.system.typed_json import added, dataclass_from_json, object_values
 from replank.tasks.task import Task, headline
 
 SUMMARY = "summary.json"
@@ -21,7 +22,7 @@ class SummaryModel:
     :param folder: the name of its folder.
     :param metrics: on the summary's rows, the headline metric first.
     :param bytes: of the weights or the graph.
-    :param p50_ms: median latency of one text.
+    :param p50_ms: the median time of one text, by the summary's clock.
     :param speed_up: its speed as a multiple of the first model's.
     """
 
@@ -47,8 +48,9 @@ class Summary:
     :param chosen_on_it: see :class:`replank.models.quality.Quality`; of any of the models.
     :param baselines: see :class:`replank.models.quality.Quality`.
     :param compared_with: see :class:`replank.models.quality.Quality`.
-    :param length: tokens of the text that latency was measured with.
+    :param length: tokens of the text that was measured with.
     :param is_disturbed: whether the machine was busy during the measurement; ``disturbed`` in JSON.
+    :param clock: see :class:`replank.benchmarking.result.Benchmark`.
     """
 
     task: Task
@@ -62,6 +64,7 @@ class Summary:
     chosen_on_it: bool | None = None
     baselines: dict[str, dict[str, float]] | None = None
     compared_with: str | None = None
+    clock: Clock | None = added("0.6.0")
 
     def retention(self, model: SummaryModel) -> float | None:
         """A model's headline metric as a fraction of the first model's; ``None`` if that is not above 0."""

@@ -6,7 +6,7 @@ from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 
-from replank.benchmarking.result import Benchmark, BenchmarkModel, Cell
+from replank.benchmarking.result import Benchmark, BenchmarkModel, Cell, time_name, time_unit
 
 OTHER_TASKS = "The models are of different tasks, or were scored on different rows: only their speed is compared."
 
@@ -39,10 +39,14 @@ def _headline(model: BenchmarkModel) -> str:
 
 
 def _speed(result: Benchmark) -> Table:
-    """A line for each model and shape."""
+    """A line for each model and shape; a title where the times are not latencies."""
+    title, ms = "", time_unit(result.clock)
+    if result.clock == "processor":
+        title = f"{time_name(result.clock).capitalize()}, texts a second of it and ratios of it"
     has_energy = any(cell.joules_per_text is not None for cell in result.cells)
     energy = ["J/text"] if has_energy else []
-    table = _table("", ["batch x tokens", "p50 ms", "p90 ms", "p99 ms", "texts/s", *energy, "ratio (95 %)"])
+    columns = ["batch x tokens", f"p50 {ms}", f"p90 {ms}", f"p99 {ms}", "texts/s", *energy, "ratio (95 %)"]
+    table = _table(title, columns)
     for shape in result.shapes:
         table.add_row(f"{shape.batch_size} x {shape.length or 'texts'}")
         for cell in result.at(shape):

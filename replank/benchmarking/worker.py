@@ -12,12 +12,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import TextIO
 
 from replank.benchmarking.messages import Failure, Load, Samples, Turn
 from replank.benchmarking.result import ModelFacts
+from replank.benchmarking.waits import CoreWaits
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.model import Model
@@ -48,7 +48,7 @@ def main() -> None:
         model = in_mode(load_model(source, device=load.device, threads=load.threads), load.mode)
         _answer(answers, _facts(model, load, time.perf_counter() - started))
         for line in sys.stdin:
-            _answer(answers, _measure(model, load.texts, dataclass_from_json(Turn, json.loads(line))))
+            _answer(answers, _measure(model, load, dataclass_from_json(Turn, json.loads(line))))
     except ReplankError as error:
         _log.debug(WHERE, exc_info=error)
         # A FieldError takes other arguments; its message is all that the parent needs.
@@ -64,24 +64,27 @@ def _pin(threads: int | None) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def _measure(model: Model, texts: Sequence[Sequence[str]], turn: Turn) -> Samples:
+def _measure(model: Model, load: Load, turn: Turn) -> Samples:
     """One turn: all batches of the texts equally often, so that each turn measures the same batches."""
     if turn.length is None:
-        batches = text_batches(model, texts[: _TEXT_BATCHES * turn.batch_size], turn.batch_size)
+        batches = text_batches(model, load.texts[: _TEXT_BATCHES * turn.batch_size], turn.batch_size)
     else:
         batches = [random_batch(model, turn.batch_size, turn.length, turn.seed)]
     endless = itertools.cycle(batches)
     for _ in range(max(turn.warmup, len(batches) * turn.is_first)):
         model.predictor(next(endless))
-    meter, endless = EnergyMeter(), itertools.cycle(batches)
+    energy, waits, endless = EnergyMeter(), CoreWaits(), itertools.cycle(batches)
     samples = time_calls(
         lambda: model.predictor(next(endless)),
         warmup=0,
         min_iterations=turn.min_iterations,
         min_seconds=turn.min_seconds,
         multiple=len(batches),
+        clock=load.clock,
     )
-    return Samples(tuple(samples), meter.joules(), peak_memory())
+    # The energy of a busy machine is mostly that of others.
+    joules = energy.joules() if load.clock == "wall" else None
+    return Samples(tuple(samples), joules, waits.share(), peak_memory())
 
 
 def _facts(model: Model, load: Load, load_seconds: float) -> ModelFacts:

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from replank.benchmarking.config import BenchmarkConfig
-from replank.benchmarking.result import busy
+from replank.benchmarking.result import busy, time_name, time_unit
 from replank.benchmarking.run import benchmark
 from replank.benchmarking.summary import Summary, SummaryModel
 from replank.data.examples import Dataset
@@ -19,6 +19,7 @@ from replank.runtime.load import load_model
 from replank.system.environment import machine, versions
 from replank.system.progress import progress
 
+_AGAIN = "Run the same command again for true latencies."
 _NO_LABELS = "which have no labels (answers are compared with those of {}), "
 
 
@@ -50,6 +51,7 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
         chosen_on_it=any(source.manifest and source.manifest.chose_on(examples.digest) for source in sources),
         length=length,
         is_disturbed=speed.is_disturbed,
+        clock=speed.clock,
         machine=machine(),
         versions=versions(),
         models=tuple(
@@ -74,13 +76,13 @@ def comparison_table(summary: Summary) -> Table:
         title=f"{summary.task.name}: quality on {summary.rows} rows of {summary.split}"
         f"{', which also chose the models (expect less on new data)' if summary.chosen_on_it else ''}, "
         f"{'' if summary.compared_with is None else _NO_LABELS.format(summary.compared_with)}"
-        f"latency of one text of {summary.length} tokens",
+        f"{time_name(summary.clock)} of one text of {summary.length} tokens",
         title_justify="left",
-        caption=f"{busy()} Run the same command again for true latencies." if summary.is_disturbed else None,
+        caption=f"{busy(clock=summary.clock)} {_AGAIN}" if summary.is_disturbed else None,
         caption_justify="left",
     )
     table.add_column("model")
-    for name in (*summary.task.metrics, "kept", "MB", "p50 ms", "speed-up"):
+    for name in (*summary.task.metrics, "kept", "MB", f"p50 {time_unit(summary.clock)}", "speed-up"):
         table.add_column(name, justify="right")
     for name, metrics in (summary.baselines or {}).items():
         table.add_row(name, *(f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in summary.task.metrics))

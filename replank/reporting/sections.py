@@ -51,7 +51,8 @@ def _result(facts: Facts) -> list[Block]:
     first, last = facts.summary.models[0], facts.summary.models[-1]
     kept = facts.summary.retention(last)
     quality = f" and keeps {kept:.1%} of its {facts.summary.task.headline}" if kept is not None else ""
-    size = f"is {last.speed_up:.1f} times as fast as {first.name}, has {last.bytes / first.bytes:.0%} of its size"
+    by = " by processor time" if facts.summary.clock == "processor" else ""
+    size = f"is {last.speed_up:.1f} times as fast as {first.name}{by}, has {last.bytes / first.bytes:.0%} of its size"
     return [Paragraph(f"Result: {last.name} {size}{quality}.")]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replank.benchmarking.result import Benchmark, Cell, busy
+from replank.benchmarking.result import Benchmark, Cell, busy, time_name, time_unit
 from replank.benchmarking.summary import Summary
 from replank.benchmarking.table import OTHER_TASKS
 from replank.charts.scatter import Point, front_of, scatter_chart
@@ -10,6 +10,7 @@ from replank.models.facts import ExportFacts
 from replank.models.int8_facts import Int8Facts
 from replank.reporting.document import Block, Figure, Grid, Heading, Paragraph
 from replank.reporting.facts import Facts, Stage
+from replank.runtime.clock import Clock
 
 
 def speed_section(facts: Facts) -> list[Block]:
@@ -31,10 +32,15 @@ def _summary(summary: Summary) -> Grid:
          f"{model.speed_up:.1f}x")
         for model in summary.models
     ]  # fmt: skip
-    note = f"One text of {summary.length} tokens at a time, models in turn."
+    note = f"{_what(summary.clock)}One text of {summary.length} tokens at a time, models in turn."
     if summary.is_disturbed:
-        note += f" {busy()}"
-    return Grid(("model", "MB", "p50 ms", "texts/s", "speed-up"), rows, note=note)
+        note += f" {busy(clock=summary.clock)}"
+    return Grid(("model", "MB", f"p50 {time_unit(summary.clock)}", "texts/s", "speed-up"), rows, note=note)
+
+
+def _what(clock: Clock | None) -> str:
+    """A sentence on times that are not latencies."""
+    return f"Times are {time_name(clock)}, texts/s and ratios are of it. " if clock == "processor" else ""
 
 
 def _benchmark_models(result: Benchmark) -> Grid:
@@ -59,16 +65,17 @@ def _benchmark_models(result: Benchmark) -> Grid:
 def _benchmark_cells(result: Benchmark) -> list[Block]:
     """A table for each batch size and length, all with the same columns."""
     has_energy = any(cell.joules_per_text is not None for cell in result.cells)
-    columns = ["model", "p50 ms", "p50, 95 %", "p90 ms", "p95 ms", "p99 ms", "texts/s"]
+    ms = time_unit(result.clock)
+    columns = ["model", f"p50 {ms}", "p50, 95 %", f"p90 {ms}", f"p95 {ms}", f"p99 {ms}", "texts/s"]
     columns += ["J/text"] * has_energy + [f"times as fast as {result.baseline}, 95 %"]
-    blocks: list[Block] = []
+    blocks: list[Block] = [Paragraph(what.strip())] if (what := _what(result.clock)) else []
     for shape in result.shapes:
         size = f"{shape.batch_size} text{'s' * (shape.batch_size > 1)} at a time"
         lengths = f"of {shape.length} tokens each:" if shape.length else "real texts, padded:"
         blocks.append(Paragraph(f"{size}, {lengths}"))
         blocks.append(Grid(columns, [_cell_row(cell, result.baseline, has_energy) for cell in result.at(shape)]))
     if result.disturbance:
-        blocks.append(Paragraph(f"{result.disturbance} Ratios hold as far as their intervals reach."))
+        blocks.append(Paragraph(result.disturbance))
     return blocks
 
 
@@ -91,13 +98,14 @@ def _trade_off(facts: Facts) -> list[Block]:
     if facts.benchmark and not facts.benchmark.is_same_task:
         return [Paragraph(OTHER_TASKS)]
     points, metric, shape = _points(facts)
+    clock = facts.benchmark.clock if facts.benchmark else facts.summary.clock if facts.summary else None
     if len(points) < 2:
         return []
     front = front_of(points)
     names = " → ".join(point.name for point in front)
-    title = f"{metric} against the latency of {shape}"
+    title = f"{metric} against the {time_name(clock)} of {shape}"
     text = f"On the Pareto front, from the fastest to the best: {names}. No other model is both faster and better."
-    chart = scatter_chart(title, "p50 latency, ms (log scale)", metric, points)
+    chart = scatter_chart(title, f"p50 {time_name(clock)}, ms (log scale)", metric, points)
     return [Heading("Quality against speed"), Figure(chart, f"{title}."), Paragraph(text)]
 
 

@@ -52,7 +52,8 @@ class TorchPredictor:
     """A transformers model with a head, in eager mode."""
 
     def __init__(self, model: torch.nn.Module, device: str) -> None:
-        self.module: torch.nn.Module = model.eval().to(device)
+        model.eval()  # an exported program's gives nothing back
+        self.module: torch.nn.Module = model.to(device)
         self._device = device
 
     def __call__(self, batch: Batch) -> Logits:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from replank.runtime.provider import Device, Provider, ProviderArguments
 from replank.runtime.providers import provider_of, require_onnxruntime
 from replank.runtime.unshared_weights import unshared_weights
-from replank.system.environment import available_cores
+from replank.system.environment import available_cores, int8_target
 from replank.system.errors import IncompatibleModelError, ModelError, ProviderError
 
 if TYPE_CHECKING:
@@ -47,9 +47,11 @@ def open_session(
     # Only what ends the process: errors are raised too, and as lines of text they would break a log of JSON objects.
     options.log_severity_level = 4
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    # A CPU without VNNI adds up two products in 16 bits. Weights of 8 bits, which would overflow there, become unsigned
-    # as the graph is loaded, with a zero point of 128: slower, and exact. Weights of 7 bits stay what they are.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if int8_target() == "avx2":
+        # Two products are added up in 16 bits. Weights of 8 bits, which would overflow there, become unsigned as the
+        # graph is loaded, with a zero point of 128: slower, and exact. Weights of 7 bits stay what they are. With VNNI
+        # it would change no answer, and take almost twice the time.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     providers = provider.attach(options, threads)
     try:
         session = _session(graph, options, providers)

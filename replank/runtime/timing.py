@@ -1,4 +1,4 @@
-"""Latency of calls, inputs to time a model with, and peak memory."""
+"""The time of calls by either clock, inputs to time a model with, and peak memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from replank.runtime.clock import Clock
 from replank.runtime.model import Model
 from replank.system.errors import FieldError
 from replank.text.padding import Batch
@@ -15,7 +16,13 @@ from replank.text.tokens import Tokens
 
 
 def time_calls(
-    run: Callable[[], object], *, warmup: int, min_iterations: int, min_seconds: float, multiple: int = 1
+    run: Callable[[], object],
+    *,
+    warmup: int,
+    min_iterations: int,
+    min_seconds: float,
+    multiple: int = 1,
+    clock: Clock = "wall",
 ) -> list[float]:
     """Time calls one after another.
 
@@ -23,16 +30,18 @@ def time_calls(
     :param min_iterations: the least number of timed calls.
     :param min_seconds: the least total time of the timed calls.
     :param multiple: the number of timed calls is a multiple of this.
+    :param clock: what the milliseconds and ``min_seconds`` are of.
     :returns: milliseconds of each timed call.
     """
+    read = time.perf_counter_ns if clock == "wall" else time.process_time_ns
     for _ in range(warmup):
         run()
     samples: list[float] = []
     total = 0
     while len(samples) < min_iterations or total < 1e9 * min_seconds or len(samples) % multiple:
-        start = time.perf_counter_ns()
+        start = read()
         run()
-        elapsed = time.perf_counter_ns() - start
+        elapsed = read() - start
         total += elapsed
         samples.append(elapsed / 1e6)
     return samples

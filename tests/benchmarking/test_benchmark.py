@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from replank.runtime.load import load_model
 from replank.runtime.model import Model
 from replank.runtime.timing import random_batch, text_batches, time_calls
 from replank.system.environment import Machine
-from replank.system.errors import DataError, FieldError
+from replank.system.errors import DataError, FieldError, ProviderError
 from variants import variant
 
 
@@ -89,6 +90,7 @@ def test_torch_and_onnx_side_by_side(successor: Path, onnx_artifact: Path) -> No
         min_seconds=0.03,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
     )
     notes: list[str] = []
 
@@ -212,6 +214,7 @@ def test_a_model_beside_itself_on_real_texts(onnx_artifact: Path) -> None:
         min_seconds=0.0,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
         baseline="onnx (2)",
     )
     result = benchmark(config)
@@ -238,6 +241,7 @@ def test_other_tasks_are_compared_by_speed_alone(onnx_artifact: Path, pair_onnx_
         min_seconds=0.0,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
     )
     result = benchmark(config)
     assert [model.task for model in result.models] == ["sentiment", "same"]
@@ -259,6 +263,7 @@ def test_torch_in_each_way(successor: Path, onnx_artifact: Path) -> None:
         min_seconds=0.0,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
         torch_modes=("fp32", "bf16"),
     )
     result = benchmark(config)
@@ -267,6 +272,29 @@ def test_torch_in_each_way(successor: Path, onnx_artifact: Path) -> None:
         ("successor (bf16)", "bf16", "bf16"),
         ("onnx", "fp32", None),
     ]
+
+
+def test_a_mode_that_this_machine_cannot_run_is_left_out(successor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside others; alone, it is an error."""
+    monkeypatch.setenv("CXX", "no-compiler")
+    config = BenchmarkConfig(
+        (str(successor),),
+        batch_sizes=(1,),
+        lengths=(8,),
+        rounds=1,
+        min_seconds=0.0,
+        max_seconds=0.0,
+        threads=1,
+        clock="wall",
+        torch_modes=("fp32", "compiled"),
+    )
+    result = benchmark(config)
+    assert [model.mode for model in result.models] == ["fp32"]
+    reason = "`torch_modes='compiled'`: torch compiles with no-compiler, which is not on this machine"
+    assert result.left_out == {"successor (compiled)": reason}
+    with pytest.raises(ProviderError, match="which is not on this machine") as info:
+        benchmark(replace(config, torch_modes=("compiled",)))
+    assert info.value.hint == "install a C++ compiler (Debian: apt-get install g++), or name one in CXX"
 
 
 def test_threads_are_held_to_as_many_cores(onnx_artifact: Path) -> None:

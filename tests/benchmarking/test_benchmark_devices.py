@@ -14,10 +14,11 @@ from replank.runtime.providers import PROVIDERS
 from replank.system.errors import FieldError, IncompatibleModelError, MissingExtraError, ProviderError
 
 QUICK: dict[str, Any] = {
-    "batch_sizes": (1,), "lengths": (8,), "rounds": 1, "min_seconds": 0.0, "max_seconds": 0.0, "threads": 1
+    "batch_sizes": (1,), "lengths": (8,), "rounds": 1, "min_seconds": 0.0, "max_seconds": 0.0, "threads": 1,
+    "clock": "wall",
 }  # fmt: skip
 ON_OPENVINO = "`device='openvino'` runs ONNX graphs, and successor is a torch model"
-FLAGS = ("--batch-size", 1, "--length", 8, "--rounds", 1, "--threads", 1)
+FLAGS = ("--batch-size", 1, "--length", 8, "--rounds", 1, "--threads", 1, "--clock", "wall")
 
 
 def is_here(device: str) -> bool:

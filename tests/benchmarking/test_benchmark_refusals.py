@@ -34,6 +34,7 @@ def test_what_was_measured_before_a_death_is_kept(onnx_artifact: Path) -> None:
         min_seconds=0.0,
         max_seconds=0.0,
         threads=1,
+        clock="wall",
     )
     turns: list[str] = []
 
@@ -111,7 +112,9 @@ def test_an_interrupt_leaves_no_child(onnx_artifact: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        benchmark(BenchmarkConfig((str(onnx_artifact),), lengths=(8,), min_seconds=0.01, threads=1), interrupt)
+        benchmark(
+            BenchmarkConfig((str(onnx_artifact),), lengths=(8,), min_seconds=0.01, threads=1, clock="wall"), interrupt
+        )
     assert len(children) == 1
     assert not Path(f"/proc/{children[0]}").exists()
 
@@ -153,6 +156,8 @@ def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
         ({"threads": 0}, "`threads` is 0; expected at least 1"),
         ({"max_seconds": -1.0}, "`max_seconds` is -1.0; expected 0 or more seconds"),
         ({"baseline": "b"}, "`baseline` is b; expected one of a"),
+        ({"clock": "sun"}, "`clock` is sun; expected one of wall, processor, auto"),
+        ({"clock": "processor", "devices": ("cuda",)}, "`clock` is processor; expected wall or auto, as a GPU's"),
         ({"devices": ("cpu", "tpu")}, "`device` is tpu; expected one of cpu, cuda"),
         ({"torch_modes": ("int8",)}, "`torch_modes` is int8; expected some of fp32, bf16"),
         ({"torch_modes": ("bf16", "bf16")}, "each once"),
@@ -170,7 +175,7 @@ def test_the_command_takes_texts_or_lengths(
 ) -> None:
     file = tmp_path / "texts.txt"
     file.write_text("a lovely film\n\na dull plot with very weak music\n", encoding="utf-8")
-    common = ("benchmark", onnx_artifact, "--batch-size", 2, "--rounds", 1, "--threads", 1, "--json")
+    common = ("benchmark", onnx_artifact, "--batch-size", 2, "--rounds", 1, "--threads", 1, "--clock", "wall", "--json")
     done = replank(*common, "--texts", file)
     result = json.loads(done.out)
     assert (done.code, result["cells"][0]["length"], result["config"]["texts"]["count"]) == (0, None, 2)

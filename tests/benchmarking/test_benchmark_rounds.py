@@ -33,7 +33,7 @@ class Stub:
 
     def measure(self, turn: Turn) -> Samples:
         self.turns.append(turn)
-        return Samples((next(self._milliseconds),) * 3, None, 0)
+        return Samples((next(self._milliseconds),) * 3, None, 0.0, 0)
 
 
 def turns_of(config: BenchmarkConfig, stubs: list[Stub]) -> list[tuple[int, Shape, int]]:
@@ -151,8 +151,8 @@ def test_another_process_is_seen() -> None:
         assert process.stdout
         process.stdout.readline()
         theirs, ours = OtherLoad([], cores=[core]), OtherLoad([process.pid], cores=[core])
-        start = ours._used_by(process.pid)
-        until(lambda: ours._used_by(process.pid) > start + 20)
+        start = ours._used() - theirs._used()
+        until(lambda: ours._used() - theirs._used() > start + 20)
         seen, not_seen = theirs.cores(), ours.cores()
         process.kill()
     assert seen is not None

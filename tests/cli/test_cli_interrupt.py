@@ -57,7 +57,19 @@ def test_an_interruption_while_nothing_is_at_stake(tmp_path: Path, onnx_artifact
 
 
 def test_an_interrupted_benchmark_keeps_its_whole_rounds(onnx_artifact: Path) -> None:
-    command = ["benchmark", onnx_artifact, "--batch-size", 1, "--length", 8, "--rounds", 100_000, "--json"]
+    command = [
+        "benchmark",
+        onnx_artifact,
+        "--batch-size",
+        1,
+        "--length",
+        8,
+        "--rounds",
+        100_000,
+        "--clock",
+        "wall",
+        "--json",
+    ]
     with replank_process(*command) as process:
         assert process.stderr
         assert "round" in process.stderr.readline()

@@ -143,7 +143,7 @@ def test_a_benchmark_takes_the_place_of_the_comparison(folder: Path, onnx_artifa
 
     models = (str(onnx_artifact), str(int8_artifact))
     config = BenchmarkConfig(
-        models, batch_sizes=(1, 2), lengths=(8,), rounds=2, min_seconds=0.0, max_seconds=0.0, threads=1
+        models, batch_sizes=(1, 2), lengths=(8,), rounds=2, min_seconds=0.0, max_seconds=0.0, threads=1, clock="wall"
     )
     result = benchmark(config)
     (folder / "benchmark.json").write_text(json.dumps(result.to_json()), encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from replank.runtime import session
 from replank.runtime.session import open_session
 
 _SHAPES = ((1, 384, 64), (16, 64, 33), (7, 33, 128))
@@ -36,10 +37,18 @@ def random_operands(rows: int, depth: int, columns: int) -> tuple[NDArray[np.uin
     return values, generator.integers(-128, 128, (depth, columns)).astype(np.int8)
 
 
+@pytest.fixture(params=[True, False], ids=["as it is", "as without VNNI"])
+def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine's, and one that is taken for a CPU whose sums of 16 bits overflow."""
+    if not request.param:
+        monkeypatch.setattr(session, "int8_target", lambda: "avx2")
+
+
 def truth(values: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np.int64]:
     return (values.astype(np.int64) - 128) @ weights.astype(np.int64)
 
 
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("shape", _SHAPES)
 @pytest.mark.parametrize("largest", [True, False], ids=["largest", "random"])
 def test_weights_of_all_eight_bits_do_not_overflow(shape: tuple[int, int, int], largest: bool) -> None:
@@ -50,11 +59,26 @@ def test_weights_of_all_eight_bits_do_not_overflow(shape: tuple[int, int, int], 
     assert np.array_equal(sums, truth(values, weights))
 
 
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("is_file", [True, False])
 def test_weights_that_several_products_share_do_not_either(tmp_path: Path, is_file: bool) -> None:
     values, weights = random_operands(16, 64, 32)
     graph = product_graph(weights, products=3)
     (tmp_path / "model.onnx").write_bytes(graph)
-    session = open_session(tmp_path / "model.onnx" if is_file else graph)
-    found = session.run(None, {f"values{number}": values for number in range(3)})
+    opened = open_session(tmp_path / "model.onnx" if is_file else graph)
+    found = opened.run(None, {f"values{number}": values for number in range(3)})
     assert all(np.array_equal(sums, truth(values, weights)) for sums in found)
+
+
+@pytest.mark.parametrize(("target", "is_set"), [("avx2", True), ("vnni", False), ("arm64", False)])
+def test_only_cpus_that_need_unsigned_weights_pay_for_them(
+    monkeypatch: pytest.MonkeyPatch, target: str, is_set: bool
+) -> None:
+    """With VNNI they take almost twice the time."""
+    monkeypatch.setattr(session, "int8_target", lambda: target)
+    options = open_session(product_graph(random_operands(1, 8, 8)[1])).get_session_options()
+    if is_set:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    else:
+        with pytest.raises(RuntimeError, match="x64quantprecision"):
+            options.get_session_config_entry("session.x64quantprecision")
