@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from replank.runtime.model import Model
 from replank.runtime.providers import Device
 from replank.runtime.timing import random_batch, time_calls
-from replank.system.errors import DataError
+from replank.system.errors import DataError, ModelError
 from replank.tasks.task import Task
 
 REFERENCE: Device = "cpu"
@@ -58,12 +58,7 @@ def measure_providers(models: Mapping[Device, Model]) -> Measurement:
     :param models: the model on each provider; ``cpu`` is the reference and must be among them.
     """
     reference = models[REFERENCE]
-    expected = _answers(reference)
-    left_out = {
-        device: reason
-        for device, model in models.items()
-        if model is not reference and (reason := _objection(reference.task, expected, model))
-    }
+    left_out = objections(models)
     models = {device: model for device, model in models.items() if device not in left_out}
     shapes = _shapes(reference.text_encoder.max_length)
     milliseconds: dict[Device, list[float]] = {device: [] for device in models}
@@ -80,6 +75,20 @@ def measure_providers(models: Mapping[Device, Model]) -> Measurement:
     return Measurement(shapes, {device: tuple(values) for device, values in milliseconds.items()}, left_out)
 
 
+def objections(models: Mapping[Device, Model]) -> dict[Device, str]:
+    """The reason for each provider to leave it out: its answers to random tokens differ from the reference's.
+
+    :param models: see :func:`measure_providers`.
+    """
+    reference = models[REFERENCE]
+    expected = _answers(reference)
+    return {
+        device: reason
+        for device, model in models.items()
+        if model is not reference and (reason := _objection(reference.task, expected, model))
+    }
+
+
 def _shapes(longest: int) -> tuple[tuple[int, int], ...]:
     """One text, short and of maximal length; and a batch, but not of maximal length, which takes seconds."""
     shapes = {(1, min(_SHORT, longest)), (1, longest), (_BATCH, min(_SHORT, longest)), (_BATCH, min(_LONG, longest))}
@@ -90,7 +99,7 @@ def _objection(task: Task, expected: NDArray[Any], model: Model) -> str | None:
     """The reason to leave a provider out: its answers differ from the expected ones; ``None`` if they do not."""
     try:
         found = _answers(model)
-    except DataError as error:
+    except (DataError, ModelError) as error:
         return error.message
     distance, what = task.kind.disagreement(expected, found)
     if distance <= _MAX_DISAGREEMENT:

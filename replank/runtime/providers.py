@@ -13,6 +13,8 @@ from replank.runtime.provider import Device as Device
 from replank.system.errors import FieldError, MissingExtraError
 from replank.system.extras import installed_version
 
+# Products of integers whose scales come with the activations. In a static graph the scales stand beside the weights.
+_DYNAMIC_INT8 = frozenset({"MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QAttention"})
 # Integer arithmetic on shapes, which ONNX Runtime deliberately computes on the host: a GPU would only wait for it.
 _SHAPE_OPERATORS = frozenset({"Shape", "Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Cast", "Range"})
 
@@ -36,6 +38,8 @@ def _openvino(device: Device, arithmetic: Arithmetic) -> Plugin:
         extra="openvino",
         packages=("onnxruntime-ep-openvino",),
         arithmetic=arithmetic,
+        refused_operators=_DYNAMIC_INT8,
+        refusal="computes in floating point, in two to five times the CPU's time",
         options=options,
         capabilities_key="OPTIMIZATION_CAPABILITIES",
         fp32_device="openvino",
