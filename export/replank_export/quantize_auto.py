@@ -12,16 +12,20 @@ from pathlib import Path
 import onnx
 
 from replank.data.config import DataConfig
+from replank.data.examples import Dataset
 from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.int8_facts import Int8Choice, Int8Facts, Int8Trial
 from replank.models.manifest import CARD
 from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.provider_table import ProviderTable
-from replank.models.source import Source, require_kind
+from replank.models.quality import Quality
+from replank.models.source import Source, open_source, require_kind
 from replank.runtime.likeness import judged_beside
 from replank.runtime.load import load_model
+from replank.runtime.model import Model
 from replank.runtime.provider_choice import provider_table
 from replank.runtime.provider_measurement import REFERENCE
+from replank.runtime.providers import Device
 from replank.system.environment import available_cores
 from replank.system.errors import QualityGateError, ReplankError
 from replank.system.extras import require
@@ -29,7 +33,7 @@ from replank_export.automatic.choice import fastest
 from replank_export.automatic.config import AutoInt8
 from replank_export.automatic.quality import QualityGate
 from replank_export.automatic.speed import devices_here, measure_pairs
-from replank_export.convert import copy_model_files, load_data, task_with
+from replank_export.convert import copy_model_files, evaluate_held_out, load_data, task_with
 from replank_export.graph_files import save_graph
 from replank_export.quantize import quantize, require_float
 
@@ -63,7 +67,10 @@ def quantize_auto(
     require_float(source)
     with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
         made, refused = _quantize_all(source, Path(scratch), config, data_config)
-        choice, chosen = _choose(source, Path(scratch), made, refused, config, data_config)
+        data = load_data(source, data_config)
+        reference = load_model(source, task=task_with(source, data))
+        data = judged_beside(data, reference) if data else None
+        choice, chosen = _choose(reference, Path(scratch), made, refused, config, data)
         best = made[chosen.scheme]
         facts = replace(best.manifest.made_by.facts_of(Int8Facts), choice=choice)
         with new_artifact(out, force=force) as folder:
@@ -75,6 +82,7 @@ def quantize_auto(
                 replace(
                     best.manifest,
                     made_by=MadeBy.now("quantize", config, facts, stopwatch),
+                    quality=_quality(best, reference, chosen.device, data, folder) if data else None,
                     files={},
                     providers=_providers(choice, chosen),
                 ),
@@ -108,23 +116,23 @@ def _quantize_all(
 
 
 def _choose(
-    source: Source,
+    reference: Model,
     scratch: Path,
     made: Mapping[str, Artifact],
     refused: Mapping[str, str],
     config: AutoInt8,
-    data_config: DataConfig | None,
+    data: Dataset | None,
 ) -> tuple[Int8Choice, Int8Trial]:
     """All that was tried, and the pair that won.
 
+    :param reference: the source, loaded on the CPU.
     :raises QualityGateError: none does.
     """
-    data = load_data(source, data_config)
-    reference = load_model(source, task=task_with(source, data))
-    data = judged_beside(data, reference) if data else None
-    graphs = {source.precision: _folder_of(source, scratch), **{name: entry.path for name, entry in made.items()}}
+    source = reference.source
+    graphs = {name: entry.path for name, entry in made.items()}
     here, absent = devices_here()
-    trials, speed = measure_pairs(graphs, here, reference.text_encoder.max_length)
+    with_source = {source.precision: _folder_of(source, scratch), **graphs}
+    trials, speed = measure_pairs(with_source, here, reference.text_encoder.max_length)
     gate = QualityGate.of(graphs, reference, data, config.max_drop)
     trials = [gate.judged(trial) for trial in trials]
     trials += [Int8Trial(scheme=name, device=REFERENCE, why=reason) for name, reason in refused.items()]
@@ -141,6 +149,21 @@ def _choose(
         disturbance=speed.disturbance,
     )
     return choice, chosen
+
+
+def _quality(best: Artifact, reference: Model, device: Device, data: Dataset, folder: Path) -> Quality | None:
+    """The quality on the held-out split where the model is to run; that on the CPU is known.
+
+    :param folder: of the new artifact, whose answers are replaced.
+    """
+    known = best.manifest.quality
+    if device == REFERENCE or known is None or known.source_metrics is None:
+        return known
+    model = load_model(open_source(best.path), task=reference.task, device=device)
+    found = evaluate_held_out(model, data, folder)
+    name = data.task.headline
+    before = known.source_metrics
+    return replace(found, source_metrics=before, drop=before[name] - found.metrics[name])
 
 
 def _folder_of(source: Source, scratch: Path) -> Path:

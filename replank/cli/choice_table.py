@@ -9,8 +9,9 @@ from replank.models.int8_facts import Int8Choice, Int8Facts, Int8Trial
 
 
 def choice_table(facts: Int8Facts, choice: Int8Choice) -> Table:
-    """A row for each scheme on each provider, with why it is out; below it, what this machine has not."""
-    notes = [f"{device} is left out: {reason}" for device, reason in choice.absent.items()]
+    """A row for each scheme on each provider; below it, why some are out."""
+    notes = [f"{trial.name} is left out: {trial.why}" for trial in choice.trials if trial.why]
+    notes += [f"{device} is left out: {reason}" for device, reason in choice.absent.items()]
     table = Table(
         box=SIMPLE,
         title="tried: milliseconds of each batch (texts x tokens), and the speed beside the source's on the cpu",
@@ -24,7 +25,7 @@ def choice_table(facts: Int8Facts, choice: Int8Choice) -> Table:
         table.add_column(name, justify="left" if name in ("scheme", "device", "") else "right")
     for trial in choice.trials:
         is_chosen = (trial.scheme, trial.device) == (facts.scheme, choice.device)
-        last = "chosen" if is_chosen else trial.why or ""
+        last = "chosen" if is_chosen else "left out" if trial.why else ""
         table.add_row(*_cells(trial, len(shapes), has_quality=bool(quality)), last)
     return table
 

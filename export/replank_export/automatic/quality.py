@@ -22,7 +22,7 @@ from replank.system.progress import progress
 class QualityGate:
     """The gate that a pair must pass: the task's metric, or without data the answers of the CPU.
 
-    :param graphs: the folder of each graph by its scheme's name.
+    :param graphs: the folder of each INT8 graph by its scheme's name.
     :param source: the loaded source, and
     :param source_metric: its headline metric on the split that chooses; ``None`` without data.
     :param max_drop: the allowed loss of that metric, as a fraction.
@@ -40,9 +40,11 @@ class QualityGate:
         return cls(graphs, source, data, None if data is None else _metric(source, data), max_drop)
 
     def judged(self, trial: Int8Trial) -> Int8Trial:
-        """A trial with its metric, and why it may not be used where it does not pass."""
+        """A trial with its metric, and why it may not be used where it does not pass; the source's own passes."""
         if trial.why is not None:
             return trial
+        if trial.scheme not in self.graphs:
+            return replace(trial, metric=self.source_metric) if trial.device == REFERENCE else trial
         try:
             model = self._load(trial.scheme, trial.device)
             if self.data is None:
