@@ -65,11 +65,12 @@ def quantize_auto(
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)
     require_float(source)
+    # Data that cannot be read is no fault of any scheme.
+    data = load_data(source, data_config)
+    reference = load_model(source, task=task_with(source, data))
+    data = judged_beside(data, reference) if data else None
     with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
         made, refused = _quantize_all(source, Path(scratch), config, data_config)
-        data = load_data(source, data_config)
-        reference = load_model(source, task=task_with(source, data))
-        data = judged_beside(data, reference) if data else None
         choice, chosen = _choose(reference, Path(scratch), made, refused, config, data)
         best = made[chosen.scheme]
         facts = replace(best.manifest.made_by.facts_of(Int8Facts), choice=choice)

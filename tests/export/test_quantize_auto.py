@@ -17,7 +17,7 @@ from replank.models.int8_facts import Int8Facts, Int8Trial
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.runtime.providers import PROVIDERS
-from replank.system.errors import FieldError, ModelError, QualityGateError
+from replank.system.errors import DataError, FieldError, ModelError, QualityGateError
 from replank_export.automatic import config
 from replank_export.automatic.choice import fastest
 from replank_export.automatic.config import AutoInt8
@@ -191,11 +191,13 @@ def test_a_pair_that_is_not_faster_is_refused_unless_asked_for(
     assert refusal.value.message.endswith(": dynamic on cpu: x")
 
 
-def test_a_model_that_is_quantized_already_or_not_exported_is_refused(
-    int8_artifact: Path, successor: Path, tmp_path: Path, replank: Replank
+def test_what_no_scheme_is_to_blame_for_is_refused_as_it_is(
+    onnx_artifact: Path, int8_artifact: Path, successor: Path, tmp_path: Path, replank: Replank
 ) -> None:
     with pytest.raises(ModelError, match="is quantized already"):
         quantize_auto(open_source(int8_artifact), tmp_path / "out", AutoInt8())
+    with pytest.raises(DataError, match="there is no folder"):
+        quantize_auto(open_source(onnx_artifact), tmp_path / "out", AutoInt8(), DataConfig(data=tmp_path / "nothing"))
     done = replank("quantize", successor, tmp_path / "out", "--scheme", "auto")
     assert done.code == 1
     assert "quantize needs one of kind onnx" in error_lines(done)[0]
