@@ -272,6 +272,13 @@ def test_openvino_refuses_what_it_would_hand_to_another(onnx_artifact: Path, rep
 
 
 @needs_openvino
+def test_a_graph_that_openvino_cannot_compile_is_incompatible(int8_artifact: Path) -> None:
+    """Not a broken model: ``auto`` and a benchmark go on without it."""
+    with pytest.raises(IncompatibleModelError, match=r"OpenVINOExecutionProvider cannot (load|run all of)"):
+        open_session(int8_artifact / "model.onnx", device="openvino", threads=1)
+
+
+@needs_openvino
 def test_openvino_takes_the_threads_that_it_is_given(onnx_artifact: Path) -> None:
     opened = open_session(onnx_artifact / "model.onnx", device="openvino", threads=1)
     settings = json.loads(opened.get_provider_options()["OpenVINOExecutionProvider"]["load_config"])
