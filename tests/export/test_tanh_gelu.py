@@ -13,8 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from replank.models.source import open_source
 from replank.runtime.load import load_model
+from replank.runtime.timing import random_batch
+from replank_export.convert import ExportConfig, export
+from replank_export.int8 import StaticInt8
 from replank_export.int8.tanh_gelu import spell_out_gelus
+from replank_export.probe import quantize_probe
 from replank_export.profile.graph_report import graph_report
+from small_models import save_model
 from tiny import sentences
 
 # Of ONNX Runtime's own operators, the one that OpenVINO's plugin and the CPU provider both take.
@@ -79,6 +84,19 @@ def test_a_static_graph_has_no_operator_that_a_provider_lacks(static_artifact: P
     graph = onnx.load(str(static_artifact / "model.onnx")).graph
     assert {node.op_type for node in graph.node if node.domain not in ("", "ai.onnx")} == SHARED
     assert graph_report(open_source(static_artifact), 1, 16).fused["gelu"] == (2, 2)
+
+
+def test_embeddings_that_are_given_their_places_are_decomposed_too(tmp_path: Path) -> None:
+    """As DistilBERT's are: no other provider runs the operator that they would become."""
+    source = open_source(save_model("distilbert", tmp_path / "torch"))
+    fp32 = open_source(export(source, tmp_path / "onnx", ExportConfig()).path)
+    (tmp_path / "static").mkdir()
+    static = quantize_probe(fp32, tmp_path / "static", StaticInt8(calibration_rows=16), length=12, opset=18)
+    graph = onnx.load(str(static.model_file)).graph
+    assert {node.op_type for node in graph.node if node.domain not in ("", "ai.onnx")} == SHARED
+    expected, found = (load_model(entry, threads=1) for entry in (fp32, static))
+    batch = random_batch(expected, 4, 12, seed=1)
+    np.testing.assert_allclose(found.predictor(batch), expected.predictor(batch), atol=0.15, rtol=0)
 
 
 def test_the_cpu_runs_a_static_graph_with_its_gelus_fused(static_artifact: Path, tmp_path: Path) -> None:
