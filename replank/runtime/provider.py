@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,8 +52,7 @@ class Provider(ABC):
     :param is_gpu: whether each process needs a GPU of its own.
     :param torch_device: torch's name for the same hardware; ``None`` if torch models cannot run there.
     :param refused: precisions that it cannot run.
-    :param refused_operators: those that it runs in another arithmetic than they are there for; see ``refusal``.
-    :param refusal: what it would do with them, in words.
+    :param refused_operators: those that it would not run as they are meant, each with what it would do, in words.
     :param host_operators: operators that it may leave to the host; any other operator that it lacks is an error.
     :param options: its options, given the number of threads of one operator.
     :param libraries: shared libraries that it loads from outside its own package.
@@ -67,8 +66,7 @@ class Provider(ABC):
     is_gpu: bool = False
     torch_device: str | None = None
     refused: frozenset[str] = frozenset()
-    refused_operators: frozenset[str] = frozenset()
-    refusal: str = ""
+    refused_operators: Mapping[str, str] = field(default_factory=dict)
     host_operators: frozenset[str] = frozenset()
     options: Callable[[int], dict[str, str]] = _no_options
     libraries: tuple[Library, ...] = ()
@@ -111,17 +109,16 @@ class Provider(ABC):
             )
 
     def require_operators(self, model: str, operators: Mapping[str, int]) -> None:
-        """Refuse a graph that it would run slower than it was made for.
+        """Refuse a graph that it would run slower than it was made for, or wrongly.
 
         :param operators: the number of nodes of each operator of the graph.
         :raises IncompatibleModelError: see ``refused_operators``.
         """
-        if found := sorted(self.refused_operators & operators.keys()):
-            shown = ", ".join(f"{operators[name]} {name}" for name in found)
-            raise IncompatibleModelError(
-                f"{self.setting}: {model} has {shown}, the products of dynamic INT8, which {self.name} {self.refusal}",
-                hint="`device='cpu'` computes them in integers; for this device, quantize with `scheme=static`",
-            )
+        for name, refusal in self.refused_operators.items():
+            if name in operators:
+                raise IncompatibleModelError(
+                    f"{self.setting}: {model} has {operators[name]} {name}, {refusal}", hint="`device='cpu'` runs it"
+                )
 
 
 @dataclass(frozen=True)
