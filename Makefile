@@ -3,6 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS := cpu,compress,export,serve,tokenizers,telemetry,bench,demo,optimum,docs,dev
+# The plugin takes the CPUs of Intel only: elsewhere its tests could not run.
+ifneq ($(shell grep -m 1 GenuineIntel /proc/cpuinfo 2>/dev/null),)
+EXTRAS := $(EXTRAS),openvino
+endif
 PACKAGES := replank compress export serve optimum
 INSTALLED := $(VENV)/.installed
 # Optimum's ONNX part wants an older transformers than replank does.

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from replank_compress.methods.truncate import TruncateConfig as Truncate
     from replank_compress.training.config import FinetuneConfig as Finetune
     from replank_compress.trim import TrimConfig as Trim
+    from replank_export.automatic.config import AutoInt8 as AutoInt8
     from replank_export.convert import ExportConfig as Export
     from replank_export.int8 import DynamicInt8 as DynamicInt8
     from replank_export.int8 import StaticInt8 as StaticInt8
@@ -103,6 +104,7 @@ _PLACES = {
     "Attack": ("replank.robustness.config", "AttackConfig"),
     "AttackResult": ("replank.robustness.result", "AttackResult"),
     "Artifact": ("replank.models.artifact", "Artifact"),
+    "AutoInt8": ("replank_export.automatic.config", "AutoInt8"),
     "BatchConfig": ("replank.batch.job", "BatchConfig"),
     "Benchmark": ("replank.benchmarking.result", "Benchmark"),
     "BenchmarkConfig": ("replank.benchmarking.config", "BenchmarkConfig"),
@@ -138,6 +140,7 @@ __all__ = [
     "Artifact",
     "Attack",
     "AttackResult",
+    "AutoInt8",
     "BatchConfig",
     "Benchmark",
     "BenchmarkConfig",

@@ -102,6 +102,17 @@ def int8_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
 
 
 @pytest.fixture(scope="session")
+def static_artifact(onnx_artifact: Path, data: DataConfig) -> Path:
+    """The ONNX artifact in INT8 with fixed scales."""
+    from replank.models.source import open_source
+    from replank_export.int8 import StaticInt8
+    from replank_export.quantize import quantize
+
+    config = StaticInt8(calibration_rows=32, max_drop=0.1, allow_slower=True)
+    return quantize(open_source(onnx_artifact), onnx_artifact.with_name("static"), config, data).path
+
+
+@pytest.fixture(scope="session")
 def referenced(predecessor: Path, data: DataConfig) -> Path:
     """A torch artifact of 2 layers that attends to references."""
     from replank.models.source import open_source

@@ -66,7 +66,7 @@ def quantize(
     require_kind(source, "onnx", "quantize")
     require("onnx", "sympy")
     require_free(out, force=force, source=source.folder)
-    fused = _require_float(source)
+    fused = require_float(source)
     data = load_data(source, data_config)
     task = task_with(source, data)
     reference = load_model(source, task=task)
@@ -118,7 +118,7 @@ def quantize(
     return Artifact.open(out)
 
 
-def _require_float(source: Source) -> dict[str, int]:
+def require_float(source: Source) -> dict[str, int]:
     """Refuse a graph that is not in fp32, and warn of one that will be slow or wrong.
 
     :returns: the number of nodes of each fused operator.

@@ -179,8 +179,10 @@ def quantize(
 
     >>> int8 = replank.quantize("onnx", "out", replank.DynamicInt8(max_drop=0.1, allow_slower=True), data=data)
 
-    :param config: its type is the scheme: ``DynamicInt8`` (the default), ``StaticInt8``, or ``IntegerInt8``, which
-        takes a torch model.
+    >>> int8 = replank.quantize("onnx", "fastest", replank.AutoInt8(max_drop=0.1, allow_slower=True), data=data)
+
+    :param config: its type is the scheme: ``DynamicInt8`` (the default), ``StaticInt8``, ``IntegerInt8``, which takes
+        a torch model, or ``AutoInt8``: the fastest scheme and execution provider here that keep the quality.
     :param data: the task's data; without it the quality is not known. Static scales need it.
     :raises QualityGateError: the quality falls by more than ``max_drop``, or INT8 is not faster here.
     """

@@ -18,7 +18,8 @@ def render(result: Benchmark) -> Group:
 
 def _models(result: Benchmark) -> Table:
     """A line for each model."""
-    title = str(result.machine)
+    devices = dict.fromkeys(model.device for model in result.models)
+    title = f"{result.machine}; on {', '.join(devices)}"
     quality = ["quality"] if result.is_same_task else []
     table = _table(title, ["model", "kind", "layers", "MB", "load s", "peak MB", *quality])
     for model in result.models:

@@ -11,11 +11,13 @@ from replank.benchmarking.config import BenchmarkConfig
 from replank.benchmarking.result import busy, time_name, time_unit
 from replank.benchmarking.run import benchmark
 from replank.benchmarking.summary import Summary, SummaryModel
+from replank.chain.places import place_of
 from replank.data.examples import Dataset
 from replank.models.quality import Quality
 from replank.models.source import Source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
+from replank.runtime.provider_measurement import REFERENCE
 from replank.system.environment import machine, versions
 from replank.system.progress import progress
 
@@ -27,22 +29,27 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
     """Compare models: quality on the same rows, and speed, measured now in turn.
 
     :param sources: the first is the baseline.
-    :param names: shown to people.
+    :param names: shown to people, with the provider where it is not the CPU.
     """
     examples = data.split(data.held_out)
     tokens = sources[0].text_encoder(data.task).tokenize(examples.first, examples.second)
     length = int(np.median([len(item) for item in tokens]))
+    places = [place_of(source) for source in sources]
     config = BenchmarkConfig(
         models=tuple(str(source.folder) for source in sources),
         batch_sizes=(1,),
         lengths=(length,),
+        devices=tuple(dict.fromkeys((REFERENCE, *places))),
         rounds=10,
         min_seconds=2.0,
         max_seconds=0.0,
     )
     with progress("compare", config.units) as advance:
         speed = benchmark(config, advance)
-    first = speed.cells[0].p50_ms
+    measured = {cell.model: cell for cell in speed.cells}
+    variants = {(variant.model, variant.device): variant.name for variant in config.variants}
+    cells = [measured[variants[str(source.folder), place]] for source, place in zip(sources, places, strict=True)]
+    first = cells[0].p50_ms
     qualities = [_quality(source, data) for source in sources]
     return Summary(
         task=data.task,
@@ -56,14 +63,14 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
         versions=versions(),
         models=tuple(
             SummaryModel(
-                name=name,
+                name=name if place == REFERENCE else f"{name} on {place}",
                 folder=source.folder.name,
                 metrics=quality.metrics,
                 bytes=source.weights.bytes,
                 p50_ms=cell.p50_ms,
                 speed_up=first / cell.p50_ms,
             )
-            for name, source, quality, cell in zip(names, sources, qualities, speed.cells, strict=True)
+            for name, source, quality, place, cell in zip(names, sources, qualities, places, cells, strict=True)
         ),
         baselines=qualities[0].baselines,
         compared_with=examples.judge,

@@ -15,9 +15,11 @@ import numpy as np
 from replank.benchmarking.load import OtherLoad
 from replank.benchmarking.result import disturbance
 from replank.chain.budget import Budget, Cost
+from replank.chain.places import place_of
 from replank.chain.result_cache import ResultCache
 from replank.models.source import Source, open_source
 from replank.runtime.load import load_model
+from replank.runtime.provider_choice import Auto
 from replank.runtime.timing import random_batch, time_calls
 from replank.system.environment import processor, versions
 from replank.system.progress import progress
@@ -30,12 +32,18 @@ Value = TypeVar("Value")
 Latencies = Sequence[tuple[float, float]]
 
 
-def measure_costs(folders: Sequence[Path], budget: Budget, cache: ResultCache) -> dict[str, Cost]:
-    """Costs by the folders' names, measured in turn, without retention."""
+def measure_costs(
+    folders: Sequence[Path], budget: Budget, cache: ResultCache, device: Auto | None = None
+) -> dict[str, Cost]:
+    """Costs by the folders' names, measured in turn, without retention.
+
+    :param device: ``auto`` for each one's fastest provider; ``None`` for :func:`place_of`.
+    """
     sources = [open_source(folder) for folder in folders]
     names = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
     facts = {"models": [source.digest for source in sources]}
-    found = measured(f"costs of {names} at {budget.shape}", facts, partial(_measure, sources, budget), cache)
+    at = f"{budget.shape}{'' if device is None else f' on {device}'}"
+    found = measured(f"costs of {names} at {at}", facts, partial(_measure, sources, budget, device), cache)
     return {name: Cost(**values) for name, values in found.items()}
 
 
@@ -62,8 +70,10 @@ def measured(
     return values
 
 
-def _measure(sources: Sequence[Source], budget: Budget) -> tuple[dict[str, dict[str, float | None]], Latencies]:
-    models = [load_model(source) for source in sources]
+def _measure(
+    sources: Sequence[Source], budget: Budget, device: Auto | None
+) -> tuple[dict[str, dict[str, float | None]], Latencies]:
+    models = [load_model(source, device=device or place_of(source)) for source in sources]
     batches = [random_batch(model, budget.batch_size, budget.length, seed=0) for model in models]
     samples: list[list[float]] = [[] for _ in models]
     with progress("measure", _ROUNDS) as advance:

@@ -90,7 +90,7 @@ def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: 
     from replank_compress.successor import compress
     from replank_compress.trim import trim
     from replank_export.convert import export
-    from replank_export.schemes import IntegerInt8, quantize
+    from replank_export.schemes import quantize
 
     if plan.trim is not None:
         encoder = StageFolders(out, data).stage("trimmed", trim, encoder, plan.trim)
@@ -105,7 +105,7 @@ def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: 
     successor = folders.stage("successor", compress, predecessor, plan.compress, data_config)
     onnx = folders.stage("onnx", export, successor, plan.export, data_config)
     # Integers are made of the weights themselves; the other schemes quantize a graph.
-    origin = successor if isinstance(plan.quantize, IntegerInt8) else onnx
+    origin = successor if plan.quantize.takes == "torch" else onnx
     int8 = folders.stage("int8", quantize, origin, plan.quantize, data_config)
     names = (
         f"predecessor ({predecessor.layers} layers, torch)",

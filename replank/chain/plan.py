@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from replank_export.convert import ExportConfig
     from replank_export.schemes import Scheme
 
-SchemeName = Literal["dynamic", "static", "integer"]
+SchemeName = Literal["dynamic", "static", "integer", "auto"]
 
 
 @dataclass(frozen=True)

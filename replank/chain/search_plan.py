@@ -47,7 +47,10 @@ class SearchConfig:
     seed: int = setting(42, "Seed of everything random.")
     max_drop: float = setting(0.005, "Loss of the headline metric allowed to INT8: 0.005 is half a point.")
     schemes: tuple[str, ...] | None = setting(
-        None, "Schemes of INT8 to try, such as static,integer; by default those that quantize a graph.", has_commas=True
+        None,
+        "Schemes of INT8 to try, such as static,integer; by default those that quantize a graph, on the CPU. auto: the "
+        "fastest of them, on its fastest provider.",
+        has_commas=True,
     )
 
     def __post_init__(self) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,8 @@ from replank.system.files import replace_folder
 
 if TYPE_CHECKING:
     from replank_export.convert import ExportConfig
-    from replank_export.schemes import Scheme
+    from replank_export.int8.config import Int8Config
+    from replank_export.schemes import IntegerInt8, Scheme
 
 # On a machine with other load, measurements of one model differ by some per cent; sizes differ only by names.
 _TIME_MARGIN, _SIZE_MARGIN = 1.15, 1.02
@@ -47,29 +49,63 @@ class Probes:
         export: ExportConfig,
         int8: Mapping[str, Scheme],
     ) -> None:
+        from replank_export.schemes import AutoInt8
+
         self._predecessor, self._folder, self._cache, self._budget = predecessor, folder, cache, budget
-        self._export, self._int8 = export, int8
+        self._export = export
+        self._int8: dict[str, Int8Config | IntegerInt8] = {}
+        # By a precision that chooses among schemes, the precisions of their probes.
+        self._choices: dict[str, list[str]] = {}
+        for precision, config in int8.items():
+            if isinstance(config, AutoInt8):
+                inner = {f"{precision}-{name}": scheme for name, scheme in config.schemes().items()}
+                self._choices[precision] = list(inner)
+                self._int8.update(inner)
+            else:
+                self._int8[precision] = config
 
     def estimate(self, candidates: list[Candidate]) -> None:
         """Fill in the estimated cost of each candidate, and why it is out if that is outside the budget."""
         for entry in candidates:
-            entry.estimate = Cost(p50_ms=self._least_ms(entry.layers, entry.precision))
-            self._rule_out(entry, 1.0, "even at this machine's peak rates")
+            # The peak rates are those of ONNX Runtime's own products, which other providers' may exceed.
+            if entry.precision not in self._choices:
+                entry.estimate = Cost(p50_ms=self._least_ms(entry.layers, entry.precision))
+                self._rule_out(entry, 1.0, "even at this machine's peak rates")
         left = sorted({entry.layers for entry in candidates if entry.why is None})
         if not left:
             return
         low, high = left[0], left[-1]
-        probes = [self._probe(depth, precision) for depth in sorted({low, high}) for precision in (FP32, *self._int8)]
-        costs = measure_costs(probes, self._budget, self._cache)
+        costs = self._costs(sorted({low, high}))
         for entry in candidates:
             if entry.why is None:
-                ends = [costs[self._probe(depth, entry.precision).name] for depth in (low, high)]
+                ends = [costs[depth, entry.precision] for depth in (low, high)]
                 share = (entry.layers - low) / (high - low) if high > low else 0.0
                 entry.estimate = Cost(
                     p50_ms=_between(share, *(end.p50_ms for end in ends)),
                     model_bytes=_between(share, *(end.model_bytes for end in ends)),
                 )
                 self._rule_out(entry, _TIME_MARGIN, "by its shape")
+
+    def _costs(self, depths: Sequence[int]) -> dict[tuple[int, str], Cost]:
+        """The measured cost of each depth in each precision; where one chooses, of the fastest that it chooses from."""
+        chosen_from = {name for names in self._choices.values() for name in names}
+        probes = {
+            (depth, precision): self._probe(depth, precision)
+            for depth in depths
+            for precision in (FP32, *self._int8)
+            if precision not in chosen_from
+        }
+        found = measure_costs(list(probes.values()), self._budget, self._cache)
+        costs = {key: found[folder.name] for key, folder in probes.items()}
+        for precision, names in self._choices.items():
+            tried = {depth: [self._probe(depth, name) for name in names] for depth in depths}
+            found = measure_costs(
+                [folder for folders in tried.values() for folder in folders], self._budget, self._cache, "auto"
+            )
+            for depth, folders in tried.items():
+                ends = [found[folder.name] for folder in folders]
+                costs[depth, precision] = min(ends, key=lambda end: end.p50_ms or math.inf)
+        return costs
 
     def _rule_out(self, entry: Candidate, margin: float, how: str) -> None:
         ms, size = entry.estimate.p50_ms, entry.estimate.model_bytes

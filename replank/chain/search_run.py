@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replank.chain.budget import Budget
 from replank.chain.costs import measure_costs
+from replank.chain.places import place_of
 from replank.chain.result_cache import ResultCache
 from replank.chain.search_choice import (
     FP32,
@@ -176,10 +177,10 @@ class SearchRun:
 
         :param onnx: the model's graph in fp32.
         """
-        from replank_export.schemes import IntegerInt8, quantize
+        from replank_export.schemes import quantize
 
         config = self._plan.int8[entry.precision]
-        origin = model if isinstance(config, IntegerInt8) else onnx
+        origin = model if config.takes == "torch" else onnx
         name = f"{entry.layers}/{entry.precision}"
 
         def refusal() -> str | None:
@@ -198,7 +199,8 @@ class SearchRun:
 
         def measured() -> float:
             with progress(f"evaluate {source.name} on dev", len(self._data.split("dev"))) as advance:
-                quality = evaluate(load_model(source, task=self._data.task), self._data, "dev", progress=advance)
+                model = load_model(source, task=self._data.task, device=place_of(source))
+                quality = evaluate(model, self._data, "dev", progress=advance)
             return quality.metrics[self._data.task.headline]
 
         data = {"task": self._data.task.to_json(), "rows": self._data.split("dev").digest}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replank.cli.choice_table import choice_table
 from replank.cli.command import command
 from replank.cli.inspect_tables import (
     flops_table,
@@ -57,8 +58,11 @@ def inspect(model: str, file: str | None, batch_size: int, length: int, measure:
         console().print(flops_table(forward_pass.to_json()))
     if graph:
         console().print(graph_table(graph))
-    if manifest and isinstance(facts := manifest.made_by.facts, Int8Facts) and facts.integer:
-        console().print(integer_table(facts.integer))
+    if manifest and isinstance(facts := manifest.made_by.facts, Int8Facts):
+        if facts.choice:
+            console().print(choice_table(facts, facts.choice))
+        if facts.integer:
+            console().print(integer_table(facts.integer))
     if forward_pass:
         console().print(precision_table(forward_pass.by_precision()))
     if speed:

@@ -41,6 +41,8 @@ def identity_rows(source: Source, manifest: Manifest | None) -> list[tuple[str, 
     if manifest.references:
         rows.append(("references", manifest.references.summary))
     rows += [("lineage" if number == 0 else "", step) for number, step in enumerate(lineage(manifest))]
+    if kept := manifest.providers:
+        rows.append(("auto device", f"{kept.choice}, as measured on {kept.machine}, with {kept.threads} threads"))
     if quality := manifest.quality:
         rows += [(name, f"{value:.4f} on {quality.split}") for name, value in quality.metrics.items()]
         rows += [("", caution) for caution in quality.cautions]

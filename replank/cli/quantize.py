@@ -15,7 +15,7 @@ from replank.data.config import DataConfig
 from replank_export.schemes import SCHEMES
 
 
-@command("replank quantize onnx int8 --dataset sst2")
+@command("replank quantize onnx int8 --dataset sst2 --scheme auto")
 @click.argument("model")
 @click.argument("out", type=FOLDER)
 @variant_options("scheme", SCHEMES, "dynamic", "How activations are scaled")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from replank.cli.options import print_json, print_table
+from replank.cli.choice_table import choice_table
+from replank.cli.options import console, print_json, print_table
 from replank.models.artifact import Artifact
-from replank.models.facts import ExportFacts, TrimFacts
+from replank.models.facts import ExportFacts, StageFacts, TrimFacts
 from replank.models.int8_facts import Int8Facts
 from replank.models.training_facts import PretrainingFacts, TrainingFacts
 
@@ -42,6 +43,13 @@ def show(artifact: Artifact, as_json: bool) -> None:
             rows.append(("in integers", ", ".join(f"{name} {value:.4f}" for name, value in found.items())))
     rows.append(("seconds", f"{manifest.made_by.seconds:.0f}"))
     print_table(manifest.made_by.stage, rows)
+    _show_choice(manifest.made_by.facts)
+
+
+def _show_choice(facts: StageFacts) -> None:
+    """What was tried, where several schemes were."""
+    if isinstance(facts, Int8Facts) and facts.choice:
+        console().print(choice_table(facts, facts.choice))
 
 
 def _trim_rows(facts: TrimFacts) -> list[tuple[str, str]]:
@@ -61,7 +69,8 @@ def _megabytes(sizes: tuple[int, int]) -> tuple[float, float]:
 
 
 def _int8_rows(facts: Int8Facts) -> list[tuple[str, str]]:
-    rows = [("kept in float", ", ".join(entry.node for entry in facts.kept_in_float) or "no weight matrix")]
+    rows = [("scheme", facts.scheme + (f", on {facts.choice.device}: --device auto takes it" if facts.choice else ""))]
+    rows += [("kept in float", ", ".join(entry.node for entry in facts.kept_in_float) or "no weight matrix")]
     if facts.integer:
         rows.append(("in integers", f"{facts.integer.compared} values of hidden states, all equal to the definition"))
     if speed := facts.speed:

@@ -88,6 +88,52 @@ class IntegerFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Int8Trial:
+    """A scheme on an execution provider, as the scheme ``auto`` tried it.
+
+    :param scheme: its name; that of the source's precision for the source itself.
+    :param milliseconds: the median at each shape.
+    :param ratio: the speed as a multiple of the source's on the CPU: the geometric mean over the shapes.
+    :param metric: the headline metric on the split that chooses; ``None`` without data.
+    :param why: the reason for which it may not be used; ``None`` if it may.
+    """
+
+    scheme: str
+    device: str
+    milliseconds: tuple[float, ...] | None = None
+    ratio: float | None = None
+    metric: float | None = None
+    why: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Such as ``static on openvino``."""
+        return f"{self.scheme} on {self.device}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int8Choice:
+    """What the scheme ``auto`` chose from.
+
+    :param device: the provider that the scheme was chosen for.
+    :param shapes: batch size and length of each timed batch.
+    :param metric: the name of the headline metric, and
+    :param split: the split that it was computed on; ``None`` without data.
+    :param trials: the source first, on each provider.
+    :param absent: the reason for each provider that does not run on this machine at all.
+    :param disturbance: a sentence, if the machine was busy meanwhile.
+    """
+
+    device: str
+    shapes: tuple[tuple[int, int], ...]
+    metric: str | None = None
+    split: str | None = None
+    trials: tuple[Int8Trial, ...]
+    absent: dict[str, str]
+    disturbance: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Int8Facts:
     """Facts of `quantize`.
 
@@ -101,6 +147,7 @@ class Int8Facts:
     :param speed: ``None`` if the machine that it was made on is not the target.
     :param batch_difference: the largest difference of a logit of a text in a batch from that of the text alone.
     :param integer: of the scheme ``integer``.
+    :param choice: what the scheme ``auto`` chose from. No part of the digest.
     """
 
     data: dict[str, str] | None
@@ -114,6 +161,7 @@ class Int8Facts:
     speed: Int8Speed | None = added("0.2.0")
     batch_difference: float | None = added("0.4.0")
     integer: IntegerFacts | None = added("0.6.0")
+    choice: Int8Choice | None = added("0.7.0")
 
     @property
     def is_batch_invariant(self) -> bool:

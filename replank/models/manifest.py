@@ -26,7 +26,7 @@ TRAINING, TRAINING_CHART = "training.json", "training.svg"
 ROW_ANSWERS = "answers.json"
 _OF_THE_RUN = (TRAINING, TRAINING_CHART, ROW_ANSWERS)
 # Facts of the run, not of the model: they do not enter the digest. Release 0.1.0 had the training curve among them.
-_NOT_IDENTITY = ("machine", "seconds", "finished_at", "curve", "stage_seconds", "processor_seconds")
+_NOT_IDENTITY = ("machine", "seconds", "finished_at", "curve", "stage_seconds", "processor_seconds", "choice")
 
 ArtifactKind = Literal["torch", "onnx"]
 

@@ -7,6 +7,7 @@ however large. The field numbers are those of onnx.proto, the encoding is protob
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,22 @@ def graph_facts(path: Path) -> GraphFacts:
                 elif part == _NODE:
                     nodes.append(_node(file, value))
     return GraphFacts(outputs, weights, _looked_up(nodes, weights))
+
+
+def operators_of(path: Path) -> Counter[str]:
+    """The number of nodes of each operator; those of a graph within a graph are not counted.
+
+    :raises EOFError: the file is cut off.
+    :raises ValueError: it is no ONNX graph.
+    """
+    with path.open("rb") as file:
+        return Counter(
+            _node(file, value)[0]
+            for field, end in _fields(file, path.stat().st_size)
+            if field == _GRAPH
+            for part, value in _fields(file, end)
+            if part == _NODE
+        )
 
 
 def opset_of(path: Path) -> int:

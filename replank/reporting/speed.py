@@ -7,7 +7,7 @@ from replank.benchmarking.summary import Summary
 from replank.benchmarking.table import OTHER_TASKS
 from replank.charts.scatter import Point, front_of, scatter_chart
 from replank.models.facts import ExportFacts
-from replank.models.int8_facts import Int8Facts
+from replank.models.int8_facts import Int8Choice, Int8Facts
 from replank.reporting.document import Block, Figure, Grid, Heading, Paragraph
 from replank.reporting.facts import Facts, Stage
 from replank.runtime.clock import Clock
@@ -151,6 +151,8 @@ def _int8(facts: Int8Facts) -> list[Block]:
                 f"calibration texts is {fullest.largest}, in {fullest.name}. The head is in floating point."
             )
         )
+    if facts.choice:
+        blocks.append(_choice(facts.choice))
     if facts.sizes:
         rows = [(name, f"{before / 1e6:.2f}", f"{after / 1e6:.2f}") for name, before, after in facts.sizes.parts]
         blocks.append(Grid(("weights", "source, MB", "INT8, MB"), rows))
@@ -160,3 +162,23 @@ def _int8(facts: Int8Facts) -> list[Block]:
     else:
         blocks.append(Paragraph("No weight matrix was kept in floating point."))
     return blocks
+
+
+def _choice(choice: Int8Choice) -> Grid:
+    """What the scheme `auto` chose from."""
+    shapes = [f"{batch} x {length}, ms" for batch, length in choice.shapes]
+    rows = [
+        (
+            trial.scheme,
+            trial.device,
+            *([f"{value:.2f}" for value in trial.milliseconds or ()] or [""] * len(shapes)),
+            "" if trial.ratio is None else f"{trial.ratio:.2f}x",
+            "" if trial.metric is None else f"{trial.metric:.4f}",
+            trial.why or "",
+        )
+        for trial in choice.trials
+    ]
+    metric = f"{choice.metric} on {choice.split}" if choice.metric else "quality"
+    absent = " ".join(f"{device} is left out: {reason}." for device, reason in choice.absent.items())
+    note = f"Chosen for {choice.device}. {absent} {choice.disturbance or ''}"
+    return Grid(("scheme", "provider", *shapes, "speed", metric, "left out"), rows, names=2, note=note.strip())

@@ -7,6 +7,7 @@ from typing import Any
 
 from replank.models.int8_facts import Int8Facts
 from replank.models.onnx_checks import require_interface
+from replank.models.onnx_file import operators_of
 from replank.models.source import Source
 from replank.references.bank import read_bank
 from replank.runtime.finite_masks import finite_masks
@@ -58,7 +59,10 @@ def load_model(
 
 
 def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:
-    provider_of(device).require_precision(source)
+    provider = provider_of(device)
+    provider.require_precision(source)
+    if provider.refused_operators:
+        provider.require_operators(source.name, operators_of(source.model_file))
     facts = source.manifest.made_by.facts if source.manifest else None
     made_for = facts.target if isinstance(facts, Int8Facts) else None
     if made_for and made_for != int8_target():

@@ -7,8 +7,8 @@ import functools
 import io
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -59,6 +59,7 @@ class Provider(ABC):
     :param is_gpu: whether each process needs a GPU of its own.
     :param torch_device: torch's name for the same hardware; ``None`` if torch models cannot run there.
     :param refused: precisions that it cannot run.
+    :param refused_operators: those that it would not run as they are meant, each with what it would do, in words.
     :param host_operators: operators that it may leave to the host; any other operator that it lacks is an error.
     :param options: its options, given the number of threads of one operator.
     :param libraries: shared libraries that it loads from outside its own package.
@@ -72,6 +73,7 @@ class Provider(ABC):
     is_gpu: bool = False
     torch_device: str | None = None
     refused: frozenset[str] = frozenset()
+    refused_operators: Mapping[str, str] = field(default_factory=dict)
     host_operators: frozenset[str] = frozenset()
     options: Callable[[int], dict[str, str]] = _no_options
     libraries: tuple[Library, ...] = ()
@@ -118,6 +120,18 @@ class Provider(ABC):
         raise IncompatibleModelError(
             f"{source.name} is {shown}, which {self.name} cannot run", hint=f"`device='cpu'` runs {shown} models"
         )
+
+    def require_operators(self, model: str, operators: Mapping[str, int]) -> None:
+        """Refuse a graph that it would run slower than it was made for, or wrongly.
+
+        :param operators: the number of nodes of each operator of the graph.
+        :raises IncompatibleModelError: see ``refused_operators``.
+        """
+        for name, refusal in self.refused_operators.items():
+            if name in operators:
+                raise IncompatibleModelError(
+                    f"{self.setting}: {model} has {operators[name]} {name}, {refusal}", hint="`device='cpu'` runs it"
+                )
 
 
 def _integers_for(source: Source) -> str | None:

@@ -38,21 +38,41 @@ def choose_device(source: Source, threads: int, load: Load) -> Model:
     :param load: loads the model on a device.
     :raises ProviderError: the reference cannot run it.
     """
-    kept = source.manifest.providers if source.manifest else None
-    if kept and (kept.machine, kept.versions, kept.threads) == (processor(), _versions(), threads):
+    if kept := kept_device(source, threads):
         try:
-            model = load(kept.choice)
+            model = load(kept)
         except (ProviderError, MissingExtraError) as error:
-            _log.warning("auto device: %s ran this model before and does not now: %s", kept.choice, error)
+            _log.warning("auto device: %s ran this model before and does not now: %s", kept, error)
         else:
-            _log.info("auto device: %s, as measured before", kept.choice)
+            _log.info("auto device: %s, as measured before", kept)
             return model
     models = _load_all(load)
     _log.info("auto device: measuring %s", ", ".join(models))
     found = measure_providers(models)
     _tell(found)
-    _keep(source, ProviderTable(processor(), _versions(), threads, **vars(found), choice=found.choice))
+    table = provider_table(found.shapes, found.milliseconds, found.left_out, found.choice, threads=threads)
+    _keep(source, table)
     return models[found.choice]
+
+
+def kept_device(source: Source, threads: int) -> Device | None:
+    """The choice that an artifact keeps; ``None`` if it keeps none for this machine, these versions and threads."""
+    kept = source.manifest.providers if source.manifest else None
+    if kept and (kept.machine, kept.versions, kept.threads) == (processor(), _versions(), threads):
+        return kept.choice
+    return None
+
+
+def provider_table(
+    shapes: tuple[tuple[int, int], ...],
+    milliseconds: dict[Device, tuple[float, ...]],
+    left_out: dict[Device, str],
+    choice: Device,
+    *,
+    threads: int,
+) -> ProviderTable:
+    """What was measured here and now, as an artifact keeps it for :func:`choose_device`; see :class:`ProviderTable`."""
+    return ProviderTable(processor(), _versions(), threads, shapes, milliseconds, left_out, choice)
 
 
 def _load_all(load: Load) -> dict[Device, Model]:

@@ -58,12 +58,7 @@ def measure_providers(models: Mapping[Device, Model]) -> Measurement:
     :param models: the model on each provider; ``cpu`` is the reference and must be among them.
     """
     reference = models[REFERENCE]
-    expected = _answers(reference)
-    left_out = {
-        device: reason
-        for device, model in models.items()
-        if model is not reference and (reason := _objection(reference.task, expected, model))
-    }
+    left_out = objections(models)
     models = {device: model for device, model in models.items() if device not in left_out}
     shapes = _shapes(reference.text_encoder.max_length)
     milliseconds: dict[Device, list[float]] = {device: [] for device in models}
@@ -78,6 +73,20 @@ def measure_providers(models: Mapping[Device, Model]) -> Measurement:
         for device, values in samples.items():
             milliseconds[device].append(round(float(np.median(values)), 3))
     return Measurement(shapes, {device: tuple(values) for device, values in milliseconds.items()}, left_out)
+
+
+def objections(models: Mapping[Device, Model]) -> dict[Device, str]:
+    """The reason for each provider to leave it out: its answers to random tokens differ from the reference's.
+
+    :param models: see :func:`measure_providers`.
+    """
+    reference = models[REFERENCE]
+    expected = _answers(reference)
+    return {
+        device: reason
+        for device, model in models.items()
+        if model is not reference and (reason := _objection(reference.task, expected, model))
+    }
 
 
 def _shapes(longest: int) -> tuple[tuple[int, int], ...]:

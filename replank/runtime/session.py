@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replank.runtime.provider import Device, Provider, ProviderArguments
+from replank.runtime.provider import Device, Plugin, Provider, ProviderArguments
 from replank.runtime.providers import provider_of, require_onnxruntime
 from replank.runtime.unshared_weights import unshared_weights
 from replank.system.environment import available_cores, int8_target
@@ -62,6 +62,12 @@ def open_session(
             ) from error
         start(device)  # if not even that runs, it is not the graph's fault
         name = graph if isinstance(graph, Path) else "a graph"
+        if isinstance(provider, Plugin):
+            # It compiles the graph by itself, and takes less than ONNX Runtime does.
+            raise IncompatibleModelError(
+                f"{provider.setting}: {provider.name} cannot load {name}: {' '.join(str(error).split())}",
+                hint="`device='cpu'` runs every graph",
+            ) from error
         raise ModelError(f"onnxruntime cannot load {name}: {error}") from error
     # Without this, a CUDA provider that fails to start leaves a session that runs on the CPU.
     if (actual := session.get_providers()[0]) != provider.name:

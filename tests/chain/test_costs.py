@@ -24,7 +24,7 @@ def measurements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of each measurement so far, which is its latency too."""
     made: list[int] = []
 
-    def measure(sources: Any, budget: Budget) -> Any:
+    def measure(sources: Any, budget: Budget, device: Any) -> Any:
         made.append(len(made) + 1)
         return {source.folder.name: {"p50_ms": float(made[-1])} for source in sources}, ()
 

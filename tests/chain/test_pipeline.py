@@ -23,6 +23,7 @@ from replank.data.config import DataConfig
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
 from replank.data.tables import read_table
 from replank.models.artifact import Artifact
+from replank.models.int8_facts import Int8Facts
 from replank.models.source import open_source
 from replank.system.environment import versions
 from replank.system.errors import DataError, FieldError, UsageError
@@ -32,6 +33,7 @@ from replank_compress.successor import compress
 from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
 from replank_export.int8 import DynamicInt8
+from replank_export.schemes import AutoInt8
 
 STAGES = ("predecessor", "successor", "onnx", "int8")
 TINY: dict[str, Any] = {"batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
@@ -51,6 +53,21 @@ def chain(encoder: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("chain")
     run(open_source(encoder), out, tiny_plan(), data)
     return out
+
+
+def test_a_chain_may_end_in_the_fastest_scheme(predecessor: Path, data: DataConfig, tmp_path: Path) -> None:
+    scheme = AutoInt8(max_drop=0.5, calibration_rows=32, allow_slower=True)
+    plan = replace(tiny_plan(1.0), quantize=scheme)
+    summary = run(open_source(predecessor), tmp_path, plan, data)
+    made = Artifact.open(tmp_path / "int8").manifest
+    choice = made.made_by.facts_of(Int8Facts).choice
+    assert choice is not None
+    place = "" if choice.device == "cpu" else f" on {choice.device}"
+    assert summary.models[-1].name == f"successor, ONNX INT8{place}"
+    assert made.made_by.config["type"] == "AutoInt8"
+    assert "--scheme auto" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    run(open_source(predecessor), tmp_path, plan, data)
+    assert Artifact.open(tmp_path / "int8").manifest == made
 
 
 def test_the_four_models_are_compared_on_the_same_rows(chain: Path) -> None:

@@ -25,6 +25,7 @@ from replank_export.int8 import SCHEMES, Int8Config, StaticInt8
 from replank_export.int8.prepared_graph import TABLES, PreparedGraph
 from replank_export.probe import quantize_probe
 from replank_export.quantize import quantize
+from replank_export.schemes import AutoInt8
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def test_search_tries_other_schemes_where_they_are_asked_for() -> None:
     plan = SearchConfig(max_drop=0.25, schemes=("integer", "static")).plan()
     assert plan.precisions == ("fp32", "int8-integer", "int8-static")
     assert plan.int8["int8-static"] == StaticInt8(max_drop=0.25, allow_slower=True)
+    plan = SearchConfig(max_drop=0.25, schemes=("auto",)).plan()
+    assert plan.int8 == {"int8-auto": AutoInt8(max_drop=0.25, allow_slower=True)}
 
 
 @pytest.mark.parametrize("scheme", [*SCHEMES.values(), TablesOnlyInt8])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+from replank.models.manifest import ArtifactKind
 from replank.system.environment import Int8Target, int8_target
 from replank.system.errors import FieldError
 from replank.system.settings import setting
@@ -21,6 +22,7 @@ class Int8Config(ABC):
     """An INT8 scheme: each is a subclass, registered in :data:`replank_export.int8.SCHEMES`.
 
     :cvar name: the scheme's name.
+    :cvar takes: the kind of model that it is made of.
     :param per_channel: one scale per column of a weight matrix, instead of one for the whole matrix.
     :param max_drop: the allowed loss of the headline metric against the source, as a fraction.
     :param target: the instruction set that the weights are quantized for.
@@ -28,6 +30,7 @@ class Int8Config(ABC):
     """
 
     name: ClassVar[str]
+    takes: ClassVar[ArtifactKind] = "onnx"
     per_channel: bool = setting(True, "One scale per output channel of a weight matrix, instead of one for all.")
     max_drop: float = setting(0.005, "Allowed loss of the headline metric; 0.005 is half a point.")
     target: Int8Target | Literal["native"] = setting(

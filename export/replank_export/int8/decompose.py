@@ -112,19 +112,14 @@ def _decompose_norm(node: NodeProto, graph: _Graph) -> Iterator[NodeProto]:
 def _decompose_embeddings(node: NodeProto, _graph: _Graph) -> Iterator[NodeProto]:
     """``EmbedLayerNormalization(ids, type ids, words, positions, types, gamma, beta, mask, position ids)``."""
     ids, type_ids, words, positions, types, gamma, beta, mask, position_ids = _inputs(node, 9)
-    if mask or position_ids or len(node.output) > 2:
+    if mask or len(node.output) > 2:
         yield node
         return
     name = node.name
     epsilon = next(attribute.f for attribute in node.attribute if attribute.name == "epsilon")
-    zero, one = f"{name}_zero", f"{name}_one"
-    for constant, value in ((zero, 0), (one, 1)):
-        tensor = helper.make_tensor(constant, onnx.TensorProto.INT64, (), [value])
-        yield helper.make_node("Constant", [], [constant], name=constant, value=tensor)
-    length, places = f"{name}_length", f"{name}_places"
-    yield helper.make_node("Shape", [ids], [f"{name}_shape"], name=f"{name}_shape")
-    yield helper.make_node("Gather", [f"{name}_shape", one], [length], name=length)
-    yield helper.make_node("Range", [zero, length, one], [places], name=places)
+    places = position_ids or f"{name}_places"
+    if not position_ids:
+        yield from _counted(ids, places, name)
     looked_up = [(words, ids), (positions, places), *([(types, type_ids)] if type_ids else [])]
     parts = [f"{name}_{part}" for part in ("words", "positions", "types")[: len(looked_up)]]
     for part, (table, indices) in zip(parts, looked_up, strict=True):
@@ -132,6 +127,17 @@ def _decompose_embeddings(node: NodeProto, _graph: _Graph) -> Iterator[NodeProto
     yield helper.make_node("Sum", parts, [f"{name}_sum"], name=f"{name}_sum")
     norm = [f"{name}_sum", gamma, beta]
     yield helper.make_node("LayerNormalization", norm, node.output[:1], name=name, epsilon=epsilon)
+
+
+def _counted(ids: str, places: str, name: str) -> Iterator[NodeProto]:
+    """The places of the tokens in each text: from 0 on."""
+    zero, one, shape, length = (f"{name}_{part}" for part in ("zero", "one", "shape", "length"))
+    for constant, value in ((zero, 0), (one, 1)):
+        tensor = helper.make_tensor(constant, onnx.TensorProto.INT64, (), [value])
+        yield helper.make_node("Constant", [], [constant], name=constant, value=tensor)
+    yield helper.make_node("Shape", [ids], [shape], name=shape)
+    yield helper.make_node("Gather", [shape, one], [length], name=length)
+    yield helper.make_node("Range", [zero, length, one], [places], name=places)
 
 
 def _decompose_simplified_norm(node: NodeProto, graph: _Graph) -> Iterator[NodeProto]:

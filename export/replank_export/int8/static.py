@@ -16,6 +16,7 @@ from replank_export.graph_files import save_graph
 from replank_export.int8.calibrate import Calibration, TextReader
 from replank_export.int8.config import Int8Config
 from replank_export.int8.prepared_graph import TABLES, PreparedGraph
+from replank_export.int8.tanh_gelu import spell_out_gelus
 from replank_export.int8.token_scales import scale_tokens
 
 
@@ -47,6 +48,7 @@ class StaticInt8(Int8Config):
         """See :class:`StaticGraph`."""
         model = onnx.load(str(path))
         scale_tokens(model)
+        spell_out_gelus(model)
         save_graph(model, path)
         reader = TextReader(path, texts, self.calibration, path.with_name("ranges.json"))
         return StaticGraph(path, reader, per_channel=self.per_channel, reduce_range=self.reduce_range)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
+from replank.models.manifest import ArtifactKind
 from replank.system.errors import FieldError
 from replank.system.settings import setting
 from replank_export.integer.nodes import IntegerTarget
@@ -14,6 +15,7 @@ from replank_export.integer.nodes import IntegerTarget
 class IntegerInt8:
     """The encoder of a torch model computes in integers only (I-BERT), calibrated on texts of the task.
 
+    :cvar takes: the kind of model that it is made of.
     :param max_drop: the allowed loss of the headline metric against the source, as a fraction.
     :param integer_target: whose kernels the types of activations are chosen for: uint8 for ``cpu``, int8 for ``cuda``.
     :param calibration_rows: number of texts to calibrate on, at least 16; a model that was trained with quantization
@@ -22,6 +24,7 @@ class IntegerInt8:
     """
 
     name: ClassVar[str] = "integer"
+    takes: ClassVar[ArtifactKind] = "torch"
     max_drop: float = setting(0.02, "Allowed loss of the headline metric; 0.02 is two points.")
     integer_target: IntegerTarget = setting("cpu", "Whose kernels the types of activations are chosen for.")
     calibration_rows: int = setting(128, "Texts to calibrate on.")

@@ -79,6 +79,10 @@ def _fused_parts(operators: dict[str, int], source: Source) -> dict[str, tuple[i
     decomposed = min(operators.get("Sum", 0), operators.get("LayerNormalization", 0))
     counts["layer norms"] += decomposed
     counts["embeddings"] += max(0, decomposed - encoder.fused.norms * layers)
+    if "gelu" in counts:
+        # Sessions fuse a GELU that is spelt out, with a cube and a tanh; a norm spelt out has a square and a root.
+        powers = max(0, operators.get("Pow", 0) - operators.get("Sqrt", 0))
+        counts["gelu"] += min(powers, operators.get("Tanh", 0))
     return {name: (min(counts[name], most), most) for name, (_, most) in wanted.items()}
 
 
