@@ -22,6 +22,7 @@ from replank.system.errors import NotReadyError, ReplankError, UsageError
 from replank.text.tokens import Tokens
 from replank_serve.engine.admission import Admission
 from replank_serve.engine.batching import BatchLimits, BatchQueue, Item
+from replank_serve.engine.deadlines import Deadlines
 from replank_serve.engine.in_flight import InFlight
 from replank_serve.engine.inference import BatchRecord as BatchRecord
 from replank_serve.engine.inference import Inference as Inference
@@ -68,7 +69,7 @@ class Engine:
         self._settled = asyncio.Event()
         self._death: asyncio.Future[ReplankError]
         self._restarts = 0
-        self._pending: set[PendingRequest] = set()
+        self._pending = Deadlines()
         self._in_flight = InFlight()
 
     @property
@@ -131,16 +132,16 @@ class Engine:
         :raises ReplankError: the model failed on one of the texts.
         """
         self._admit(first, second)
-        async with self._in_flight.request(timeout):
-            return await self._answer(first, second, time.monotonic() + timeout, truncate)
+        with self._in_flight:
+            return await self._answer(first, second, timeout, truncate)
 
     async def tokenize(
         self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float
     ) -> list[Tokens]:
         """The tokens of texts or pairs, as the model would read them; raises the errors of :meth:`infer`."""
         self._admit(first, second)
-        async with self._in_flight.request(timeout):
-            return await self._tokenizing.tokenize(first, second)
+        with self._in_flight:
+            return await self._tokenizing.tokenize(first, second, timeout)
 
     def drain(self) -> None:
         """Refuse new requests; admitted ones go on."""
@@ -162,6 +163,7 @@ class Engine:
         except TimeoutError:
             _log.warning("%d requests were not answered within %g s of draining", len(self._in_flight), drain_seconds)
         self.abort()
+        self._pending.close()
         self._queue.close()
         self._tokenizing.close()
         # The thread pool may hold on to the call for a while: it must not hold the model with it.
@@ -174,15 +176,16 @@ class Engine:
         self._admission.admit(self._tokenizing.max_tokens(first, second), self.waiting_tokens)
 
     async def _answer(
-        self, first: Sequence[str], second: Sequence[str] | None, deadline: float, truncate: bool
+        self, first: Sequence[str], second: Sequence[str] | None, timeout: float, truncate: bool
     ) -> Inference:
         arrived = time.monotonic()
-        tokens = await self._tokenizing.tokenize(first, second)
+        tokens = await self._tokenizing.tokenize(first, second, timeout)
         if not truncate:
             self._require_whole(tokens)
         if self._state in ("dead", "closed"):
             raise NotReadyError(_NOT_READY[self._state])
-        request = PendingRequest(self._loop.create_future(), REQUEST_ID.get(), len(tokens))
+        deadline = arrived + timeout
+        request = PendingRequest(self._loop.create_future(), REQUEST_ID.get(), len(tokens), deadline, timeout)
         queued = time.monotonic()
         self._pending.add(request)
         try:
