@@ -29,6 +29,7 @@ from replank_serve.engine.inference import Inference as Inference
 from replank_serve.engine.inference import PendingRequest
 from replank_serve.engine.limits import EngineLimits
 from replank_serve.engine.request_id import REQUEST_ID
+from replank_serve.engine.spinning import SpinningChoice, adaptive
 from replank_serve.engine.tokenizing import Tokenizing
 from replank_serve.engine.worker import BatchDone, ItemFailed, Report, ThreadDied, WarmedUp, Worker
 
@@ -63,6 +64,7 @@ class Engine:
         self._on_batch = on_batch
         self._queue: BatchQueue[PendingRequest] = BatchQueue(self._batch_limits)
         self._tokenizing = Tokenizing(model)
+        self._predictor = adaptive(model)
         self._worker = self._new_worker()
         self._loop: asyncio.AbstractEventLoop
         self._state: State = "starting"
@@ -96,6 +98,11 @@ class Engine:
     def restarts(self) -> int:
         """Restarts of the inference thread: 0 or 1."""
         return self._restarts
+
+    @property
+    def spins(self) -> bool:
+        """Whether the model's threads spin while they wait; they do unless the machine has other work."""
+        return not isinstance(self._predictor, SpinningChoice) or self._predictor.spins
 
     def start(self) -> None:
         """Start the inference thread, which warms the model up first."""
@@ -212,7 +219,7 @@ class Engine:
                 raise UsageError(f"{where}: longer than {limit} tokens, the model's maximum, and truncate is false")
 
     def _new_worker(self) -> Worker:
-        return Worker(self._model, self._queue, self._batch_limits, self._report)
+        return Worker(self._model, self._predictor, self._queue, self._batch_limits, self._report)
 
     def _report(self, report: Report) -> None:
         """Pass a report from the inference thread to the event loop."""

@@ -129,6 +129,9 @@ class _ModelCollector(Collector):
         restarts = GaugeMetricFamily(
             "replank_restarts", "Times that its inference thread was restarted", labels=["model"]
         )
+        sleeping = GaugeMetricFamily(
+            "replank_threads_sleep", "Whether its threads sleep while they wait, beside other work", labels=["model"]
+        )
         facts = ["model", "source", "digest", "precision", "provider"]
         info = GaugeMetricFamily("replank_model_info", "What is loaded", labels=facts)
         for loaded in self._models:
@@ -138,7 +141,8 @@ class _ModelCollector(Collector):
             running.add_metric(name, engine.running)
             ready.add_metric(name, engine.state == "ready")
             restarts.add_metric(name, engine.restarts)
+            sleeping.add_metric(name, not engine.spins)
             model = loaded.model
             described = [loaded.source_name, loaded.digest or "", model.source.precision, model.provider or "torch"]
             info.add_metric([loaded.name, *described], 1)
-        yield from (items, tokens, running, ready, restarts, info)
+        yield from (items, tokens, running, ready, restarts, sleeping, info)
