@@ -8,7 +8,7 @@ from quality_blocks import ENCODERS
 from replank.benchmarking.result import Benchmark
 from replank.benchmarking.summary import Summary
 
-_SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers"
+_SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers_fp32_6"
 # The shape that the README names: one text of 128 tokens.
 _BATCH_SIZE, _LENGTH = 1, 128
 
