@@ -18,6 +18,9 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._next = float("inf")
 
+    def __len__(self) -> int:
+        return len(self._pending)
+
     def __iter__(self) -> Iterator[PendingRequest]:
         return iter(self._pending)
 
