@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from fastapi import Request
@@ -83,11 +84,15 @@ def test_a_cancelled_caller_is_cancelled_and_not_said_to_have_left() -> None:
 def test_requests_expire_in_the_order_of_their_deadlines_on_one_timer() -> None:
     async def scenario() -> None:
         loop, deadlines, order = asyncio.get_running_loop(), Deadlines(), list[float]()
+
+        def ended(seconds: float, _: asyncio.Future[None]) -> None:
+            order.append(seconds)
+
         now = loop.time()
         requests = [PendingRequest(loop.create_future(), "", 1, now + wait, wait) for wait in (0.2, 0.1, 600, 0.15)]
         for request in requests:
             deadlines.add(request)
-            request.future.add_done_callback(lambda _, wait=request.seconds: order.append(wait))
+            request.future.add_done_callback(partial(ended, request.seconds))
         while len(order) < 3:
             await asyncio.sleep(0.001)
         assert order == [0.1, 0.15, 0.2]

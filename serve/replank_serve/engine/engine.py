@@ -173,9 +173,11 @@ class Engine:
         self._pending.close()
         self._queue.close()
         self._tokenizing.close()
-        # The thread pool may hold on to the call for a while: it must not hold the model with it.
-        if self._worker.thread.is_alive():
-            await asyncio.to_thread(self._worker.thread.join, _JOIN_SECONDS)
+        opener = self._predictor.opener if isinstance(self._predictor, SpinningChoice) else None
+        for thread in (self._worker.thread, opener):
+            # The thread pool may hold on to the call for a while: it must not hold the model with it.
+            if thread and thread.is_alive():
+                await asyncio.to_thread(thread.join, _JOIN_SECONDS)
 
     def _admit(self, first: Sequence[str], second: Sequence[str] | None) -> None:
         if self._state != "ready":

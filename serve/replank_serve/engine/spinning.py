@@ -78,6 +78,11 @@ class SpinningChoice:
         """Whether threads spin while they wait, between trials."""
         return self._policy.spins
 
+    @property
+    def opener(self) -> threading.Thread | None:
+        """The thread that opens a session now, if one does."""
+        return self._opener
+
     def __call__(self, batch: Batch) -> Logits:
         """Run one batch, and learn from the time it took."""
         policy = self._policy
@@ -100,7 +105,8 @@ class SpinningChoice:
         if self._sleeping is not None:
             return True
         if self._opener is None:
-            self._opener = threading.Thread(target=self._open, name="replank-session", daemon=True)
+            # No daemon: a process that ends meanwhile would abort in ONNX Runtime. It ends by itself.
+            self._opener = threading.Thread(target=self._open, name="replank-session")
             self._opener.start()
         return False
 
