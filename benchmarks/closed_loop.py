@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,19 +20,28 @@ class Load:
 
     :param per_second: answered texts per second.
     :param errors: responses with another status than 200.
+    :param processor_ms: of each meter, milliseconds of processor time for each answered text.
     """
 
     per_second: float
     p50_ms: float
     p99_ms: float
     errors: int
+    processor_ms: dict[str, float]
 
 
-async def closed_loop(asks: Sequence[Ask], texts: Sequence[str], warmup_seconds: float, seconds: float) -> Load:
+async def closed_loop(
+    asks: Sequence[Ask],
+    texts: Sequence[str],
+    warmup_seconds: float,
+    seconds: float,
+    meters: Mapping[str, Callable[[], float]],
+) -> Load:
     """Run clients for some time; requests that begin and end within it count.
 
     :param asks: one for each client.
     :param texts: sent in this order over all clients, in a cycle.
+    :param meters: functions that give the processor time of somebody so far, in seconds.
     """
     turn = itertools.cycle(texts)
     begin = time.perf_counter() + warmup_seconds
@@ -52,11 +61,20 @@ async def closed_loop(asks: Sequence[Ask], texts: Sequence[str], warmup_seconds:
             if asked >= begin and answered <= end:
                 samples.append(answered - asked)
 
+    async def meter() -> dict[str, float]:
+        await asyncio.sleep(begin - time.perf_counter())
+        before = {name: read() for name, read in meters.items()}
+        await asyncio.sleep(end - time.perf_counter())
+        return {name: read() - before[name] for name, read in meters.items()}
+
+    metering = asyncio.ensure_future(meter())
     await asyncio.gather(*map(client, asks))
+    used = await metering
     if not samples:
         raise RefusedError("no request was answered")
     p50, p99 = 1e3 * np.percentile(samples, (50, 99))
-    return Load(len(samples) / seconds, float(p50), float(p99), errors)
+    processor_ms = {name: 1e3 * found / len(samples) for name, found in used.items()}
+    return Load(len(samples) / seconds, float(p50), float(p99), errors, processor_ms)
 
 
 class RefusedError(Exception):

@@ -10,7 +10,7 @@ from replank.benchmarking.summary import Summary
 from replank.runtime.torch_modes import DEFAULT_MODE
 from speed_blocks import best_of_torch, mode_name, whole_in_torch
 
-_SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers"
+_SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers_fp32_6"
 # The shape that the README names: one text of 128 tokens.
 _BATCH_SIZE, _LENGTH = 1, 128
 

@@ -27,6 +27,7 @@ from quality_blocks import (
     trials_block,
 )
 from speed_blocks import (
+    busy_server_block,
     cost_block,
     int8_batching_block,
     int8_graph_block,
@@ -55,7 +56,13 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "docs/howto/budget.md": {"search": search_block},
     "docs/results/index.md": {"quickstart": chain_block},
     "docs/results/quality.md": {"compression": compression_block, "int8_quality": int8_quality_block},
-    "docs/results/serving.md": {"servers": servers_block, "soak": soak_block},
+    "docs/results/serving.md": {
+        "servers_int8_3": servers_block,
+        "servers_int8_6": servers_block,
+        "servers_fp32_6": servers_block,
+        "busy_server": busy_server_block,
+        "soak": soak_block,
+    },
     "docs/results/speed.md": {"bert_base_speed": speed_block, "gpu": gpu_block},
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),

@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 PEERS = Path(__file__).parent / "peers"
 _START_SECONDS = 180
+# Places in /proc/PID/stat, counted from behind the name: the session, and ticks in user mode and in the kernel.
+_SESSION, _USER, _SYSTEM = 3, 11, 12
 OURS, UNBATCHED = "replank", "unbatched"
 
 
@@ -91,6 +94,17 @@ class ServerProcess:
     def go_on(self) -> None:
         """Resume it (SIGCONT)."""
         os.killpg(self._process.pid, signal.SIGCONT)
+
+    def processor_seconds(self) -> float:
+        """Processor time so far, of it and its child processes."""
+        ticks = 0
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            # A process may end meanwhile; behind its name, which may hold anything, the fields are numbers.
+            with suppress(OSError):
+                fields = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+                if int(fields[_SESSION]) == self._process.pid:
+                    ticks += int(fields[_USER]) + int(fields[_SYSTEM])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> None:
         """Kill it with its children, some of which LitServe would leave behind."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from block_text import machine_line, paragraph, read_result
+from block_text import RESULTS, machine_line, paragraph, read_result
 from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape, time_name, time_unit
 
 
@@ -141,12 +141,20 @@ def cost_block(name: str) -> str:
 
 def servers_block(name: str) -> str:
     """Servers side by side, with the same graph and texts."""
+    if not (RESULTS / f"{name}.json").exists():
+        return "This table is being measured."
     result = read_result(name)
     rows = {(row["clients"], row["server"]): row for row in result["summary"]}
     clients = sorted({count for count, _ in rows})
     order = sorted({server for _, server in rows}, key=lambda server: -rows[clients[-1], server]["per_second"])
-    heads = "".join(f" {count} clients: texts/s | p50 / p99, ms | replank / it |" for count in clients)
-    lines = [f"| server |{heads}", "|---" + "|--:" * 3 * len(clients) + "|"]
+    # Earlier results have no processor time.
+    columns = (
+        "texts/s",
+        "p50 / p99, ms",
+        *(["processor, ms"] if "processor_ms" in rows[clients[0], "replank"] else []),
+    )
+    heads = "".join(f" {count} clients: {' | '.join(columns)} | replank / it |" for count in clients)
+    lines = [f"| server |{heads}", "|---" + "|--:" * (len(columns) + 1) * len(clients) + "|"]
     for server in order:
         cells = [_server_cells(rows[count, server]) for count in clients]
         lines.append(f"| {SERVER_NAMES.get(server, server)} | {' | '.join(cells)} |")
@@ -154,12 +162,42 @@ def servers_block(name: str) -> str:
     shape = f"{model['name']} with {model['layers']} layers in {model['precision']}"
     texts = f"texts of {tokens['p5']} to {tokens['p95']} tokens (median {tokens['p50']})"
     note = f"{shape}, {texts}; medians of {1 + max(row['round'] for row in result['rounds'])} interleaved rounds."
+    if "processor, ms" in columns:
+        note += (
+            " Processor time is that of the server for a text; ratios are of throughput, as if the clients' processor "
+            "time were the server's."
+        )
     return "\n".join([*lines, "", f"{note} {machine_line(result)}"])
 
 
 def _server_cells(row: dict[str, Any]) -> str:
-    ratio = f"{row['ours_of_its_per_second']:.2f}x" if "ours_of_its_per_second" in row else ""
-    return f"{row['per_second']:.0f} | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} | {ratio}"
+    ratio = row.get("ours_of_its_alone_per_second", row.get("ours_of_its_per_second"))
+    cells = [f"{row['per_second']:.0f}", f"{row['p50_ms']:.0f} / {row['p99_ms']:.0f}"]
+    if "processor_ms" in row:
+        cells.append(f"{row['processor_ms']['server']:.2f}")
+    return " | ".join([*cells, f"{ratio:.2f}x" if ratio else ""])
+
+
+def busy_server_block(name: str) -> str:
+    """Engines alone and beside a busy process."""
+    if not (RESULTS / f"{name}.json").exists():
+        return "This table is being measured."
+    result = read_result(name)
+    engines = list(result["summary"][0]["per_second"])
+    others = list(result["summary"][0]["adapting_of"])
+    heads = [*(f"{engine}, texts/s" for engine in engines), *(f"adapting / {other}" for other in others)]
+    lines = [f"| | {' | '.join(heads)} |", "|---" + "|--:" * len(heads) + "|"]
+    for row in result["summary"]:
+        cells = [f"{row['per_second'][engine]:.0f}" for engine in engines]
+        cells += [f"{row['adapting_of'][other]:.2f}x" for other in others]
+        lines.append(f"| {row['phase']} | {' | '.join(cells)} |")
+    model = result["model"]
+    rounds = 1 + max(row["round"] for row in result["rounds"])
+    note = (
+        f"{model['name']} with {model['layers']} layers in {model['precision']}, {result['clients']} clients in the "
+        f"engine's process; medians of {rounds} interleaved rounds."
+    )
+    return "\n".join([*lines, "", f"{note} {machine_line(result)}"])
 
 
 def soak_block(name: str) -> str:

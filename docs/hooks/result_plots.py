@@ -39,7 +39,7 @@ def servers_plot(result: dict[str, Any]) -> str:
     return scatter_chart(f"Servers under {clients} clients", "latency, p99 ms", "texts per second", points)
 
 
-PLOTS: dict[str, Callable[[dict[str, Any]], str]] = {"quickstart": chain_plot, "servers": servers_plot}
+PLOTS: dict[str, Callable[[dict[str, Any]], str]] = {"quickstart": chain_plot, "servers_fp32_6": servers_plot}
 
 
 def _result(name: str) -> dict[str, Any]:

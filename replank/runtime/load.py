@@ -58,6 +58,28 @@ def load_model(
     return load(default_torch_device()) if source.kind == "torch" else choose_device(source, threads, load)
 
 
+def can_sleep(model: Model) -> bool:
+    """Whether a model has threads of ONNX Runtime's own, which may sleep instead of spin while they wait."""
+    predictor = _innermost(model)
+    return isinstance(predictor, OnnxPredictor) and model.device == "cpu" and predictor.threads > 1
+
+
+def sleeping_predictor(model: Model) -> Predictor:
+    """A second predictor of a model that :func:`can_sleep`, whose threads sleep while they wait.
+
+    It has weights of its own: ONNX Runtime packs them for each session.
+    """
+    predictor = _innermost(model)
+    threads = predictor.threads if isinstance(predictor, OnnxPredictor) else None
+    session = open_session(model.source.model_file, device=model.device, threads=threads, spinning=False)
+    return model.run_by(OnnxPredictor(session, model.task.kind.output)).predictor
+
+
+def _innermost(model: Model) -> Predictor:
+    predictor = model.predictor
+    return predictor.inner if isinstance(predictor, ReferencePredictor) else predictor
+
+
 def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:
     provider = provider_of(device)
     provider.require_precision(source)

@@ -39,6 +39,11 @@ class OnnxPredictor:
         self._session, self._output = session, output
         self._inputs = [node.name for node in session.get_inputs()]
 
+    @property
+    def threads(self) -> int:
+        """Threads of one operator."""
+        return int(self._session.get_session_options().intra_op_num_threads)
+
     def __call__(self, batch: Batch) -> Logits:
         """Run one batch."""
         arrays = batch.inputs()

@@ -27,12 +27,14 @@ _DOCTOR = "replank doctor shows which library or driver is missing"
 
 
 def open_session(
-    graph: Path | bytes, *, device: Device = "cpu", threads: int | None = None
+    graph: Path | bytes, *, device: Device = "cpu", threads: int | None = None, spinning: bool = True
 ) -> onnxruntime.InferenceSession:
     """Open a session on one execution provider, without fallback.
 
     :param graph: a file, or the contents of one.
     :param threads: threads of one operator; ``None`` for all cores that this process may use.
+    :param spinning: whether threads spin while they wait for each other, which is faster on a machine without other
+        work, and slower than a single thread beside another busy process.
     :raises ProviderError: the execution provider is not installed, or did not start.
     :raises IncompatibleModelError: it cannot run a node of the graph.
     :raises ModelError: the graph cannot be loaded.
@@ -44,6 +46,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Only what ends the process: errors are raised too, and as lines of text they would break a log of JSON objects.
     options.log_severity_level = 4
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

@@ -17,6 +17,7 @@ from replank.runtime.model import Model
 from replank.system.extras import installed_version
 from replank_serve.engine.engine import Engine
 from replank_serve.http.config import ServeConfig as ServeConfig
+from replank_serve.http.direct_routes import DirectRoutes
 from replank_serve.http.errors import add_error_handlers
 from replank_serve.http.metrics import Metrics
 from replank_serve.http.middleware import RequestContextMiddleware
@@ -29,6 +30,7 @@ from replank_serve.routes.hub import add_hub
 from replank_serve.routes.inference import add_inference
 from replank_serve.routes.loading import add_loading
 from replank_serve.routes.openai import add_openai
+from replank_serve.routes.openapi import raw_routes
 from replank_serve.routes.openinference import add_open_inference
 from replank_serve.routes.pages import add_pages
 from replank_serve.routes.probes import add_probes
@@ -80,7 +82,6 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
         telemetry=telemetry(),
     )
     app.state.engine = registry
-    _add_middleware(app, config, metrics)
     add_error_handlers(app)
     service = InferenceService(registry, config, metrics)
     add_inference(app, service, default.model.task)
@@ -96,11 +97,13 @@ def build_app(models: Model | Mapping[str, Model], config: ServeConfig) -> FastA
     add_fill_mask(app, service)
     add_hub(app, service)
     add_pages(app)
+    _add_middleware(app, config, metrics)
     return app
 
 
 def _add_middleware(app: FastAPI, config: ServeConfig, metrics: Metrics) -> None:
     """Add the middleware, innermost first."""
+    app.add_middleware(DirectRoutes, routes=raw_routes(app))
     if config.api_keys:
         app.add_middleware(ApiKeyMiddleware, keys=(*config.api_keys, *config.admin_keys))
     if config.cors_origins:

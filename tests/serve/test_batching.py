@@ -65,7 +65,7 @@ def cheapest(ascending: list[int], limits: BatchLimits) -> int:
     return min(
         cheapest(ascending[:low], limits) + ascending[-1] * (len(ascending) - low) + BATCH_TOKENS
         for low in range(len(ascending))
-        if low == len(ascending) - 1 or limits.allow(len(ascending) - low, ascending[-1])
+        if len(ascending) - low <= limits.most(ascending[-1])
     )
 
 

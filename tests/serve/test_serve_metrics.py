@@ -123,6 +123,7 @@ def test_what_is_loaded_and_whether_it_is_ready(model: Model) -> None:
             "provider": "CPUExecutionProvider",
         }
         assert value(samples, "ready", model="onnx") == 1
+        assert samples["replank_threads_sleep", frozenset({("model", "onnx")})] == 0
         assert any(name == "process_resident_memory_bytes" and number > 1e6 for (name, _), number in samples.items())
         engine.drain()
         await post(http, {"inputs": "a"})

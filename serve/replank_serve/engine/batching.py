@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import add
 from typing import Generic, TypeVar
 
 from replank.text.tokens import Tokens
@@ -45,9 +46,9 @@ class BatchLimits:
     items: int
     tokens: int
 
-    def allow(self, items: int, length: int) -> bool:
-        """Whether a batch of ``items`` texts, padded to ``length`` tokens, is within the limits."""
-        return items <= self.items and items * length <= self.tokens
+    def most(self, length: int) -> int:
+        """The most items of a batch that is padded to ``length`` tokens."""
+        return max(1, min(self.items, self.tokens // length))
 
 
 def choose_batch(waiting: Sequence[Item[Owner]], limits: BatchLimits) -> list[Item[Owner]]:
@@ -59,35 +60,54 @@ def choose_batch(waiting: Sequence[Item[Owner]], limits: BatchLimits) -> list[It
 
     :param waiting: at least one item, in order of arrival.
     """
-    ordered = sorted(waiting, key=lambda item: len(item.tokens))
-    lengths = [len(item.tokens) for item in ordered]
-    oldest = next(index for index, item in enumerate(ordered) if item is waiting[0])
-    # Minimal cost of the items before an index, and of those from it on.
-    below = [0.0] + [math.inf] * len(ordered)
-    above = [math.inf] * len(ordered) + [0.0]
-    batches = list(_batches(lengths, limits))
-    for low, high, cost in batches:
-        below[high] = min(below[high], below[low] + cost)
-    for low, high, cost in reversed(batches):
-        above[low] = min(above[low], cost + above[high])
-    # Of equally cheap partitions, the one with the largest next batch.
-    _, _, low, high = min(
-        (below[low] + cost + above[high], low - high, low, high) for low, high, cost in batches if low <= oldest < high
-    )
-    return ordered[low:high]
-
-
-def _batches(lengths: Sequence[int], limits: BatchLimits) -> Iterator[tuple[int, int, int]]:
-    """Every admissible run of neighbours, as ``(first, end, cost)``; the cost is in padded tokens.
-
-    :param lengths: in ascending order.
-    """
-    for low in range(len(lengths)):
-        for high in range(low + 1, len(lengths) + 1):
-            length = lengths[high - 1]
-            if high - low > 1 and not limits.allow(high - low, length):
+    ordered = sorted(waiting, key=_length)
+    lengths = list(map(_length, ordered))
+    oldest = ordered.index(waiting[0])
+    # Of a batch that ends with an item, the longest, the most items that may be in it.
+    most = [limits.most(length) for length in lengths]
+    below = _costs_below(lengths, most, oldest)
+    above = _costs_above(lengths, most, oldest)
+    best = (math.inf, 0, 0)
+    for low in range(oldest + 1):
+        for high in range(oldest + 1, len(ordered) + 1):
+            if high - low > most[high - 1]:
                 break
-            yield low, high, (high - low) * length + BATCH_TOKENS
+            cost = below[low] + (high - low) * lengths[high - 1] + above[high]
+            # Of equally cheap partitions, the one with the largest next batch.
+            if cost <= best[0]:
+                best = min(best, (cost, low - high, low))
+    _, size, low = best
+    return ordered[low : low - size]
+
+
+def _costs_below(lengths: Sequence[int], most: Sequence[int], end: int) -> list[int]:
+    """The least cost, in padded tokens, of running the items before each index up to ``end``."""
+    costs = [0]
+    for high in range(1, end + 1):
+        first, length = max(0, high - most[high - 1]), lengths[high - 1]
+        tokens = range((high - first) * length, 0, -length)
+        costs.append(min(map(add, costs[first:], tokens)) + BATCH_TOKENS)
+    return costs
+
+
+def _costs_above(lengths: Sequence[int], most: Sequence[int], begin: int) -> list[int]:
+    """The least cost of running the items from each index on; of the indices behind ``begin`` only."""
+    costs = [0] * (len(lengths) + 1)
+    for low in range(len(lengths) - 1, begin, -1):
+        rows, least = 1, lengths[low] + costs[low + 1]
+        for high in range(low + 2, len(lengths) + 1):
+            rows += 1
+            if rows > most[high - 1]:
+                break
+            cost = rows * lengths[high - 1] + costs[high]
+            if cost < least:
+                least = cost
+        costs[low] = least + BATCH_TOKENS
+    return costs
+
+
+def _length(item: Item[Owner]) -> int:
+    return len(item.tokens.ids)
 
 
 class BatchQueue(Generic[Owner]):
@@ -116,7 +136,7 @@ class BatchQueue(Generic[Owner]):
         """Add the items of a request."""
         with self._changed:
             self._items.extend(items)
-            self._tokens += sum(len(item.tokens) for item in items)
+            self._tokens += sum(map(_length, items))
             self._changed.notify()
 
     def remove(self, owner: Owner) -> None:
@@ -151,4 +171,4 @@ class BatchQueue(Generic[Owner]):
 
     def _keep(self, items: list[Item[Owner]]) -> None:
         self._items = items
-        self._tokens = sum(len(item.tokens) for item in items)
+        self._tokens = sum(map(_length, items))

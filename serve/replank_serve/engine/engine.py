@@ -22,12 +22,14 @@ from replank.system.errors import NotReadyError, ReplankError, UsageError
 from replank.text.tokens import Tokens
 from replank_serve.engine.admission import Admission
 from replank_serve.engine.batching import BatchLimits, BatchQueue, Item
+from replank_serve.engine.deadlines import Deadlines
 from replank_serve.engine.in_flight import InFlight
 from replank_serve.engine.inference import BatchRecord as BatchRecord
 from replank_serve.engine.inference import Inference as Inference
 from replank_serve.engine.inference import PendingRequest
 from replank_serve.engine.limits import EngineLimits
 from replank_serve.engine.request_id import REQUEST_ID
+from replank_serve.engine.spinning import SpinningChoice, adaptive
 from replank_serve.engine.tokenizing import Tokenizing
 from replank_serve.engine.worker import BatchDone, ItemFailed, Report, ThreadDied, WarmedUp, Worker
 
@@ -62,13 +64,14 @@ class Engine:
         self._on_batch = on_batch
         self._queue: BatchQueue[PendingRequest] = BatchQueue(self._batch_limits)
         self._tokenizing = Tokenizing(model)
+        self._predictor = adaptive(model)
         self._worker = self._new_worker()
         self._loop: asyncio.AbstractEventLoop
         self._state: State = "starting"
         self._settled = asyncio.Event()
         self._death: asyncio.Future[ReplankError]
         self._restarts = 0
-        self._pending: set[PendingRequest] = set()
+        self._pending = Deadlines()
         self._in_flight = InFlight()
 
     @property
@@ -95,6 +98,11 @@ class Engine:
     def restarts(self) -> int:
         """Restarts of the inference thread: 0 or 1."""
         return self._restarts
+
+    @property
+    def spins(self) -> bool:
+        """Whether the model's threads spin while they wait; they do unless the machine has other work."""
+        return not isinstance(self._predictor, SpinningChoice) or self._predictor.spins
 
     def start(self) -> None:
         """Start the inference thread, which warms the model up first."""
@@ -131,16 +139,16 @@ class Engine:
         :raises ReplankError: the model failed on one of the texts.
         """
         self._admit(first, second)
-        async with self._in_flight.request(timeout):
-            return await self._answer(first, second, time.monotonic() + timeout, truncate)
+        with self._in_flight:
+            return await self._answer(first, second, timeout, truncate)
 
     async def tokenize(
         self, first: Sequence[str], second: Sequence[str] | None = None, *, timeout: float
     ) -> list[Tokens]:
         """The tokens of texts or pairs, as the model would read them; raises the errors of :meth:`infer`."""
         self._admit(first, second)
-        async with self._in_flight.request(timeout):
-            return await self._tokenizing.tokenize(first, second)
+        with self._in_flight:
+            return await self._tokenizing.tokenize(first, second, timeout)
 
     def drain(self) -> None:
         """Refuse new requests; admitted ones go on."""
@@ -162,11 +170,14 @@ class Engine:
         except TimeoutError:
             _log.warning("%d requests were not answered within %g s of draining", len(self._in_flight), drain_seconds)
         self.abort()
+        self._pending.close()
         self._queue.close()
         self._tokenizing.close()
-        # The thread pool may hold on to the call for a while: it must not hold the model with it.
-        if self._worker.thread.is_alive():
-            await asyncio.to_thread(self._worker.thread.join, _JOIN_SECONDS)
+        opener = self._predictor.opener if isinstance(self._predictor, SpinningChoice) else None
+        for thread in (self._worker.thread, opener):
+            # The thread pool may hold on to the call for a while: it must not hold the model with it.
+            if thread and thread.is_alive():
+                await asyncio.to_thread(thread.join, _JOIN_SECONDS)
 
     def _admit(self, first: Sequence[str], second: Sequence[str] | None) -> None:
         if self._state != "ready":
@@ -174,15 +185,16 @@ class Engine:
         self._admission.admit(self._tokenizing.max_tokens(first, second), self.waiting_tokens)
 
     async def _answer(
-        self, first: Sequence[str], second: Sequence[str] | None, deadline: float, truncate: bool
+        self, first: Sequence[str], second: Sequence[str] | None, timeout: float, truncate: bool
     ) -> Inference:
         arrived = time.monotonic()
-        tokens = await self._tokenizing.tokenize(first, second)
+        tokens = await self._tokenizing.tokenize(first, second, timeout)
         if not truncate:
             self._require_whole(tokens)
         if self._state in ("dead", "closed"):
             raise NotReadyError(_NOT_READY[self._state])
-        request = PendingRequest(self._loop.create_future(), REQUEST_ID.get(), len(tokens))
+        deadline = arrived + timeout
+        request = PendingRequest(self._loop.create_future(), REQUEST_ID.get(), len(tokens), deadline, timeout)
         queued = time.monotonic()
         self._pending.add(request)
         try:
@@ -209,7 +221,7 @@ class Engine:
                 raise UsageError(f"{where}: longer than {limit} tokens, the model's maximum, and truncate is false")
 
     def _new_worker(self) -> Worker:
-        return Worker(self._model, self._queue, self._batch_limits, self._report)
+        return Worker(self._model, self._predictor, self._queue, self._batch_limits, self._report)
 
     def _report(self, report: Report) -> None:
         """Pass a report from the inference thread to the event loop."""

@@ -60,11 +60,17 @@ class PendingRequest:
     :param future: ends the wait of the caller.
     :param request_id: for the log; empty outside a request.
     :param texts: number of texts or pairs to answer.
+    :param deadline: on the clock of :func:`time.monotonic`.
+    :param seconds: the time from its arrival to its deadline.
     """
 
-    def __init__(self, future: asyncio.Future[None], request_id: str, texts: int) -> None:
+    def __init__(
+        self, future: asyncio.Future[None], request_id: str, texts: int, deadline: float, seconds: float
+    ) -> None:
         self.future = future
         self.request_id = request_id
+        self.deadline = deadline
+        self.seconds = seconds
         self.texts = self.missing = texts
         self.started = float("inf")
         self.ended = 0.0

@@ -11,6 +11,7 @@ from replank.system.environment import available_cores
 from replank.system.errors import NotReadyError, UsageError
 from replank.text.tokenization import Words
 from replank.text.tokens import Tokens
+from replank_serve.engine.deadlines import past_deadline
 
 _MAX_THREADS = 4
 # Special tokens per text or pair, at most: RoBERTa's <s> a </s></s> b </s>.
@@ -49,14 +50,23 @@ class Tokenizing:
         most = 2 if self._words else 1
         return sum(min(self._encoder.max_length, most * length + _SPECIAL_TOKENS) for length in lengths)
 
-    async def tokenize(self, first: Sequence[str], second: Sequence[str] | None) -> list[Tokens]:
+    async def tokenize(self, first: Sequence[str], second: Sequence[str] | None, seconds: float) -> list[Tokens]:
         """The tokens of each text or pair, in order; for token classification, with their words.
 
+        :param seconds: the time that it may take in a thread, waiting for a free one included.
+        :raises DeadlineError: it took longer.
         :raises UsageError: a text has no token at all, which needs a tokenizer without special tokens.
         :raises NotReadyError: closed before a thread was free.
         """
         is_short = sum(map(len, first)) + sum(map(len, second or ())) <= _INLINE_CHARACTERS
-        tokens = self._encode(first, second) if is_short else await self._encode_in_thread(first, second)
+        if is_short:
+            tokens = self._encode(first, second)
+        else:
+            try:
+                async with asyncio.timeout(seconds):
+                    tokens = await self._encode_in_thread(first, second)
+            except TimeoutError:
+                raise past_deadline(seconds) from None
         if not all(tokens):
             raise UsageError("a text is empty after tokenization")
         return tokens

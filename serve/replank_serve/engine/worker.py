@@ -12,7 +12,7 @@ import numpy as np
 
 from replank.runtime.masks import mask_places
 from replank.runtime.model import Model
-from replank.runtime.predictors import Logits
+from replank.runtime.predictors import Logits, Predictor
 from replank.text.tokens import Tokens
 from replank_serve.engine.batching import BatchLimits, BatchQueue, Item
 from replank_serve.engine.inference import PendingRequest
@@ -65,14 +65,21 @@ Report = WarmedUp | BatchDone | ItemFailed | ThreadDied
 class Worker:
     """A thread that runs batches from a queue until the queue is closed.
 
+    :param predictor: what runs them, instead of the model's own.
     :param report: called in the thread.
     :ivar thread: it refers to this object only while it runs.
     """
 
     def __init__(
-        self, model: Model, queue: BatchQueue[PendingRequest], limits: BatchLimits, report: Callable[[Report], None]
+        self,
+        model: Model,
+        predictor: Predictor,
+        queue: BatchQueue[PendingRequest],
+        limits: BatchLimits,
+        report: Callable[[Report], None],
     ) -> None:
         self._model = model
+        self._predictor = predictor
         self._queue = queue
         self._limits = limits
         self._report = report
@@ -120,7 +127,7 @@ class Worker:
         started, self._running = time.monotonic(), len(batch)
         try:
             padded = self._model.text_encoder.pad([item.tokens for item in batch])
-            rows = self._rows(self._model.predictor(padded), batch, padded.shape)
+            rows = self._rows(self._predictor(padded), batch, padded.shape)
         except Exception:
             self._running = 0
             if len(batch) == 1:
@@ -143,6 +150,9 @@ class Worker:
         if logits.shape != expected:
             raise ValueError(f"the model gave logits of shape {logits.shape} instead of {expected}")
         cut = [self._asked(row, item.tokens) for row, item in zip(logits, batch, strict=True)]
+        # All at once first: numpy takes as long for one row.
+        if np.isfinite(logits).all():
+            return list(cut)
         return [row if np.isfinite(row).all() else None for row in cut]
 
     def _asked(self, row: Logits, tokens: Tokens) -> Logits:

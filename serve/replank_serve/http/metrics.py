@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
@@ -42,6 +43,11 @@ class Metrics:
         self._tokenization = self._histogram("tokenization_seconds", "Tokenizing one request", _SECONDS)
         self._queue = self._histogram("queue_seconds", "Waiting of one request", _SECONDS)
         self._inference = self._histogram("inference_seconds", "First to last batch of one request", _SECONDS)
+        # Looking a child up by its labels takes as long as adding to it.
+        self._timings = cache(
+            lambda model: [metric.labels(model) for metric in (self._tokenization, self._queue, self._inference)]
+        )
+        self._endings = cache(lambda route, code: (self._ended.labels(route, code), self._request.labels(route)))
         self._batch = self._histogram("batch_seconds", "Running one batch", _SECONDS)
         self._items = self._histogram("batch_items", "Texts or pairs of one batch", _ITEMS)
         self._tokens = self._histogram("batch_tokens", "Tokens of one batch, padding included", _TOKENS)
@@ -68,17 +74,19 @@ class Metrics:
         """
         seconds = time.perf_counter() - began
         self._running.dec()
-        self._ended.labels(route, code).inc()
-        self._request.labels(route).observe(seconds)
+        ended, durations = self._endings(route, code)
+        ended.inc()
+        durations.observe(seconds)
         if method == "POST" and code in _REASONS:
             self._shed.labels(_REASONS[code]).inc()
         return 1e3 * seconds
 
     def answered(self, model: str, inference: Inference) -> None:
         """Record the timings of a request that a model answered."""
-        self._tokenization.labels(model).observe(inference.tokenization_ms / 1e3)
-        self._queue.labels(model).observe(inference.queue_ms / 1e3)
-        self._inference.labels(model).observe(inference.inference_ms / 1e3)
+        tokenization, queue, run = self._timings(model)
+        tokenization.observe(inference.tokenization_ms / 1e3)
+        queue.observe(inference.queue_ms / 1e3)
+        run.observe(inference.inference_ms / 1e3)
 
     def on_batch(self, model: str) -> Callable[[BatchRecord], None]:
         """A callback for an engine, called after each batch."""
@@ -121,6 +129,9 @@ class _ModelCollector(Collector):
         restarts = GaugeMetricFamily(
             "replank_restarts", "Times that its inference thread was restarted", labels=["model"]
         )
+        sleeping = GaugeMetricFamily(
+            "replank_threads_sleep", "Whether its threads sleep while they wait, beside other work", labels=["model"]
+        )
         facts = ["model", "source", "digest", "precision", "provider"]
         info = GaugeMetricFamily("replank_model_info", "What is loaded", labels=facts)
         for loaded in self._models:
@@ -130,7 +141,8 @@ class _ModelCollector(Collector):
             running.add_metric(name, engine.running)
             ready.add_metric(name, engine.state == "ready")
             restarts.add_metric(name, engine.restarts)
+            sleeping.add_metric(name, not engine.spins)
             model = loaded.model
             described = [loaded.source_name, loaded.digest or "", model.source.precision, model.provider or "torch"]
             info.add_metric([loaded.name, *described], 1)
-        yield from (items, tokens, running, ready, restarts, info)
+        yield from (items, tokens, running, ready, restarts, sleeping, info)

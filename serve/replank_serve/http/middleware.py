@@ -6,12 +6,12 @@ import logging
 import random
 import re
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from replank_serve.engine.request_id import REQUEST_ID
 from replank_serve.http.errors import CLIENT_CLOSED_REQUEST, SCOPE_REQUEST_ID, error_response
+from replank_serve.http.headers import header
 from replank_serve.http.metrics import Metrics
 from replank_serve.http.telemetry import QUIET_PATHS
 
@@ -33,24 +33,22 @@ class RequestContextMiddleware:
         """Handle one request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        given = Headers(scope=scope)
-        request_id = given.get("x-request-id", "")
+        request_id = header(scope, b"x-request-id")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = f"{random.getrandbits(128):032x}"
         scope[SCOPE_REQUEST_ID] = request_id
         REQUEST_ID.set(request_id)
-        trace = _TRACEPARENT.fullmatch(given.get("traceparent", ""))
+        trace = _TRACEPARENT.fullmatch(header(scope, b"traceparent"))
+        added = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        if trace:
+            added.append((b"traceparent", trace[0].encode()))
         began, status = self._metrics.begin(), 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                headers["x-content-type-options"] = "nosniff"
-                if trace:
-                    headers["traceparent"] = trace[0]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:

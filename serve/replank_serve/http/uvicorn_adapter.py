@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from replank_serve.http.connection import CONNECTION, Connection
 from replank_serve.http.errors import error_body
 
 # Limit on a head, or on trailers or a chunk's header, that arrive in several reads; one read is at most what the kernel
@@ -135,21 +136,27 @@ class LimitedProtocol(HttpToolsProtocol):
         # Bytes since the last part of a body, or the last end of a head or a request.
         self._other_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._connection = Connection()
+        self._extensions: dict[str, Any] = {CONNECTION: self._connection}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeout of the first head."""
         super().connection_made(transport)
-        self._expect_head()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timeout."""
+        """Cancel the timeout, and tell whoever wants to know."""
         self._end_head()
         super().connection_lost(exc)
+        self._connection.lose()
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes, and count those that are no body."""
         self._other_bytes += len(data)
         super().data_received(data)
+        # Most heads arrive whole, and need none.
+        if self._in_head and not self._timer:
+            self._start_timer()
         if self._other_bytes <= MAX_HEAD_BYTES or self.transport.is_closing():
             return
         if not self._in_head and self.cycle.response_started:
@@ -159,10 +166,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(431, f"the request's {part} are larger than {MAX_HEAD_BYTES} bytes")
 
     def on_message_begin(self) -> None:
-        """Start the timeout of a later head, at its first byte."""
+        """A head begins."""
         super().on_message_begin()
-        if not self._timer:
-            self._expect_head()
+        self.scope["extensions"] = self._extensions
+        self._in_head, self._connection.has_whole_request = True, False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header of the head."""
@@ -181,15 +188,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Count anew from here."""
-        self._other_bytes = 0
+        self._other_bytes, self._connection.has_whole_request = 0, True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not HTTP."""
         self._refuse(400, "the request is not HTTP")
 
-    def _expect_head(self) -> None:
-        self._in_head = True
+    def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.head_seconds, self._refuse, 408, "the request's head did not arrive")
 
     def _end_head(self) -> None:

@@ -51,6 +51,12 @@ def described_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody, "description": known[status]} for status in statuses or known}
 
 
+def raw_routes(app: FastAPI) -> dict[str, APIRoute]:
+    """The routes of :func:`post` by their paths, without those that have parameters."""
+    found = [route for route in app.routes if isinstance(route, _RawRoute) and not route.param_convertors]
+    return {route.path: route for route in reversed(found)}
+
+
 class _RawRoute(APIRoute):
     """A route that FastAPI describes but does not parse or validate.
 

@@ -11,7 +11,8 @@ from fastapi import FastAPI, Request, Response
 from replank.graphs.knowledge import OPEN, Asked, KnowledgeGraph
 from replank.runtime.relations import reasoning_of, right_probabilities
 from replank_serve.engine.inference import Inference
-from replank_serve.http.body import Deadline, while_connected
+from replank_serve.http.body import Deadline
+from replank_serve.http.connection import while_connected
 from replank_serve.models.loaded_model import LoadedModel
 from replank_serve.routes.openapi import described_body, post
 from replank_serve.routes.relations_schema import RelationsBody, RelationsRequest

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from replank.system.errors import TooLargeError, UsageError
@@ -35,9 +36,9 @@ def read_json_object(body: bytes) -> dict[str, Any]:
     :raises UsageError: it is JSON, but not an object.
     """
     try:
-        values = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError(f"the body is not JSON: {_reason(error)}") from None
+        values = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        values = _read_leniently(body)
     if not isinstance(values, dict):
         raise UsageError('the body must be a JSON object, such as {"inputs": …}')
     return values
@@ -130,6 +131,17 @@ def _rows(inputs: str | list[str] | list[list[str]], task: Task) -> tuple[list[l
             got = "one text" if len(row) == 1 else f"{len(row)} texts"
             raise UsageError(f"{where}: got {got}; expected {expected_inputs(task)}")
     return rows, many
+
+
+def _read_leniently(body: bytes) -> Any:
+    """What orjson refuses and Python does not, such as lone surrogates, which clients that cut texts in two do send.
+
+    :raises MalformedError: the body is not JSON; where and why.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"the body is not JSON: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -12,8 +12,9 @@ from fastapi import Request, Response
 
 from replank.text.tokens import Tokens
 from replank_serve.engine.inference import Inference
-from replank_serve.http.body import Deadline, read_body, while_connected
+from replank_serve.http.body import Deadline, read_body
 from replank_serve.http.config import ServeConfig
+from replank_serve.http.connection import while_connected
 from replank_serve.http.metrics import Metrics
 from replank_serve.http.telemetry import record_inference
 from replank_serve.models.loaded_model import LoadedModel
@@ -81,6 +82,18 @@ class InferenceService:
         return await while_connected(request, work)
 
 
+class JsonAnswer(Response):
+    """A JSON response whose headers are bytes already: Starlette takes longer to encode them than orjson the content.
+
+    :param headers: besides the type and the length of the content.
+    """
+
+    def __init__(self, content: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.body, self.background = 200, content, None
+        length = (b"content-length", b"%d" % len(content))
+        self.raw_headers = [length, (b"content-type", b"application/json"), *headers]
+
+
 def answer(content: Any, loaded: LoadedModel, inference: Inference, ignored: Sequence[str] = ()) -> Response:
     """A JSON response, with the model's name and the timings as headers.
 
@@ -90,7 +103,7 @@ def answer(content: Any, loaded: LoadedModel, inference: Inference, ignored: Seq
     # Clients chose the names: only those that are safe in a header.
     if names := [name for name in ignored if _FIELD_NAME.fullmatch(name)]:
         headers["x-ignored-fields"] = ", ".join(names[:_MAX_IGNORED])
-    return Response(orjson.dumps(content), headers=headers, media_type="application/json")
+    return JsonAnswer(orjson.dumps(content), [(name.encode(), value.encode()) for name, value in headers.items()])
 
 
 def answer_headers(loaded: LoadedModel, inference: Inference) -> dict[str, str]:
