@@ -154,6 +154,11 @@ def test_a_benchmark_takes_the_place_of_the_comparison(folder: Path, onnx_artifa
     assert text.count("| baseline |") == 2
     assert "accuracy against the latency of 1 x 8 tokens" in text
     other = folder.parent / f"{folder.name}.json"
+    other.write_text(json.dumps(replace(result, clock="processor").to_json()), encoding="utf-8")
+    text = to_markdown(document(read_facts(folder, other)))
+    assert "Times are processor time (one thread), texts/s and ratios are of it." in text
+    assert "p50 cpu ms" in text
+    assert "accuracy against the processor time (one thread) of 1 x 8 tokens" in text
     other.write_text(
         json.dumps(replace(result, models=(result.models[0], replace(result.models[1], task="other"))).to_json()),
         encoding="utf-8",
