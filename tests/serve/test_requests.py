@@ -100,6 +100,15 @@ def test_only_json_is_read(model: Model) -> None:
     with_app(model, client)
 
 
+def test_texts_that_were_cut_are_counted(model: Model) -> None:
+    async def client(http: httpx.AsyncClient, _: Engine) -> None:
+        long = "good " * 80
+        assert (await post(http, {"inputs": ["good", long, long]})).headers["x-truncated-texts"] == "2"
+        assert "x-truncated-texts" not in (await post(http, {"inputs": "good"})).headers
+
+    with_app(model, client)
+
+
 def test_wrong_routes_and_methods_have_the_same_error_body(model: Model) -> None:
     async def client(http: httpx.AsyncClient, _: Engine) -> None:
         assert_error(await http.get("/nothing"), 404, "not_found", "no such route")
@@ -107,7 +116,7 @@ def test_wrong_routes_and_methods_have_the_same_error_body(model: Model) -> None
         assert_error(await http.get("/page/nothing.js"), 404, "not_found", "no such route")
         assert_error(await http.post("/predict/"), 404, "not_found", "no such route")
         response = await http.get("/predict")
-        assert_error(response, 405, "method_not_allowed", "GET is not possible here")
+        assert_error(response, 405, "method_not_allowed", "GET is not possible here; allowed: POST")
         assert response.headers["allow"] == "POST"
         # Of all routes on the path.
         assert (await http.delete("/")).headers["allow"] == "GET, POST"

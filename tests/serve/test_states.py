@@ -36,6 +36,20 @@ def test_ready_is_false_before_the_warm_up_and_while_draining_and_health_is_not(
     with_app(replace(model, predictor=held), client, warm=False)
 
 
+def test_a_probe_that_is_told_to_wait_is_no_failure(model: Model, caplog: pytest.LogCaptureFixture) -> None:
+    held = Held(model)
+
+    async def client(http: httpx.AsyncClient, engine: Engine) -> None:
+        assert (await http.get("/ready")).status_code == 503
+        assert (await post(http, {"inputs": "a"})).status_code == 503
+        held.gate.set()
+        await engine.started()
+
+    with_app(replace(model, predictor=held), client, warm=False)
+    told = [record.getMessage() for record in caplog.records if record.name == "replank_serve.request"]
+    assert [line.split()[:3] for line in told] == [["POST", "/predict", "503"]]
+
+
 def test_a_dead_engine_is_neither_ready_nor_healthy(model: Model, caplog: pytest.LogCaptureFixture) -> None:
     def predictor(batch: Batch) -> Logits:
         if batch.shape == (1, 3):

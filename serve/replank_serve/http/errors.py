@@ -85,13 +85,14 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        messages = {
-            404: "there is no such route; /docs lists them",
-            405: f"{request.method} is not possible here",
-        }
-        message = messages.get(error.status_code, error.detail)
-        # Starlette names the methods of one route, and a path may have several.
-        headers = {"allow": _methods(app, request.scope)} if error.status_code == 405 else dict(error.headers or {})
+        headers = dict(error.headers or {})
+        message = error.detail
+        if error.status_code == 404:
+            message = "there is no such route; /docs lists them"
+        elif error.status_code == 405:
+            # Starlette names the methods of one route, and a path may have several.
+            headers = {"allow": _methods(app, request.scope)}
+            message = f"{request.method} is not possible here; allowed: {headers['allow']}"
         return error_response(request.scope, error.status_code, message, headers)
 
 

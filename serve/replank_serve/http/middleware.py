@@ -69,8 +69,9 @@ class RequestContextMiddleware:
 
 
 def _log_request(scope: Scope, status: int, milliseconds: float, request_id: str, trace_id: str | None) -> None:
-    # Probes only at DEBUG.
-    level = logging.WARNING if status >= 500 else logging.DEBUG if scope["path"] in QUIET_PATHS else logging.INFO
+    # Probes only at DEBUG: that they are told "not ready" is an answer.
+    is_probe = scope["path"] in QUIET_PATHS and status in (200, 503)
+    level = logging.DEBUG if is_probe else logging.WARNING if status >= 500 else logging.INFO
     if not _log.isEnabledFor(level):
         return
     path = ascii(scope["path"][:100])[1:-1]  # a path can hold line breaks

@@ -27,7 +27,8 @@ from replank_serve.routes.service import InferenceService
 
 _TIMES = (
     "The headers x-tokenization-time, x-queue-time and x-inference-time (milliseconds), x-batch-size and "
-    "x-compute-tokens tell where the time went; x-ignored-fields names fields of the request that mean nothing."
+    "x-compute-tokens tell where the time went; x-truncated-texts counts texts that were longer than the model reads; "
+    "x-ignored-fields names fields of the request that mean nothing."
 )
 
 

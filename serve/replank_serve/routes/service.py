@@ -107,7 +107,8 @@ def answer(content: Any, loaded: LoadedModel, inference: Inference, ignored: Seq
 
 
 def answer_headers(loaded: LoadedModel, inference: Inference) -> dict[str, str]:
-    """The model's name and the timings, in milliseconds."""
+    """The model's name, the timings in milliseconds, and how many texts were cut, if any was."""
+    cut = sum(tokens.is_truncated for tokens in inference.tokens)
     return {
         "x-model": loaded.name,
         "x-tokenization-time": f"{inference.tokenization_ms:.3f}",
@@ -115,4 +116,5 @@ def answer_headers(loaded: LoadedModel, inference: Inference) -> dict[str, str]:
         "x-inference-time": f"{inference.inference_ms:.3f}",
         "x-batch-size": str(inference.batch_size),
         "x-compute-tokens": str(sum(map(len, inference.tokens))),
+        **({"x-truncated-texts": str(cut)} if cut else {}),
     }
