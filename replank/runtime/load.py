@@ -19,7 +19,9 @@ from replank.runtime.session import open_session
 from replank.runtime.torch_devices import default_torch_device, torch_device
 from replank.runtime.torch_model import load_to_run, require_head
 from replank.system.environment import available_cores, int8_target
+from replank.system.errors import ModelError
 from replank.system.extras import require
+from replank.system.files import file_identity
 from replank.tasks.task import Task
 
 _log = logging.getLogger(__name__)
@@ -68,10 +70,14 @@ def sleeping_predictor(model: Model) -> Predictor:
     """A second predictor of a model that :func:`can_sleep`, whose threads sleep while they wait.
 
     It has weights of its own: ONNX Runtime packs them for each session.
+
+    :raises ModelError: the model's file has been replaced since it was loaded.
     """
-    predictor = _innermost(model)
-    threads = predictor.threads if isinstance(predictor, OnnxPredictor) else None
-    session = open_session(model.source.model_file, device=model.device, threads=threads, spinning=False)
+    predictor, file = _innermost(model), model.source.model_file
+    threads, read = (predictor.threads, predictor.read) if isinstance(predictor, OnnxPredictor) else (None, None)
+    session = open_session(file, device=model.device, threads=threads, spinning=False)
+    if file_identity(file) != read:
+        raise ModelError(f"{file} has been replaced")
     return model.run_by(OnnxPredictor(session, model.task.kind.output)).predictor
 
 
@@ -94,9 +100,10 @@ def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Pred
             made_for,
             int8_target(),
         )
+    read = file_identity(source.model_file)
     session = open_session(source.model_file, device=device, threads=threads)
     require_interface(session, source.name, task.kind, takes_references=source.references is not None)
-    return OnnxPredictor(session, task.kind.output)
+    return OnnxPredictor(session, task.kind.output, read)
 
 
 def _load_torch(source: Source, task: Task, device: Device, threads: int) -> Predictor:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replank.references.bank import ReferenceBank
+from replank.system.files import FileIdentity
 from replank.text.padding import Batch
 
 if TYPE_CHECKING:
@@ -33,10 +34,14 @@ class OnnxPredictor:
     """An ONNX Runtime session.
 
     :param output: the output that holds the answers.
+    :param read: what told the model's files from others when they were read; ``None`` where nobody asks.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, output: str = "logits") -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, output: str = "logits", read: FileIdentity | None = None
+    ) -> None:
         self._session, self._output = session, output
+        self.read: FileIdentity | None = read
         self._inputs = [node.name for node in session.get_inputs()]
 
     @property

@@ -26,6 +26,8 @@ _RENAME_EXCHANGE, _AT_FDCWD = 2, -100
 # The file by which a folder is known as an artifact, and that which tells people of a model.
 MANIFEST = "replank.json"
 CARD = "README.md"
+# See :func:`file_identity`: of each file its name, its number on the disk, its bytes, and when it was written.
+FileIdentity = tuple[tuple[str, int, int, int], ...]
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
@@ -169,3 +171,12 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_identity(file: Path) -> FileIdentity:
+    """What tells a file from one that takes its place; likewise of those beside it whose names begin with its own.
+
+    ONNX keeps large weights in such files. Nothing of what is not there.
+    """
+    found = sorted((each.name, each.stat()) for each in file.parent.glob(f"{glob.escape(file.name)}*"))
+    return tuple((name, status.st_ino, status.st_size, status.st_mtime_ns) for name, status in found)

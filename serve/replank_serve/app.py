@@ -47,6 +47,8 @@ _EXPOSED = (
     "x-queue-time",
     "x-inference-time",
     "x-batch-size",
+    "x-compute-tokens",
+    "x-truncated-texts",
     "x-ignored-fields",
 )
 

@@ -70,6 +70,33 @@ def test_a_dribbled_head_of_a_second_request_is_cut_off_too(impatient: Server) -
                 time.sleep(0.1)
 
 
+UNREAD = HEAD + b"content-type: text/plain\r\ncontent-length: 1000\r\n\r\na"
+
+
+@pytest.mark.parametrize(
+    ("request_", "then"),
+    [(b"GET /health HTTP/1.1\r\nhost: server\r\n\r\n", b"\r\n"), (UNREAD, b"a")],
+    ids=["an empty line", "more of a body that is not read"],
+)
+def test_bytes_behind_an_answer_do_not_hold_the_connection(impatient: Server, request_: bytes, then: bytes) -> None:
+    with connect(impatient) as connection:
+        connection.sendall(request_)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 ")
+        connection.sendall(then)
+        while connection.recv(65536):
+            pass
+
+
+def test_requests_of_a_client_that_left_are_no_errors(server: Server) -> None:
+    body = b'{"inputs": "superb"}'
+    whole = HEAD + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    with connect(server) as connection:
+        connection.sendall(2 * whole)
+        server.until_slow()
+    assert server.post("a").status_code == 200
+    assert not [line for line in server.log if "ERROR" in line or "Traceback" in line or "never retrieved" in line]
+
+
 @pytest.mark.parametrize("start", [b"POST /", HEAD + b"x: "], ids=["line", "header"])
 def test_a_head_without_end_takes_no_memory(server: Server, start: bytes) -> None:
     before = resident_bytes(server)

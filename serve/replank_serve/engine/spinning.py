@@ -11,12 +11,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 from replank.runtime.load import can_sleep, sleeping_predictor
 from replank.runtime.model import Model
 from replank.runtime.predictors import Logits, Predictor
-from replank.system.errors import ModelError, ReplankError
+from replank.system.errors import ReplankError
 from replank.text.padding import Batch
 from replank_serve.engine.batching import BATCH_TOKENS
 from replank_serve.engine.spinning_policy import SpinningPolicy
@@ -28,30 +28,7 @@ def adaptive(model: Model) -> Predictor:
     """A predictor of a model that adapts to other work of the machine, where that is possible; else the model's own."""
     if not can_sleep(model):
         return model.predictor
-    return SpinningChoice(model.predictor, _opener(model), model.source.name)
-
-
-def _opener(model: Model) -> Callable[[], Predictor]:
-    """A function that opens the second predictor, unless the model's file has been replaced since now."""
-    file = model.source.model_file
-    before = _identity(file)
-
-    def open_sleeping() -> Predictor:
-        predictor = sleeping_predictor(model)
-        if _identity(file) != before:
-            raise ModelError(f"{file} has been replaced")
-        return predictor
-
-    return open_sleeping
-
-
-def _identity(file: Path) -> tuple[int, int, int] | None:
-    """What tells a file from one that takes its place; ``None`` if there is none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return SpinningChoice(model.predictor, partial(sleeping_predictor, model), model.source.name)
 
 
 class SpinningChoice:
@@ -102,9 +79,11 @@ class SpinningChoice:
 
     def _has_sleeping(self) -> bool:
         """Whether the second predictor is there already; if not, it is opened."""
+        # In this order: whoever opens sets what was opened, and then ends.
+        opener = self._opener
         if self._sleeping is not None:
             return True
-        if self._opener is None:
+        if opener is None and not self._fails:
             # No daemon: a process that ends meanwhile would abort in ONNX Runtime. It ends by itself.
             self._opener = threading.Thread(target=self._open, name="replank-session")
             self._opener.start()

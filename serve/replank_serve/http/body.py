@@ -73,10 +73,10 @@ async def _read(request: Request, max_bytes: int) -> bytes:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message["body"]
+        body += message.get("body", b"")
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
-        if not message["more_body"]:
+        if not message.get("more_body", False):
             return bytes(body)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from replank_serve.http.connection import CONNECTION, Connection
 from replank_serve.http.errors import error_body
@@ -137,6 +137,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._other_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._connection = Connection()
+        # The requests without a whole response: a client may send the next ones before.
+        self._open: list[RequestResponseCycle] = []
         self._extensions: dict[str, Any] = {CONNECTION: self._connection}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -148,14 +150,19 @@ class LimitedProtocol(HttpToolsProtocol):
         """Cancel the timeout, and tell whoever wants to know."""
         self._end_head()
         super().connection_lost(exc)
+        for cycle in self._open:
+            # uvicorn tells the last one only, and misses the response of the others.
+            cycle.disconnected = True
+            cycle.message_event.set()
         self._connection.lose()
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes, and count those that are no body."""
         self._other_bytes += len(data)
         super().data_received(data)
-        # Most heads arrive whole, and need none.
-        if self._in_head and not self._timer:
+        # Most heads arrive whole, and need none. But uvicorn ends its own timeout of an idle connection at any byte.
+        is_idle = bool(self.cycle) and self.cycle.response_complete and not self.timeout_keep_alive_task
+        if (self._in_head or is_idle) and not self._timer and not self.transport.is_closing():
             self._start_timer()
         if self._other_bytes <= MAX_HEAD_BYTES or self.transport.is_closing():
             return
@@ -180,6 +187,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """End of the head; the application limits the body."""
         self._end_head()
         super().on_headers_complete()
+        self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
 
     def on_body(self, body: bytes) -> None:
         """Count anew from here."""

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 
 from replank.graphs.knowledge import OPEN, Asked, KnowledgeGraph
 from replank.runtime.relations import reasoning_of, right_probabilities
+from replank_serve.engine.deadlines import past_deadline
 from replank_serve.engine.inference import Inference
 from replank_serve.http.body import Deadline
 from replank_serve.http.connection import while_connected
@@ -49,7 +50,11 @@ def add_relations(app: FastAPI, service: InferenceService, knowledge: KnowledgeG
             looked_up = asyncio.to_thread(
                 knowledge.ask, reasoning, body.head, body.relation, body.tail, _MOST_CANDIDATES
             )
-            asked = await while_connected(request, looked_up)
+            try:
+                async with asyncio.timeout(deadline.left):
+                    asked = await while_connected(request, looked_up)
+            except TimeoutError:
+                raise past_deadline(deadline.seconds) from None
             inference = await _judge(service, request, loaded, asked, deadline)
             ranked = asked.ranked(right_probabilities(inference.logits), body.top)
         content = {"answers": [_body(asdict(triple)) for triple in ranked]}
