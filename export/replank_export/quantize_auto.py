@@ -139,7 +139,7 @@ def _choose(
     trials += [Int8Trial(scheme=name, device=REFERENCE, why=reason) for name, reason in refused.items()]
     for trial in trials:
         _log.info("%s: %s", trial.name, _shown(trial))
-    chosen = require_good([trial for trial in trials if trial.scheme in made], source, config)
+    chosen = require_good(trials, source, config)
     choice = Int8Choice(
         device=chosen.device,
         shapes=tuple((shape.batch_size, shape.length or 0) for shape in speed.shapes),
@@ -148,6 +148,7 @@ def _choose(
         trials=tuple(trials),
         absent=absent,
         disturbance=speed.disturbance,
+        clock=speed.clock or "wall",
     )
     return choice, chosen
 
@@ -187,17 +188,21 @@ def _shown(trial: Int8Trial) -> str:
 def require_good(trials: Sequence[Int8Trial], source: Source, config: AutoInt8) -> Int8Trial:
     """The pair that wins.
 
+    :param trials: of the source too, which must not be faster on any provider.
     :raises QualityGateError: none may be used, or none is faster than the source.
     """
-    chosen = fastest(trials)
+    own = [trial for trial in trials if trial.scheme == source.precision]
+    trials = [trial for trial in trials if trial.scheme != source.precision]
+    rival = max((trial.ratio for trial in own if trial.why is None and trial.ratio), default=1.0)
+    chosen = fastest([trial for trial in trials if (trial.ratio or 0.0) > rival]) or fastest(trials)
     if chosen is None:
         reasons = "; ".join(f"{trial.name}: {trial.why}" for trial in trials)
         raise QualityGateError(
             f"no pair of scheme and provider keeps the quality of {source.name}: {reasons}",
             hint="serve the fp32 model, or allow more with `max_drop`",
         )
-    if chosen.ratio is not None and chosen.ratio <= 1:
-        found = f"the fastest INT8, {chosen.name}, has {chosen.ratio:.2f} times the speed of its source"
+    if chosen.ratio is not None and chosen.ratio <= rival:
+        found = f"the fastest INT8, {chosen.name}, has {chosen.ratio / rival:.2f} times the speed of its source"
         if not config.allow_slower:
             raise QualityGateError(
                 found, hint="serve the fp32 model on this machine, or write the slower one with `allow_slower=True`"
@@ -214,5 +219,5 @@ def _providers(choice: Int8Choice, chosen: Int8Trial) -> ProviderTable:
         {trial.device: trial.milliseconds for trial in trials if trial.milliseconds and trial.why is None},
         {trial.device: trial.why for trial in trials if trial.why is not None},
         chosen.device,
-        threads=available_cores(),
+        threads=1 if choice.clock == "processor" else available_cores(),
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from replank.models.quality import Quality
 from replank.runtime.clock import Clock
 from replank.system.environment import Machine
-from replank.system.errors import DataError
+from replank.system.errors import DataError, ReplankError
 from replank.system.typed_json import added, dataclass_from_json, object_values
 from replank.tasks.task import headline
 
@@ -177,6 +177,10 @@ class Stopped:
     def is_interrupt(self) -> bool:
         """Whether it was Ctrl-C."""
         return self.error == INTERRUPTED
+
+    def again(self) -> ReplankError | KeyboardInterrupt:
+        """The reason as the exception that it was."""
+        return KeyboardInterrupt() if self.is_interrupt else ReplankError(self.error, hint=self.hint)
 
 
 @dataclass(frozen=True)

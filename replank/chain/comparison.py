@@ -46,6 +46,8 @@ def compare(sources: Sequence[Source], names: Sequence[str], data: Dataset) -> S
     )
     with progress("compare", config.units) as advance:
         speed = benchmark(config, advance)
+    if speed.stopped:
+        raise speed.stopped.again()
     measured = {cell.model: cell for cell in speed.cells}
     variants = {(variant.model, variant.device): variant.name for variant in config.variants}
     cells = [measured[variants[str(source.folder), place]] for source, place in zip(sources, places, strict=True)]

@@ -18,7 +18,7 @@ from replank.cli.options import FILE, console, data_options, json_option, option
 from replank.cli.rendering import in_flags
 from replank.data.config import DataConfig
 from replank.data.text_lines import read_texts
-from replank.system.errors import ReplankError, UsageError
+from replank.system.errors import UsageError
 
 
 @command("replank benchmark predecessor successor onnx int8 --batch-size 1 --length 128")
@@ -54,10 +54,8 @@ def benchmark(
     else:
         told = {name: in_flags(reason, context) for name, reason in result.left_out.items()}
         console().print(render(replace(result, left_out=told)))
-    if stopped := result.stopped:
-        if stopped.is_interrupt:
-            raise KeyboardInterrupt
-        raise ReplankError(stopped.error, hint=stopped.hint)
+    if result.stopped:
+        raise result.stopped.again()
 
 
 def _texts(file: Path | None, data: DataConfig | None) -> tuple[tuple[str, ...], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.box import SIMPLE
 from rich.table import Table
 
+from replank.benchmarking.result import time_unit
 from replank.models.int8_facts import Int8Choice, Int8Facts, Int8Trial
 
 
@@ -14,7 +15,8 @@ def choice_table(facts: Int8Facts, choice: Int8Choice) -> Table:
     notes += [f"{device} is left out: {reason}" for device, reason in choice.absent.items()]
     table = Table(
         box=SIMPLE,
-        title="tried: milliseconds of each batch (texts x tokens), and the speed beside the source's on the cpu",
+        title=f"tried: {time_unit(choice.clock)} of each batch (texts x tokens), and the speed beside the source's "
+        "on the cpu",
         title_justify="left",
         caption="\n".join([*notes, *filter(None, [choice.disturbance])]) or None,
         caption_justify="left",

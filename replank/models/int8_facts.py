@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from replank.system.typed_json import added
 
@@ -122,6 +123,7 @@ class Int8Choice:
     :param trials: the source first, on each provider.
     :param absent: the reason for each provider that does not run on this machine at all.
     :param disturbance: a sentence, if the machine was busy meanwhile.
+    :param clock: of the times; processor time is of one thread.
     """
 
     device: str
@@ -131,6 +133,7 @@ class Int8Choice:
     trials: tuple[Int8Trial, ...]
     absent: dict[str, str]
     disturbance: str | None = None
+    clock: Literal["wall", "processor"] = "wall"
 
 
 @dataclass(frozen=True, kw_only=True)

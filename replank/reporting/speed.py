@@ -166,7 +166,7 @@ def _int8(facts: Int8Facts) -> list[Block]:
 
 def _choice(choice: Int8Choice) -> Grid:
     """What the scheme `auto` chose from."""
-    shapes = [f"{batch} x {length}, ms" for batch, length in choice.shapes]
+    shapes = [f"{batch} x {length}, {time_unit(choice.clock)}" for batch, length in choice.shapes]
     rows = [
         (
             trial.scheme,

@@ -29,6 +29,20 @@ from replank_export.quantize_auto import quantize_auto, require_good
 CONFIG = AutoInt8(max_drop=0.1, calibration_rows=32, allow_slower=True)
 
 
+def test_the_source_may_be_faster_on_another_provider(onnx_artifact: Path) -> None:
+    elsewhere = Int8Trial(scheme="fp32", device="openvino", ratio=2.0)
+    pairs = [trial("fp32", 1.0), elsewhere, trial("dynamic", 1.5)]
+    with pytest.raises(QualityGateError, match=r"dynamic on cpu, has 0.75 times the speed of its source"):
+        require_good(pairs, open_source(onnx_artifact), AutoInt8())
+    wrong = replace(elsewhere, why="its answers differ")
+    assert require_good([pairs[0], wrong, pairs[2]], open_source(onnx_artifact), AutoInt8()) == pairs[2]
+
+
+def test_a_pair_that_is_no_faster_does_not_win_by_its_metric(onnx_artifact: Path) -> None:
+    pairs = [trial("dynamic", 1.03, 0.90), trial("static", 0.99, 0.91)]
+    assert require_good(pairs, open_source(onnx_artifact), AutoInt8()) == pairs[0]
+
+
 @pytest.fixture(scope="module")
 def chosen(onnx_artifact: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("auto") / "int8"

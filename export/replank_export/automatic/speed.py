@@ -41,6 +41,7 @@ def measure_pairs(
     :param devices: the reference first.
     :param longest: tokens of the longest text.
     :returns: a trial of each pair, in order; of those that cannot be run it says why.
+    :raises ReplankError: a process ended in the middle.
     """
     config = BenchmarkConfig(
         models=tuple(str(folder) for folder in graphs.values()),
@@ -52,6 +53,8 @@ def measure_pairs(
     )
     with progress("measure", config.units) as advance:
         found = benchmark(config, advance)
+    if found.stopped:
+        raise found.stopped.again()
     schemes = {str(folder): scheme for scheme, folder in graphs.items()}
     pairs = {variant.name: (schemes[variant.model], variant.device) for variant in config.variants}
     return [_trial(found, name, *pair) for name, pair in pairs.items()], found
