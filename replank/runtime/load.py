@@ -12,7 +12,7 @@ from replank.models.source import Source
 from replank.references.bank import read_bank
 from replank.runtime.finite_masks import finite_masks
 from replank.runtime.model import Model
-from replank.runtime.predictors import OnnxPredictor, Predictor, ReferencePredictor, TorchPredictor
+from replank.runtime.predictors import OnnxPredictor, Predictor, ReferencePredictor, TorchPredictor, innermost
 from replank.runtime.provider_choice import Auto, choose_device
 from replank.runtime.providers import Device, provider_of
 from replank.runtime.session import open_session
@@ -62,7 +62,7 @@ def load_model(
 
 def can_sleep(model: Model) -> bool:
     """Whether a model has threads of ONNX Runtime's own, which may sleep instead of spin while they wait."""
-    predictor = _innermost(model)
+    predictor = innermost(model.predictor)
     return isinstance(predictor, OnnxPredictor) and model.device == "cpu" and predictor.threads > 1
 
 
@@ -73,17 +73,12 @@ def sleeping_predictor(model: Model) -> Predictor:
 
     :raises ModelError: the model's file has been replaced since it was loaded.
     """
-    predictor, file = _innermost(model), model.source.model_file
+    predictor, file = innermost(model.predictor), model.source.model_file
     threads, read = (predictor.threads, predictor.read) if isinstance(predictor, OnnxPredictor) else (None, None)
     session = open_session(file, device=model.device, threads=threads, spinning=False)
     if file_identity(file) != read:
         raise ModelError(f"{file} has been replaced")
     return model.run_by(OnnxPredictor(session, model.task.kind.output)).predictor
-
-
-def _innermost(model: Model) -> Predictor:
-    predictor = model.predictor
-    return predictor.inner if isinstance(predictor, ReferencePredictor) else predictor
 
 
 def _load_onnx(source: Source, task: Task, device: Device, threads: int) -> Predictor:

@@ -100,3 +100,8 @@ class ReferencePredictor:
     def around(self, inner: Predictor) -> ReferencePredictor:
         """The same references for another predictor."""
         return ReferencePredictor(inner, self._bank)
+
+
+def innermost(predictor: Predictor) -> Predictor:
+    """What runs the model itself, without what looks up its references."""
+    return predictor.inner if isinstance(predictor, ReferencePredictor) else predictor

@@ -29,11 +29,10 @@ def in_mode(model: Model, mode: TorchMode) -> Model:
     """
     if mode == DEFAULT_MODE:
         return model
-    from replank.runtime.predictors import ReferencePredictor, TorchPredictor
+    from replank.runtime.predictors import TorchPredictor, innermost
     from replank.runtime.timing import random_batch
 
-    predictor = model.predictor
-    predictor = predictor.inner if isinstance(predictor, ReferencePredictor) else predictor
+    predictor = innermost(model.predictor)
     if not isinstance(predictor, TorchPredictor):
         raise FieldError("torch_modes", mode, f"{DEFAULT_MODE} for {model.source.name}, an ONNX model")
     if mode.startswith("compiled") and model.device == "cpu":

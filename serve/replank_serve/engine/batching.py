@@ -76,8 +76,8 @@ def choose_batch(waiting: Sequence[Item[Owner]], limits: BatchLimits) -> list[It
             # Of equally cheap partitions, the one with the largest next batch.
             if cost <= best[0]:
                 best = min(best, (cost, low - high, low))
-    _, size, low = best
-    return ordered[low : low - size]
+    _, fewer, low = best
+    return ordered[low : low - fewer]
 
 
 def _costs_below(lengths: Sequence[int], most: Sequence[int], end: int) -> list[int]:
