@@ -32,6 +32,17 @@ from replank.system.environment import Machine
 from replank.system.errors import DataError, FieldError, ProviderError
 from variants import variant
 
+# One call of each model, of one short text.
+ONE_ROUND: dict[str, Any] = {
+    "batch_sizes": (1,),
+    "lengths": (8,),
+    "rounds": 1,
+    "min_seconds": 0.0,
+    "max_seconds": 0.0,
+    "threads": 1,
+    "clock": "wall",
+}
+
 
 def test_the_clock_reads_milliseconds() -> None:
     start = time.perf_counter()
@@ -236,13 +247,7 @@ def test_batches_of_texts_are_padded_as_in_use(model: Model) -> None:
 def test_other_tasks_are_compared_by_speed_alone(onnx_artifact: Path, pair_onnx_artifact: Path) -> None:
     config = BenchmarkConfig(
         (str(onnx_artifact), str(pair_onnx_artifact)),
-        batch_sizes=(1,),
-        lengths=(8,),
-        rounds=1,
-        min_seconds=0.0,
-        max_seconds=0.0,
-        threads=1,
-        clock="wall",
+        **ONE_ROUND,
     )
     result = benchmark(config)
     assert [model.task for model in result.models] == ["sentiment", "same"]
@@ -258,13 +263,7 @@ def test_torch_in_each_way(successor: Path, onnx_artifact: Path) -> None:
     """ONNX models have one way; each way of a torch model is a process of its own, and a name."""
     config = BenchmarkConfig(
         (str(successor), str(onnx_artifact)),
-        batch_sizes=(1,),
-        lengths=(8,),
-        rounds=1,
-        min_seconds=0.0,
-        max_seconds=0.0,
-        threads=1,
-        clock="wall",
+        **ONE_ROUND,
         torch_modes=("fp32", "bf16"),
     )
     result = benchmark(config)
@@ -280,13 +279,7 @@ def test_a_mode_that_this_machine_cannot_run_is_left_out(successor: Path, monkey
     monkeypatch.setenv("CXX", "no-compiler")
     config = BenchmarkConfig(
         (str(successor),),
-        batch_sizes=(1,),
-        lengths=(8,),
-        rounds=1,
-        min_seconds=0.0,
-        max_seconds=0.0,
-        threads=1,
-        clock="wall",
+        **ONE_ROUND,
         torch_modes=("fp32", "compiled"),
     )
     result = benchmark(config)
