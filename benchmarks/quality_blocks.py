@@ -18,6 +18,7 @@ from compression_table import (
 )
 from embeddings_table import PREDECESSOR, read_results, rerankers_table, vectors_table
 from growing_table import growing_table, read_growing
+from references_table import read_references, references_table
 from replank.benchmarking.summary import Summary
 from replank.chain.comparison import comparison_table
 
@@ -78,6 +79,16 @@ def growing_block(name: str) -> str:
         return "This table is being measured: no cell of it is done yet."
     seeds = len({cell["seed"] for cell in cells})
     return f"{growing_table(cells)}\n\nSeeds: {seeds}. {machine_line(cells[0])}"
+
+
+def references_block(name: str) -> str:
+    """Students with references against their controls."""
+    cells = read_references(RESULTS / name)
+    if not cells:
+        return "This table is being measured: no cell of it is done yet."
+    rows = ", ".join(sorted({f"{cell['task']} {cell['rows']:,}" for cell in cells}))
+    seeds = len({cell["seed"] for cell in cells})
+    return f"{references_table(cells)}\n\nTraining rows: {rows}; seeds: {seeds}. {machine_line(cells[0])}"
 
 
 def embeddings_block(name: str) -> str:

@@ -24,8 +24,11 @@ from quality_blocks import (
     int8_quality_block,
     integer_quality_block,
     paper_block,
+    references_block,
     trials_block,
 )
+from relations_block import relations_block
+from robustness_block import robustness_block
 from speed_blocks import (
     busy_server_block,
     cost_block,
@@ -56,6 +59,8 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "docs/howto/budget.md": {"search": search_block},
     "docs/results/index.md": {"quickstart": chain_block},
     "docs/results/quality.md": {"compression": compression_block, "int8_quality": int8_quality_block},
+    "docs/results/knowledge_graphs.md": {"relations": relations_block},
+    "docs/results/robustness.md": {"robustness": robustness_block},
     "docs/results/serving.md": {
         "servers_int8_3": servers_block,
         "servers_int8_6": servers_block,
@@ -71,6 +76,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "compression_choices": choices_block,
         "compression_paper": paper_block,
         "growing": growing_block,
+        "references": references_block,
         "embeddings": embeddings_block,
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,

@@ -83,6 +83,7 @@ STUDENTS: Mapping[str, Callable[[Memory], Lookup] | None] = {
 @click.option("--predecessor", "predecessors", multiple=True, required=True, help="TASK=FOLDER.")
 @click.option("--seed", "seeds", type=int, multiple=True, default=(1,), show_default=True)
 @click.option("--student", "students", type=click.Choice(list(STUDENTS)), multiple=True, help="All if not given.")
+@click.option("--rows", type=int, help="Training rows; all if not given.")
 @click.option("--epochs", type=float, default=3.0, show_default=True)
 @click.option("--tokens", type=int, default=32, show_default=True, help="Tokens kept of each reference.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("references-work"), show_default=True)
@@ -91,6 +92,7 @@ def main(
     predecessors: Iterable[str],
     seeds: Iterable[int],
     students: Iterable[str],
+    rows: int | None,
     epochs: float,
     tokens: int,
     work: Path,
@@ -99,16 +101,17 @@ def main(
     RESULTS.mkdir(parents=True, exist_ok=True)
     for task, folder in (item.split("=", 1) for item in predecessors):
         splits = work / "data" / task
-        write_splits(data / task, splits, None)
+        write_splits(data / task, splits, rows)
         source = open_source(folder)
         dataset = DataConfig(dataset=GLUE_NAMES.get(task, task), data=splits).load(source.task)
         for seed in seeds:
             for name in students or STUDENTS:
                 result = RESULTS / f"{task}-{name}-{seed}.json"
                 if not result.exists():
-                    config = KdConfig(epochs=epochs, seed=seed)
+                    config = KdConfig(epochs=epochs, seed=seed, perturbed=0)
                     found = train_student(name, source, dataset, config, tokens, work / result.stem)
-                    result.write_text(json.dumps({"task": task, **found}, indent=1) + "\n", encoding="utf-8")
+                    values = {"task": task, "rows": len(dataset.split("train")), **found}
+                    result.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
                     click.echo(f"{result.stem}: {found['metrics']}", err=True)
 
 

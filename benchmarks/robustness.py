@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -40,11 +40,19 @@ from replank.system.typed_json import json_values
 from replank_compress.methods.config import SuccessorConfig
 
 RESULT = Path(__file__).parent / "results" / "robustness.json"
-VICTIMS = ("predecessor", "theseus", "int8", "truncate", "kd")
+VICTIMS = ("predecessor", "theseus", "int8", "truncate", "kd", "augmented")
 CANDIDATES = (4, 8, 16, 48)
 # Beside the predecessor, what the successor of module replacing is compared with.
-COMPARED = (("predecessor", "theseus"), ("truncate", "theseus"), ("kd", "theseus"), ("theseus", "int8"))
+COMPARED = (
+    ("predecessor", "theseus"),
+    ("truncate", "theseus"),
+    ("kd", "theseus"),
+    ("theseus", "int8"),
+    ("augmented", "theseus"),
+)
 _SPEED_TEXTS = 256
+# Training texts that are attacked for the successor that learns from them.
+_AUGMENT_TEXTS = 500
 _MASKED_LM_DEV = 200
 
 
@@ -64,6 +72,7 @@ def main(
     task = DataConfig(dataset="mr", data=work / "mr", text="sentence", max_length=64)
     folders = train(encoder, work, task, epochs, compress_epochs)
     proposer = Path(masked_lm) if masked_lm else train_masked_lm(encoder, work, epochs)
+    train_sturdier(folders, proposer, work, task, compress_epochs)
     attacked = replace(task, data=None, test=work / "attacked" / "test.tsv")
     whole = attack([folders[name] for name in VICTIMS], proposer, attacked, work / "attack-48.json", 48, rows)
     curve = [
@@ -142,6 +151,16 @@ def train(encoder: str, work: Path, task: DataConfig, epochs: float, compress_ep
     return folders
 
 
+def train_sturdier(
+    folders: Mapping[str, Path], proposer: Path, work: Path, task: DataConfig, compress_epochs: float
+) -> None:
+    """Train the successor that learns from adversarial texts of the training split, too."""
+    texts = work / "attack-train.json"
+    attack([folders["predecessor"]], proposer, task, texts, CANDIDATES[-1], _AUGMENT_TEXTS, split="train")
+    config = replank.Theseus(epochs=compress_epochs, augment=texts)
+    once(folders["augmented"], lambda out: replank.compress(folders["predecessor"], out, config, data=task))
+
+
 def train_masked_lm(encoder: str, work: Path, epochs: float) -> Path:
     """The masked LM's folder."""
     texts = DataConfig(data=work / "texts", text="sentence", task="masked-lm", max_length=48)
@@ -157,13 +176,19 @@ def once(out: Path, make: Callable[[Path], Any]) -> None:
 
 
 def attack(
-    victims: Sequence[Path], proposer: Path, data: DataConfig, out: Path, candidates: int, rows: int
+    victims: Sequence[Path],
+    proposer: Path,
+    data: DataConfig,
+    out: Path,
+    candidates: int,
+    rows: int,
+    split: str = "test",
 ) -> AttackResult:
     """An attack, unless it was done before."""
     if out.exists():
         return read_attack(out)
     config = AttackConfig(rows=rows, candidates=candidates)
-    return replank.attack(list(victims), proposer, config, data=data, split="test", out=out)
+    return replank.attack(list(victims), proposer, config, data=data, split=split, out=out)
 
 
 def differences(result: AttackResult) -> list[dict[str, Any]]:

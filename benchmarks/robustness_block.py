@@ -1,0 +1,96 @@
+"""The block of benchmarks/robustness.py: who is fooled how often, what is shown of it, and what K costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from block_text import RESULTS, machine_line, read_result
+
+NAMES = {
+    "predecessor": "predecessor",
+    "theseus": "replacing",
+    "int8": "replacing, INT8",
+    "truncate": "truncation",
+    "kd": "KD",
+    "augmented": "replacing, adversarial texts of the training split added",
+}
+
+
+def robustness_block(name: str) -> str:
+    """Victims side by side, differences, transfer, and the number of candidates."""
+    if not (RESULTS / f"{name}.json").exists():
+        return "This table is being measured."
+    result = read_result(name)
+    parts = [_introduction(result), victims_table(result), "\n".join(map(difference_line, result["differences"]))]
+    parts += ["How many of the texts made against one (rows) fool another (columns):", transfer_table(result)]
+    parts += [
+        "K, the candidates for each word, against the successor:",
+        candidates_table(result),
+        f"The questions of an attack, asked of INT8 in the engine's batches, take 1/{result['batching']['ratio']:.1f} "
+        "of the time that they take one by one.",
+        machine_line(result),
+    ]
+    return "\n\n".join(parts)
+
+
+def _introduction(result: dict[str, Any]) -> str:
+    masked_lm = result["masked_lm"]
+    return (
+        f"{result['rows']} texts, none of which was trained on; candidates by a masked LM with perplexity "
+        f"{masked_lm['perplexity']:.1f} on them (a published BERT's is about 10), K = "
+        f"{result['candidates'][-1]['candidates']}:"
+    )
+
+
+def victims_table(result: dict[str, Any]) -> str:
+    """A row for each model."""
+    lines = [
+        "| model | layers | accuracy | after the attack | of right answers fooled | words changed | median queries |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, victim in result["victims"].items():
+        found = victim["measures"]
+        shown = [
+            f"{found['accuracy_before']['value']:.1%}",
+            _share(found["accuracy_after"]),
+            _share(found["success_rate"]),
+            f"{found['changed']:.1%}",
+            f"{found['median_queries']:g}",
+        ]
+        lines.append(f"| {NAMES[name]} | {victim['layers']} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def difference_line(row: dict[str, Any]) -> str:
+    """What is shown of two models under attack, or that nothing is."""
+    loss = row["loss"]
+    low, high = sorted((100 * loss["low"], 100 * loss["high"]))
+    interval = f"{100 * loss['value']:+.1f} points ({low:+.1f} to {high:+.1f}; p = {loss['p_value']:.2g})"
+    verdict = "no difference is shown"
+    if low > 0 or high < 0:
+        verdict = f"{NAMES[row['than'] if loss['value'] > 0 else row['of']]} is the weaker one"
+    return f"- Accuracy after the attack, {NAMES[row['of']]} less {NAMES[row['than']]}: {interval}: {verdict}."
+
+
+def transfer_table(result: dict[str, Any]) -> str:
+    """For the texts made against each model, the part that fools each, of those that it answered right before."""
+    names = list(result["victims"])
+    lines = ["| against | " + " | ".join(NAMES[name] for name in names) + " |", "|---" + "|--:" * len(names) + "|"]
+    for name, parts in result["transfer"].items():
+        shown = ["" if part is None else f"{part:.0%}" for part in parts]
+        lines.append(f"| {NAMES[name]} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def candidates_table(result: dict[str, Any]) -> str:
+    """Success and queries by the number of candidates."""
+    lines = ["| K | of right answers fooled | words changed | median queries |", "|--:|--:|--:|--:|"]
+    lines += [
+        f"| {row['candidates']} | {_share(row['success_rate'])} | {row['changed']:.1%} | {row['median_queries']:g} |"
+        for row in result["candidates"]
+    ]
+    return "\n".join(lines)
+
+
+def _share(share: dict[str, float]) -> str:
+    return f"{share['value']:.1%} ({share['low']:.1%} to {share['high']:.1%})"
