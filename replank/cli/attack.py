@@ -17,7 +17,7 @@ from replank.robustness.table import attack_table, transfer_table
 from replank.system.typed_json import json_values
 
 
-@command("replank attack predecessor successor int8 --masked-lm bert-base-uncased --dataset sst2")
+@command("replank attack predecessor successor int8 --masked-lm bert-base-uncased --dataset sst2", goes_on=True)
 @click.argument("models", nargs=-1, required=True)
 @option("--masked-lm", required=True, help="The masked language model that proposes words: folder or hub name.")
 @option("--similarity-model", help="An encoder whose vectors tell how much of a text's sense is kept.")

@@ -15,7 +15,7 @@ from replank.cli.config_options import config_of, config_options
 from replank.cli.options import FILE, device_options, json_option, option, print_json, print_table
 
 
-@command("replank batch int8 texts.jsonl answers.csv")
+@command("replank batch int8 texts.jsonl answers.csv", goes_on=True)
 @click.argument("model")
 @click.argument("file", type=FILE)
 @click.argument("out", type=FILE)

@@ -13,6 +13,8 @@ from replank.cli.variables import came_from, value_of, variable_behind, variable
 from replank.system.errors import FieldError, ReplankError
 
 _DEFAULT_HEADING = "Options"
+# What is said where a command that goes on was interrupted.
+GOES_ON = "the same command goes on where it stopped"
 
 
 class Option(click.Option):
@@ -32,7 +34,14 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """One command."""
+    """One command.
+
+    :param goes_on: whether it goes on where it stopped when it is run again, as its help says.
+    """
+
+    def __init__(self, *arguments: Any, goes_on: bool = False, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.goes_on = goes_on
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
@@ -44,6 +53,10 @@ class Command(click.Command):
             error.hint = error.hint and in_flags(error.hint, ctx)
             if isinstance(error, FieldError) and (variable := variable_behind(error.field, ctx)):
                 error.hint = "; ".join(filter(None, (came_from(variable), error.hint)))
+            raise
+        except KeyboardInterrupt as interruption:
+            if self.goes_on:
+                interruption.add_note(GOES_ON)
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -58,15 +71,17 @@ class Command(click.Command):
                 formatter.write_dl(sections[heading])
 
 
-def command(example: str) -> Callable[[Callable[..., None]], Command]:
+def command(example: str, *, goes_on: bool = False) -> Callable[[Callable[..., None]], Command]:
     """A function as a command of its name.
 
     :param example: a line to type, which the help ends with.
+    :param goes_on: see :class:`Command`.
     """
 
     def decorate(function: Callable[..., None]) -> Command:
         name = function.__name__.rstrip("_").replace("_", "-")
-        made: Command = click.command(name, cls=Command, epilog=f"\b\nExample:\n  {example}")(function)
+        epilog = f"\b\nExample:\n  {example}"
+        made: Command = click.command(name, cls=Command, epilog=epilog, goes_on=goes_on)(function)
         return made
 
     return decorate

@@ -15,7 +15,7 @@ from replank.data.config import DataConfig
 from replank_compress.methods import METHODS
 
 
-@command("replank compress predecessor successor --layers 6 --dataset sst2")
+@command("replank compress predecessor successor --layers 6 --dataset sst2", goes_on=True)
 @click.argument("predecessor")
 @click.argument("out", type=FOLDER)
 @variant_options("method", METHODS, "theseus", "How the successor is trained")

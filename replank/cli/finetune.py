@@ -18,7 +18,7 @@ from replank_compress.training.config import FinetuneConfig
 _CONFIGS = {"float": FinetuneConfig, "integer": IntegerFinetuneConfig}
 
 
-@command("replank finetune bert-base-uncased predecessor --dataset sst2")
+@command("replank finetune bert-base-uncased predecessor --dataset sst2", goes_on=True)
 @click.argument("encoder")
 @click.argument("out", type=FOLDER)
 @switch_options(

@@ -23,7 +23,7 @@ from replank.system.errors import ReplankError
 from replank.system.extras import installed_version, missing_extra
 from replank.system.logs import WHERE, configure_logging
 from replank.system.processes import is_first_process
-from replank.system.signals import INTERRUPTED_CODE, INTERRUPTED_MESSAGE, end_at_once, end_by_exception
+from replank.system.signals import INTERRUPTED, INTERRUPTED_CODE, end_at_once, end_by_exception
 
 _log = logging.getLogger(__name__)
 _LONGEST_LINE = 1000
@@ -145,12 +145,12 @@ def _run(arguments: list[str] | None) -> int:
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, click.exceptions.Abort) as error:
         # click makes an Abort of a file's early end too.
-        return _report(error.__cause__) if isinstance(error.__cause__, EOFError) else _interrupted()
+        return _report(error.__cause__) if isinstance(error.__cause__, EOFError) else _interrupted(error)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
     except Exception as error:  # the one place where nothing may get past
-        return _interrupted() if _is_interrupt(error) else _report(error)
+        return _interrupted(error) if _is_interrupt(error) else _report(error)
 
 
 def _mend_streams() -> None:
@@ -174,7 +174,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError) and error.name:
         error = missing_extra(error.name.partition(".")[0])
     if _is_disk_full(error):
-        _say("the disk is full", "free some space and run the same command again; it goes on where it can")
+        _say("the disk is full", "free some space and run the same command again")
     elif isinstance(error, ReplankError):
         _say(error.message, error.hint)
         return error.exit_code
@@ -228,6 +228,8 @@ def _say(message: str, hint: str | None) -> None:
         sys.stderr.write(re.sub(r"\s*\n\s*", " ", line.strip())[:_LONGEST_LINE] + "\n")
 
 
-def _interrupted() -> int:
-    sys.stderr.write(INTERRUPTED_MESSAGE)
+def _interrupted(error: BaseException) -> int:
+    """Say so, with what the command noted of it, and give the exit code."""
+    notes = [note for origin in _origins(error) for note in getattr(origin, "__notes__", ())]
+    sys.stderr.write("; ".join([INTERRUPTED, *notes]) + "\n")
     return INTERRUPTED_CODE

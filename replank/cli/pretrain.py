@@ -19,7 +19,8 @@ from replank_compress.growing.schedule import parse_stage, read_schedule
 
 @command(
     "replank pretrain config.json grown --tokenizer bert-base-uncased --train texts.jsonl --dev held-out.jsonl "
-    "--stage steps=300,layers=3,pooling=2 --stage steps=400,layers=6 --stage steps=300"
+    "--stage steps=300,layers=3,pooling=2 --stage steps=400,layers=6 --stage steps=300",
+    goes_on=True,
 )
 @click.argument("encoder")
 @click.argument("out", type=FOLDER)

@@ -11,7 +11,7 @@ from replank.cli.options import FOLDER, json_option
 from replank.cli.run import show_chain
 
 
-@command("replank quickstart demo")
+@command("replank quickstart demo", goes_on=True)
 @click.argument("out", type=FOLDER, default=Path("demo"))
 @json_option
 def quickstart(out: Path, as_json: bool) -> None:

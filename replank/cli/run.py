@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from replank.tasks.task import Task
 
 
-@command("replank run bert-base-uncased OUT --dataset sst2 --layers 6")
+@command("replank run bert-base-uncased OUT --dataset sst2 --layers 6", goes_on=True)
 @click.argument("encoder", required=False)
 @click.argument("out", type=FOLDER, required=False)
 @option(

@@ -30,7 +30,9 @@ class _Shape(click.ParamType[tuple[int, int]]):
         return int(batch_size), int(length)
 
 
-@command("replank search predecessor OUT --dataset sst2 --max-latency 5ms --at 1x128 --min-retention 0.98")
+@command(
+    "replank search predecessor OUT --dataset sst2 --max-latency 5ms --at 1x128 --min-retention 0.98", goes_on=True
+)
 @click.argument("predecessor")
 @click.argument("out", type=FOLDER)
 @option("--max-latency", "max_latency_ms", help="Median latency of a batch, with its unit: 5ms.", heading=_HEADING)

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED_CODE = 130
-INTERRUPTED_MESSAGE = "interrupted; the same command goes on where it can\n"
+INTERRUPTED = "interrupted"
 
 
 def end_at_once() -> None:
@@ -37,5 +37,5 @@ def _handle_by(handler: Callable[[int, FrameType | None], None]) -> None:
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     with contextlib.suppress(OSError):
         # A terminal has just shown ^C.
-        os.write(2, f"\n{INTERRUPTED_MESSAGE}".encode())
+        os.write(2, f"\n{INTERRUPTED}\n".encode())
     os._exit(INTERRUPTED_CODE)
