@@ -175,7 +175,7 @@ def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
 def compare(reference: Model, candidate: Model, data: Dataset | None, precision: str) -> Verification:
     """The verification of a candidate, with progress; its real texts are those of the dev split, if there is one."""
     texts = None if data is None else data.split(data.chosen_on)
-    with progress("verify", CASES + (data is not None)) as advance:
+    with progress("verify: batches", CASES + (data is not None)) as advance:
         return verify(reference, candidate, precision=precision, examples=texts, progress=advance)
 
 

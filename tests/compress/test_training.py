@@ -175,6 +175,18 @@ def test_the_artifact_tells_the_curve_the_best_and_the_compute(successor: Path) 
     assert 72 * 0.7 * 2 < facts.layer_steps < 72 * 4
 
 
+def test_the_last_line_of_progress_has_the_last_evaluation(
+    encoder: Path, data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = finetune(open_source(encoder), tmp_path / "predecessor", FinetuneConfig(epochs=1), data).path
+    last = [line for line in capsys.readouterr().err.splitlines() if line.startswith("finetune: ")][-1]
+    curve = json.loads((out / "training.json").read_text(encoding="utf-8"))["curve"]
+    evaluations = [entry for entry in curve if "eval_headline" in entry]
+    steps = evaluations[-1]["step"]
+    assert last.startswith(f"finetune: {steps}/{steps} ")
+    assert last.endswith(f"dev {evaluations[-1]['eval_headline']:.3f}")
+
+
 def test_how_long_it_took_does_not_make_another_model(successor: Path) -> None:
     manifest = Artifact.open(successor).manifest
     slower = replace(manifest, files=manifest.files | {"training.json": FileFacts("0", 1)})

@@ -101,7 +101,8 @@ class Watcher(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Go on, or save and stop."""
-        if self._advance:
+        # The last step is shown with the evaluation that follows it.
+        if self._advance and state.global_step < state.max_steps:
             self._advance(1, self._note)
         # A signal reaches several processes at different steps; they must stop at the same one.
         self._stop = any_process(self._stop)
@@ -109,6 +110,11 @@ class Watcher(TrainerCallback):
             control.should_save = True
             control.should_training_stop = True
         return control
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Show what the training ended with."""
+        if self._advance:
+            self._advance(int(state.global_step == state.max_steps), self._note)
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show loss, replacing rate and dev metric."""

@@ -98,7 +98,7 @@ def compare_models(
     first = load_model(ours, task=task, threads=threads)
     second = load_model(theirs, task=task, device=device, threads=threads)
     texts = dataset.split(dataset.held_out) if dataset else None
-    with progress("verify", CASES + (texts is not None)) as advance:
+    with progress("verify: batches", CASES + (texts is not None)) as advance:
         found = verify(first, second, precision=second.arithmetic, examples=texts, progress=advance)
     qualities = None
     if dataset and found.differences.tolerance is None:
