@@ -46,6 +46,13 @@ class Examples:
     def __len__(self) -> int:
         return len(self.first)
 
+    @property
+    def judged(self) -> int:
+        """How many things a metric is the mean of: queries, where candidates or passages are ranked, else rows."""
+        if self.groups is not None:
+            return self.groups.queries
+        return len(self) if self.queries is None else len(np.unique(self.queries))
+
     def head(self, rows: int) -> Examples:
         """The first rows, without the candidates that they are about."""
         return Examples(

@@ -41,6 +41,7 @@ def test_rows_and_lists_are_the_same_data(tmp_path: Path) -> None:
         examples = data.split("train")
         assert examples.second == ["a man", "a king", "a film"]
         assert examples.queries is not None and examples.queries.tolist() == [0, 0, 1]
+        assert examples.judged == 2
         assert examples.labels is not None and examples.labels.tolist() == [0, 1, 1]
     assert rows.digests == lists.digests
 

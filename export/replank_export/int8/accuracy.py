@@ -60,8 +60,17 @@ def keep_until_good(
     raise QualityGateError(
         f"INT8 costs {100 * found:.2f} points with {len(keep)} of {len(ranked)} linear layers in floating point; "
         f"`max_drop` allows {100 * max_drop:g}",
-        hint="serve the fp32 model, or allow more with `max_drop`",
+        hint=f"serve the fp32 model, or allow more with `max_drop`{_noise(examples, max_drop)}",
     )
+
+
+def _noise(examples: Examples, max_drop: float) -> str:
+    """That so few examples cannot tell so small a loss, where that is so."""
+    one = 1 / examples.judged
+    if one <= max_drop:
+        return ""
+    what = "rows" if examples.judged == len(examples) else "queries"
+    return f": of {examples.judged} {what}, one is {100 * one:.1f} points"
 
 
 def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examples) -> list[str]:
