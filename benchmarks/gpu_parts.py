@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bert_base_speed import make_bert_base
+from base_speed import make_base
 from closed_loop import Load
 from gpu_attention import time_attention
 from gpu_sessions import time_sessions
@@ -79,7 +79,7 @@ class Bench:
         """A random model."""
         folder = self.work / f"torch-{layers}"
         if not (folder / "model.safetensors").exists():
-            make_bert_base(folder, layers, **self.sizes.shape)
+            make_base(folder, layers, "bert", **self.sizes.shape)
         return open_source(folder)
 
     def onnx(self, layers: int, precision: Precision = "fp16") -> Source:

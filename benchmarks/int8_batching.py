@@ -34,7 +34,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper
 
-from bert_base_speed import make_bert_base
+from base_speed import make_base
 from replank.data.config import DataConfig
 from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
@@ -123,7 +123,7 @@ def main(demo: Path, rounds: int, out: Path) -> None:
     """Compare the graphs of DEMO's model and of BERT-base's shape, and write the result."""
     with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
         folder = Path(scratch)
-        make_bert_base(folder / "torch", 6)
+        make_base(folder / "torch", 6)
         export(open_source(folder / "torch"), folder / "bert", ExportConfig())
         sources = {"demo": demo / "onnx", "BERT-base, 6 layers": folder / "bert"}
         models = {name: load_model(open_source(source)) for name, source in sources.items()}

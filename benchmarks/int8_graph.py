@@ -22,7 +22,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bert_base_speed import make_bert_base
+from base_speed import make_base
 from int8_batching import OneScaleInt8
 from replank.models.source import open_source
 from replank.runtime.session import open_session
@@ -53,7 +53,7 @@ def main() -> None:
     """Make the variants, time them, write the result."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        make_bert_base(folder / "torch", LAYERS)
+        make_base(folder / "torch", LAYERS)
         fused = export(open_source(folder / "torch"), folder / "onnx", ExportConfig()).model_file
         graphs = {"fp32": fused}
         for name, operators in DECOMPOSED.items():

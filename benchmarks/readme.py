@@ -30,6 +30,7 @@ from quality_blocks import (
 from relations_block import relations_block
 from robustness_block import robustness_block
 from speed_blocks import (
+    attention_block,
     busy_server_block,
     cost_block,
     int8_batching_block,
@@ -78,6 +79,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "growing": growing_block,
         "references": references_block,
         "embeddings": embeddings_block,
+        "attention": attention_block,
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,
         "integer_quality": integer_quality_block,

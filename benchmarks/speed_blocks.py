@@ -65,6 +65,23 @@ def best_of_torch(result: Benchmark, shape: Shape, models: Sequence[BenchmarkMod
     return best, median(ours / theirs for ours, theirs in rounds)
 
 
+def attention_block(name: str) -> str:
+    """The speed of opened attention as a multiple of the fused one's, by version of ONNX Runtime."""
+    results = [read_result(path.stem) for path in sorted(RESULTS.glob(f"{name}-*.json"))]
+    if not results:
+        return "This table is being measured."
+    cells = results[0]["cells"]
+    shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in cells))
+    lines = ["| encoder | onnxruntime | " + " | ".join(f"{batch} x {length}" for batch, length in shapes) + " |"]
+    lines.append("|---|---" + "|--:" * len(shapes) + "|")
+    for encoder in dict.fromkeys(cell["encoder"] for cell in cells):
+        for result in results:
+            found = [cell["forms"]["opened"]["ratio"] for cell in result["cells"] if cell["encoder"] == encoder]
+            shown = [f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" for ratio in found]
+            lines.append(f"| {encoder} | {result['versions']['onnxruntime']} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "", machine_line(results[0])])
+
+
 def int8_graph_block(name: str) -> str:
     """Processor time of a graph by the operators that were decomposed before INT8."""
     cells = read_result(name)["cells"]
