@@ -1,10 +1,10 @@
 """The loss of quality of INT8 on trained models: each scheme, without and with accuracy control.
 
-    python benchmarks/int8_quality.py --data DATA NAME=FOLDER …
+    python benchmarks/int8_quality.py --data DATA --encoder minilm NAME=FOLDER …
 
 Each FOLDER is a fine-tuned torch model (a successor of `benchmarks/compression.py`, say), and NAME the folder of its
 task below DATA. Linear layers to keep in floating point are chosen on dev; the reported metrics are those of the test
-split. The result is written to benchmarks/results/int8_quality.json.
+split. The result is written to benchmarks/results/int8_quality_ENCODER.json.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from replank_export.convert import ExportConfig, export
 from replank_export.int8 import DynamicInt8, Int8Config, StaticInt8
 from replank_export.quantize import quantize
 
-RESULT = Path(__file__).parent / "results" / "int8_quality.json"
+RESULTS = Path(__file__).parent / "results"
 NO_CONTROL = {"max_drop": 1.0, "allow_slower": True}
 WAYS: dict[str, Int8Config] = {
     "dynamic": DynamicInt8(**NO_CONTROL),  # type: ignore[arg-type]
@@ -41,15 +41,16 @@ CONTROLLED = ("dynamic", "static, minmax")
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with one folder per task.")
+@click.option("--encoder", required=True, help="What the models were made of, in the result's name.")
 @click.argument("models", nargs=-1, required=True)
-def main(data: Path, models: tuple[str, ...]) -> None:
+def main(data: Path, encoder: str, models: tuple[str, ...]) -> None:
     """Quantize each of MODELS (NAME=FOLDER) in every way, and write the losses."""
     rows = []
     for name, folder in (model.split("=", 1) for model in models):
         with tempfile.TemporaryDirectory(prefix="replank-") as scratch:
             rows += costs(name, Path(folder), DataConfig(data=data / name), Path(scratch))
     values = {"models": rows, "machine": asdict(machine()), "versions": versions()}
-    RESULT.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"int8_quality_{encoder}.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def costs(name: str, folder: Path, data: DataConfig, scratch: Path) -> list[dict[str, Any]]:

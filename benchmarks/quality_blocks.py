@@ -107,6 +107,8 @@ def embeddings_block(name: str) -> str:
 
 def int8_quality_block(name: str) -> str:
     """What INT8 costs on trained models."""
+    if not (RESULTS / f"{name}.json").exists():
+        return "This table is being measured."
     rows = read_result(name)["models"]
     lines = ["| task | scales | control | fp32 | INT8 | kept in float |", "|---|---|---|--:|--:|--:|"]
     for row in rows:

@@ -59,7 +59,12 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "docs/concepts/module_replacing.md": {"replacing_cost": cost_block},
     "docs/howto/budget.md": {"search": search_block},
     "docs/results/index.md": {"quickstart": chain_block},
-    "docs/results/quality.md": {"compression": compression_block, "int8_quality": int8_quality_block},
+    "docs/results/quality.md": {
+        "compression": compression_block,
+        "int8_quality_minilm": int8_quality_block,
+        "int8_quality_e5": int8_quality_block,
+        "int8_quality_deberta": int8_quality_block,
+    },
     "docs/results/knowledge_graphs.md": {"relations": relations_block},
     "docs/results/robustness.md": {"robustness": robustness_block},
     "docs/results/serving.md": {
