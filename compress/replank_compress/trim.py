@@ -34,6 +34,8 @@ from replank.text.trimming import Vocabulary, most_frequent
 from replank_compress.layers import encoder_of_model
 
 _TOLERANCE = 1e-6
+# Types of less than fp32, by safetensors' names.
+_NARROW = {"F16": torch.float16, "BF16": torch.bfloat16}
 # Of the texts that need no dropped token, those whose answers are compared.
 _COMPARED_TEXTS = 32
 
@@ -85,7 +87,8 @@ def trim(source: Source, out: Path, config: TrimConfig, *, force: bool = False) 
         model = load_torch_model(source, kind).eval()
         trimmed = trimmed_model(model, kept)
         with quiet_transformers():
-            trimmed.save_pretrained(folder)
+            # In fp32, what came from 16 bits would be a larger file than before.
+            copy.deepcopy(trimmed).to(_stored_type(source)).save_pretrained(folder)
         _write_tokenizer(folder, vocabulary.without_others(kept), new_ids)
         after = _tokens(open_source(folder).text_encoder(source.task), texts)
         untouched = [index for index, ids in enumerate(before) if new_ids.keys() >= set(ids)]
@@ -113,6 +116,12 @@ def trim(source: Source, out: Path, config: TrimConfig, *, force: bool = False) 
             ),
         )
     return Artifact.open(out)
+
+
+def _stored_type(source: Source) -> torch.dtype:
+    """The type of floating-point weights that a source's files have throughout; fp32 of files with several."""
+    stored = {tensor.dtype for tensor in source.weights.tensors().values() if tensor.dtype.lstrip("B").startswith("F")}
+    return _NARROW.get(stored.pop(), torch.float32) if len(stored) == 1 else torch.float32
 
 
 def trimmed_model(model: Any, kept: Sequence[int]) -> Any:

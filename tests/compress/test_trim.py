@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
@@ -89,6 +90,17 @@ def test_texts_of_kept_tokens_keep_tokens_and_answers(kind: str, tmp_path: Path)
     assert tokenizers[1].encode("superb").tokens != tokenizers[0].encode("superb").tokens or kind == "Unigram"
     unknown = Vocabulary(json.loads((artifact.path / "tokenizer.json").read_text())).content["model"].get("unk_token")
     assert unknown not in tokenizers[1].encode("superb").tokens
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float32])
+def test_weights_keep_the_type_that_they_are_stored_in(stored: torch.dtype, tmp_path: Path) -> None:
+    folder = model_with("WordPiece", tmp_path / "model")
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=stored)
+    model.save_pretrained(folder)
+    artifact = trim(open_source(folder), tmp_path / "out", TrimConfig(texts_in(tmp_path, USED)))
+    before, after = artifact.manifest.made_by.facts_of(TrimFacts).bytes
+    assert after < before
+    assert load_file(artifact.path / "model.safetensors")["classifier.weight"].dtype == stored
 
 
 def test_a_bpe_token_keeps_what_it_is_merged_from(tmp_path: Path) -> None:
