@@ -8,16 +8,19 @@ from quality_blocks import ENCODERS
 from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape, time_name
 from replank.benchmarking.summary import Summary
 from replank.runtime.torch_modes import DEFAULT_MODE
+from replank.system.json_files import read_json
 from speed_blocks import best_of_torch, mode_name, whole_in_torch
 
 _SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers_fp32_6"
+_GRAPHS, _ROBUSTNESS = "relations", "robustness"
 # The shape that the README names: one text of 128 tokens.
 _BATCH_SIZE, _LENGTH = 1, 128
 
 
 def headline_block(_: str) -> str:
     """A number a line, each with the page that has the rest, and the machines."""
-    lines = ["| | |", "|---|---|", *_speed_lines(), _quality_line(), *_compression_lines(), _servers_line()]
+    quality = [_quality_line(), *_compression_lines(), *_graphs_line(), *_robustness_line()]
+    lines = ["| | |", "|---|---|", *_speed_lines(), *quality, _servers_line()]
     machines = {"Speed": _SPEED, "Tweets": _CHAIN, "Servers": _SERVERS}
     told = "\n".join(f"{what}: {machine_line(read_result(name))}" for what, name in machines.items())
     return "\n".join([*lines, "", told.replace(": Measured", ": measured")])
@@ -73,6 +76,31 @@ def _compression_lines() -> list[str]:
         for title, table in tables.items()
         if table.tasks
     ]
+
+
+def _graphs_line() -> list[str]:
+    """What INT8 of half the layers keeps on graphs."""
+    results = [Summary.from_json(read_json(path)) for path in sorted((RESULTS / _GRAPHS).glob("*.json"))]
+    kept = [summary.retention(summary.models[-1]) for summary in results]
+    shown = sorted(part for part in kept if part is not None)
+    if not shown:
+        return []
+    return [
+        f"| **{shown[0]:.1%}** to {shown[-1]:.1%} kept | of the MRR, half the layers in INT8: [relations of entities "
+        f"that training never saw](docs/results/knowledge_graphs.md), {len(shown)} pairs of graph and encoder |"
+    ]
+
+
+def _robustness_line() -> list[str]:
+    """The accuracy under attack of predecessor, successor and INT8."""
+    if not (RESULTS / f"{_ROBUSTNESS}.json").exists():
+        return []
+    victims = read_result(_ROBUSTNESS)["victims"]
+    shown = [
+        f"{name} {victims[victim]['measures']['accuracy_after']['value']:.1%}"
+        for victim, name in (("predecessor", "the predecessor"), ("theseus", "its successor"), ("int8", "INT8"))
+    ]
+    return [f"| robustness | accuracy under [BERT-Attack](docs/results/robustness.md): {', '.join(shown)} |"]
 
 
 def _servers_line() -> str:
