@@ -92,15 +92,20 @@ def _graphs_line() -> list[str]:
 
 
 def _robustness_line() -> list[str]:
-    """The accuracy under attack of predecessor, successor and INT8."""
+    """The accuracy under the strongest attack of predecessor, successor and INT8, and whether a difference is shown."""
     if not (RESULTS / f"{_ROBUSTNESS}.json").exists():
         return []
-    victims = read_result(_ROBUSTNESS)["victims"]
+    attack = list(read_result(_ROBUSTNESS)["attacks"].values())[-1]
+    victims = attack["victims"]
     shown = [
         f"{name} {victims[victim]['measures']['accuracy_after']['value']:.1%}"
         for victim, name in (("predecessor", "the predecessor"), ("theseus", "its successor"), ("int8", "INT8"))
     ]
-    return [f"| robustness | accuracy under [BERT-Attack](docs/results/robustness.md): {', '.join(shown)} |"]
+    pairs = [
+        row["loss"] for row in attack["differences"] if {row["of"], row["than"]} <= {"predecessor", "theseus", "int8"}
+    ]
+    verdict = "no difference is shown" if all(loss["low"] <= 0 <= loss["high"] for loss in pairs) else "they differ"
+    return [f"| robustness | accuracy under [BERT-Attack](docs/results/robustness.md): {', '.join(shown)}: {verdict} |"]
 
 
 def _servers_line() -> str:

@@ -21,10 +21,13 @@ def robustness_block(name: str) -> str:
     if not (RESULTS / f"{name}.json").exists():
         return "This table is being measured."
     result = read_result(name)
-    parts = [_introduction(result), victims_table(result), "\n".join(map(difference_line, result["differences"]))]
+    parts = [_introduction(result)]
+    for count, attack in reversed(result["attacks"].items()):
+        lines = "\n".join(map(difference_line, attack["differences"]))
+        parts += [f"K = {count} candidates for each word:", victims_table(attack), lines]
     parts += ["How many of the texts made against one (rows) fool another (columns):", transfer_table(result)]
     parts += [
-        "K, the candidates for each word, against the successor:",
+        "What K costs and brings, against the successor:",
         candidates_table(result),
         f"The questions of an attack, asked of INT8 in the engine's batches, take 1/{result['batching']['ratio']:.1f} "
         "of the time that they take one by one.",
@@ -37,18 +40,17 @@ def _introduction(result: dict[str, Any]) -> str:
     masked_lm = result["masked_lm"]
     return (
         f"{result['rows']} texts, none of which was trained on; candidates by a masked LM with perplexity "
-        f"{masked_lm['perplexity']:.1f} on them (a published BERT's is about 10), K = "
-        f"{result['candidates'][-1]['candidates']}:"
+        f"{masked_lm['perplexity']:.1f} on them (a published BERT's is about 10)."
     )
 
 
-def victims_table(result: dict[str, Any]) -> str:
-    """A row for each model."""
+def victims_table(attack: dict[str, Any]) -> str:
+    """A row for each model under one attack."""
     lines = [
         "| model | layers | accuracy | after the attack | of right answers fooled | words changed | median queries |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for name, victim in result["victims"].items():
+    for name, victim in attack["victims"].items():
         found = victim["measures"]
         shown = [
             f"{found['accuracy_before']['value']:.1%}",
@@ -74,7 +76,7 @@ def difference_line(row: dict[str, Any]) -> str:
 
 def transfer_table(result: dict[str, Any]) -> str:
     """For the texts made against each model, the part that fools each, of those that it answered right before."""
-    names = list(result["victims"])
+    names = list(result["transfer"])
     lines = ["| against | " + " | ".join(NAMES[name] for name in names) + " |", "|---" + "|--:" * len(names) + "|"]
     for name, parts in result["transfer"].items():
         shown = ["" if part is None else f"{part:.0%}" for part in parts]

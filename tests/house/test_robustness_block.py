@@ -40,7 +40,7 @@ def test_what_is_shown_of_two_models(value: float, low: float, high: float, verd
 
 
 def test_transfer_and_candidates() -> None:
-    transfer = transfer_table({"victims": {"kd": {}, "int8": {}}, "transfer": {"kd": [1.0, None], "int8": [0.25, 1.0]}})
+    transfer = transfer_table({"transfer": {"kd": [1.0, None], "int8": [0.25, 1.0]}})
     assert transfer.splitlines()[2:] == ["| KD | 100% |  |", "| replacing, INT8 | 25% | 100% |"]
     row = {"candidates": 4, "success_rate": SHARE, "changed": 0.1, "median_queries": 9.0}
     assert candidates_table({"candidates": [row]}).splitlines()[2] == "| 4 | 50.0% (40.0% to 60.0%) | 10.0% | 9 |"

@@ -41,13 +41,15 @@ class PreparedGraph(ABC):
 
         :param keep: names of nodes that stay in floating point.
         """
+        # A matrix for each head, as DeBERTa's positions are: ONNX Runtime has no INT8 kernel that takes them.
+        stacks = [entry.node for entry in float_weights(self._path) if len(entry.shape) > 2]
         with quiet_logging():  # ONNX Runtime logs guesses and advice; the result is checked instead
-            self._write(target, keep)
+            self._write(target, [*keep, *stacks])
 
     @property
     def linear_layers(self) -> list[str]:
         """Names of the nodes with a weight matrix, which can be kept in floating point."""
-        return list(dict.fromkeys(entry.node for entry in float_weights(self._path)))
+        return list(dict.fromkeys(entry.node for entry in float_weights(self._path) if len(entry.shape) == 2))
 
     @abstractmethod
     def _write(self, target: Path, keep: Sequence[str]) -> None: ...
