@@ -11,7 +11,7 @@ from replank.runtime.torch_modes import DEFAULT_MODE
 from replank.system.json_files import read_json
 from speed_blocks import best_of_torch, mode_name, whole_in_torch
 
-_SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers_fp32_6"
+_SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers_int8_3"
 _GRAPHS, _ROBUSTNESS = "relations", "robustness"
 # The shape that the README names: one text of 128 tokens.
 _BATCH_SIZE, _LENGTH = 1, 128

@@ -74,7 +74,12 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "busy_server": busy_server_block,
         "soak": soak_block,
     },
-    "docs/results/speed.md": {"bert_base_speed": speed_block, "gpu": gpu_block},
+    "docs/results/speed.md": {
+        "bert_base_speed": speed_block,
+        "modernbert_base_speed": speed_block,
+        "deberta_base_speed": speed_block,
+        "gpu": gpu_block,
+    },
     "benchmarks/log.md": {
         "compression_defaults": lambda name: defaults_table(read_result(name)["runs"]),
         "trials_copies": trials_block,

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
@@ -27,6 +26,7 @@ import click
 import numpy as np
 
 import replank
+from interleaved import time_in_turn
 from replank.data.config import DataConfig
 from replank.data.tables import read_table
 from replank.models.manifest import MANIFEST
@@ -224,17 +224,12 @@ _CURVE = ("success_rate", "accuracy_after", "changed", "median_queries")
 
 
 def batching(folder: Path, result: AttackResult) -> dict[str, float]:
-    """The time of the same questions one by one, as a multiple of the engine's batches."""
+    """The time of the same questions, a call for each, as a multiple of the engine's batches."""
     model = load_model(open_source(folder))
     texts = list(islice((_trials(result)), _SPEED_TEXTS))
-    seconds: dict[int | None, list[float]] = {1: [], None: []}
-    for _ in range(5):
-        for size, found in seconds.items():
-            started = time.perf_counter()
-            model.logits(texts, batch_size=size)
-            found.append(time.perf_counter() - started)
-    medians = {size: float(np.median(found)) for size, found in seconds.items()}
-    return {"texts": len(texts), "ratio": medians[1] / medians[None], "seconds": medians[None]}
+    ways = {"one by one": lambda: [model.logits([text]) for text in texts], "batches": lambda: model.logits(texts)}
+    found = time_in_turn(ways, len(texts), rounds=5, seconds=1.0)
+    return {"texts": len(texts), "ratio": found["batches"]["ratio"]["median"]}
 
 
 def _trials(result: AttackResult) -> list[str]:

@@ -12,6 +12,8 @@ from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape, time_n
 
 def speed_block(name: str) -> str:
     """Times of each model at each shape, and those of the last as ratios to eager torch and to the best of torch."""
+    if not (RESULTS / f"{name}.json").exists():
+        return "This table is being measured."
     values = read_result(name)
     result = Benchmark.from_json(values)
     shapes = result.shapes
