@@ -29,8 +29,8 @@ def robustness_block(name: str) -> str:
     parts += [
         "What K costs and brings, against the successor:",
         candidates_table(result),
-        f"The questions of an attack, asked of INT8 in the engine's batches, take 1/{result['batching']['ratio']:.1f} "
-        "of the time that they take one by one.",
+        f"Asked one by one, the questions of an attack take INT8 {result['batching']['ratio']:.1f} times as long as in "
+        "batches.",
         machine_line(result),
     ]
     return "\n\n".join(parts)
