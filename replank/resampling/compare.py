@@ -35,7 +35,7 @@ class MetricComparison:
         """What the difference says, in points of 100."""
         found = self.difference
         if not found.excludes_zero:
-            return f"no difference is shown; A has {_points(found.value, found.low, found.high)} more"
+            return f"no difference is shown; A less B is {_points(found.value, found.low, found.high)}"
         if found.low > 0:
             return f"A is better by {_points(found.value, found.low, found.high)}"
         return f"B is better by {_points(-found.value, -found.high, -found.low)}"

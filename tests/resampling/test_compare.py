@@ -24,11 +24,11 @@ def comparison(value: float, low: float, high: float) -> MetricComparison:
     [
         ((0.012, 0.002, 0.021), "A is better by 1.2 points (0.2 to 2.1)"),
         ((-0.012, -0.021, -0.002), "B is better by 1.2 points (0.2 to 2.1)"),
-        ((-0.003, -0.011, 0.005), "no difference is shown; A has -0.3 points (-1.1 to 0.5) more"),
+        ((-0.003, -0.011, 0.005), "no difference is shown; A less B is -0.3 points (-1.1 to 0.5)"),
         ((0.01, 0.0003, 0.02), "A is better by 1.00 points (0.03 to 2.00)"),
-        ((0.01, 0.0, 0.02), "no difference is shown; A has 1.00 points (0.00 to 2.00) more"),
-        ((0.0, 0.0, 0.0), "no difference is shown; A has 0.0 points (0.0 to 0.0) more"),
-        ((-0.00001, -0.01, 0.01), "no difference is shown; A has 0.0 points (-1.0 to 1.0) more"),
+        ((0.01, 0.0, 0.02), "no difference is shown; A less B is 1.00 points (0.00 to 2.00)"),
+        ((0.0, 0.0, 0.0), "no difference is shown; A less B is 0.0 points (0.0 to 0.0)"),
+        ((-0.00001, -0.01, 0.01), "no difference is shown; A less B is 0.0 points (-1.0 to 1.0)"),
     ],
 )
 def test_a_verdict_is_a_sentence(difference: tuple[float, float, float], verdict: str) -> None:
