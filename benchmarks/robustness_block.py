@@ -12,7 +12,7 @@ NAMES = {
     "int8": "replacing, INT8",
     "truncate": "truncation",
     "kd": "KD",
-    "augmented": "replacing, adversarial texts of the training split added",
+    "augmented": "replacing, augmented",
 }
 
 
