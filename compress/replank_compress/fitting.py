@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from replank.models.encoders import Encoder
+from replank.models.encoder import Encoder
 from replank.system.errors import FieldError, TrainingError
 from replank.system.progress import progress
 from replank_compress.layers import encoder_of_model, kind_of, layer_stack

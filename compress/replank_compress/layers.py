@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from replank.models.encoders import Encoder, encoder_of
+from replank.models.encoder import Encoder
+from replank.models.encoders import encoder_of
 from replank.runtime._torch_pooling import PooledEncoder
 from replank.system.errors import FieldError, UsageError
 

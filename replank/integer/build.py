@@ -20,7 +20,8 @@ from replank.integer.quantizer import quantize, scale_of
 from replank.integer.ranges import Ranges
 from replank.integer.requantizer import Requantizer, coarse_enough
 from replank.integer.softmax import MOST_KEYS, PROBABILITY_SCALE, Softmax
-from replank.models.encoders import Encoder, encoder_of
+from replank.models.encoder import Encoder
+from replank.models.encoders import encoder_of
 from replank.system.errors import ModelError
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]

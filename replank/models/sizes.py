@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from replank.models.encoders import Encoder
+from replank.models.encoder import Encoder
 from replank.models.onnx_file import GraphFacts, graph_facts
 from replank.models.weights import Weights
 from replank.system.errors import ModelError

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from replank.models.artifact import Artifact
-from replank.models.encoders import Encoder, encoder_of
+from replank.models.encoder import Encoder
+from replank.models.encoders import encoder_of
 from replank.models.folder_task import folder_task
 from replank.models.hub import HUB_NAME, fetch_model
 from replank.models.manifest import MANIFEST, MODEL_FILES, ArtifactKind, Manifest, Parent

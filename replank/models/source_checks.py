@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from replank.models.encoders import Encoder
+from replank.models.encoder import Encoder
 from replank.models.sentence_transformers import lowercases
 from replank.models.sizes import Sizes
 from replank.models.weights import REFERENCES, REFERENCES_KEY, Weights

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from replank.models.encoders import ENCODERS, Encoder, encoder_of
+from replank.models.encoder import Encoder
+from replank.models.encoders import ENCODERS, encoder_of
 from small_models import make_model
 
 

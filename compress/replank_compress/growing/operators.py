@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from replank.models.encoders import Encoder
+from replank.models.encoder import Encoder
 
 # A model's tensors by transformers' names.
 Weights = Mapping[str, torch.Tensor]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from replank.models.encoders import Encoder
+from replank.models.encoder import Encoder
 from replank.system.errors import FieldError, UsageError
 from replank.system.typed_json import dataclass_from_json
 from replank_compress.growing.operators import Shape

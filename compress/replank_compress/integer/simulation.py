@@ -23,7 +23,8 @@ from replank.integer.layer_norm import OUTPUT_BITS, LayerNorm
 from replank.integer.quantizer import quantize, row_scales, scale_of
 from replank.integer.requantizer import Requantizer, coarse_enough
 from replank.integer.softmax import PROBABILITY_SCALE
-from replank.models.encoders import Encoder, encoder_of
+from replank.models.encoder import Encoder
+from replank.models.encoders import encoder_of
 from replank.system.errors import TrainingError
 from replank_compress.integer.kernels import clipped, gelu, normalized, requantized, rescaled, softmax
 from replank_compress.integer.moving_ranges import MovingRanges
