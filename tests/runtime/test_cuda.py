@@ -15,13 +15,14 @@ from onnxruntime.capi import onnxruntime_inference_collection
 from onnxruntime.capi import onnxruntime_pybind11_state as bindings
 
 from commands import Replank
+from providers import why_not
 from replank.models.artifact import Artifact
 from replank.models.int8_facts import Int8Facts, IntegerFacts
 from replank.models.manifest import MANIFEST, manifest_text
 from replank.models.source import open_source
 from replank.runtime.load import load_model
-from replank.runtime.providers import PROVIDERS, Device
-from replank.runtime.session import open_session, start
+from replank.runtime.providers import PROVIDERS
+from replank.runtime.session import open_session
 from replank.system.errors import ModelError, ProviderError
 from replank_export.convert import ExportConfig, export
 from replank_export.verify.compare import verify
@@ -106,15 +107,6 @@ def test_integers_for_cuda_are_not_refused_as_other_int8_is(int8_artifact: Path,
 
 
 # Where there is a GPU
-
-
-def why_not(device: Device) -> str:
-    """Why a provider does not run here; empty where it does."""
-    try:
-        start(device)
-    except ProviderError as error:
-        return error.message
-    return ""
 
 
 @pytest.mark.gpu

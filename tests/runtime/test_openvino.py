@@ -13,26 +13,18 @@ import pytest
 from onnx import TensorProto
 
 from commands import Replank, error_lines
+from providers import why_not
 from replank.models.onnx_file import operators_of
 from replank.models.source import open_source
 from replank.runtime.load import load_model
-from replank.runtime.providers import PROVIDERS, Device
-from replank.runtime.session import open_session, start
-from replank.system.errors import IncompatibleModelError, ReplankError
+from replank.runtime.providers import PROVIDERS
+from replank.runtime.session import open_session
+from replank.system.errors import IncompatibleModelError
 from small_models import save_model
 from tiny import sentences
 
 CPU = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
 TEXTS = [text for text, _ in sentences(60, seed=3)] + ["good", "bad " * 40]
-
-
-def why_not(device: Device) -> str:
-    """Why a provider does not run here; empty where it does."""
-    try:
-        start(device)
-    except ReplankError as error:
-        return error.message
-    return ""
 
 
 needs_openvino = pytest.mark.skipif(bool(why_not("openvino")), reason=why_not("openvino"))

@@ -1,4 +1,4 @@
-"""A browser, and a server of artifacts for it."""
+"""A browser, and servers of artifacts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from browser import KEY, Browser
 from commands import replank_process
+from served_process import Server, served
 
 
 @pytest.fixture
@@ -39,3 +40,9 @@ def serve(request: pytest.FixtureRequest) -> Iterator[str]:
         yield match[0]
         process.terminate()
     assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def classifier(onnx_artifact: Path) -> Iterator[Server]:
+    with served(onnx_artifact) as server:
+        yield server
