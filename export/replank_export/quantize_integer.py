@@ -26,6 +26,7 @@ from replank.system.environment import instruction_sets
 from replank.system.errors import ModelError, QualityGateError
 from replank.system.extras import require
 from replank.text.padding import INPUT_NAMES
+from replank_export.allowed_drop import allowed
 from replank_export.calibration_texts import calibration_texts
 from replank_export.convert import compare, copy_model_files, evaluate_held_out, load_data, ort_config, task_with
 from replank_export.int8.prepared_graph import float_weights
@@ -135,7 +136,7 @@ def _quality(reference: Model, candidate: Model, data: Dataset, folder: Path, ma
     drop = before.metrics[data.task.headline] - after.metrics[data.task.headline]
     if drop > max_drop:
         raise QualityGateError(
-            f"in integers the model loses {100 * drop:.2f} points; `max_drop` allows {100 * max_drop:g}",
+            f"in integers the model loses {100 * drop:.2f} points; {allowed(max_drop, data.split(data.held_out))}",
             hint="train it with quantization, allow more with `max_drop`, or choose `scheme=dynamic`",
         )
     return replace(after, source_metrics=before.metrics, drop=drop)

@@ -90,20 +90,17 @@ def test_what_costs_quality_goes_back_to_floating_point(onnx_artifact: Path, dat
     assert (after.argmax(axis=1) == dev.labels).sum() >= (before.argmax(axis=1) == dev.labels).sum()
 
 
-@pytest.mark.parametrize(("max_drop", "of_noise"), [(0.005, ": of 50 rows, one is 2.0 points"), (0.05, "")])
+@pytest.mark.parametrize(("max_drop", "told"), [(0.005, r"0\.5 \(of 50 rows, one is 2\.0 points\)"), (0.05, "5")])
 def test_int8_that_cannot_hold_is_refused(
-    max_drop: float, of_noise: str, onnx_artifact: Path, data: DataConfig, tmp_path: Path
+    max_drop: float, told: str, onnx_artifact: Path, data: DataConfig, tmp_path: Path
 ) -> None:
     reference = load_model(open_source(onnx_artifact))
     dev = data.load().split("dev").head(50)
     with (
         DynamicInt8().prepare(onnx_artifact / "model.onnx") as graph,
-        pytest.raises(
-            QualityGateError, match=r"INT8 costs 100.00 points with 16 of 17 linear layers in floating point"
-        ) as refusal,
+        pytest.raises(QualityGateError, match=rf"INT8 costs 100.00 points with 16 of 17 .* allows {told}$"),
     ):
         keep_until_good(graph, tmp_path / "model.onnx", max_drop, reference, dev, lambda: 1.0)
-    assert refusal.value.hint == f"serve the fp32 model, or allow more with `max_drop`{of_noise}"
 
 
 @pytest.mark.parametrize("calibration", ["minmax", "percentile", "entropy"])

@@ -16,6 +16,7 @@ from replank.runtime.provider_measurement import REFERENCE, objections
 from replank.runtime.providers import Device
 from replank.system.errors import ReplankError
 from replank.system.progress import progress
+from replank_export.allowed_drop import allowed
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class QualityGate:
         drop = (self.source_metric or 0.0) - metric
         if drop <= self.max_drop:
             return replace(trial, metric=metric)
-        lost = f"loses {100 * drop:.2f} points; `max_drop` allows {100 * self.max_drop:g}"
+        lost = f"loses {100 * drop:.2f} points; {allowed(self.max_drop, self.data.split(self.data.chosen_on))}"
         return replace(trial, metric=metric, why=lost)
 
     def _objection(self, trial: Int8Trial, model: Model) -> str | None:

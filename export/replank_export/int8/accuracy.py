@@ -16,6 +16,7 @@ from replank.runtime.session import open_session
 from replank.system.errors import QualityGateError
 from replank.system.progress import progress
 from replank.text.padding import Batch
+from replank_export.allowed_drop import allowed
 from replank_export.int8.prepared_graph import PreparedGraph
 from replank_export.verify.compare import answers, difference, real_batches
 
@@ -59,18 +60,9 @@ def keep_until_good(
         count *= 2
     raise QualityGateError(
         f"INT8 costs {100 * found:.2f} points with {len(keep)} of {len(ranked)} linear layers in floating point; "
-        f"`max_drop` allows {100 * max_drop:g}",
-        hint=f"serve the fp32 model, or allow more with `max_drop`{_noise(examples, max_drop)}",
+        f"{allowed(max_drop, examples)}",
+        hint="serve the fp32 model, or allow more with `max_drop`",
     )
-
-
-def _noise(examples: Examples, max_drop: float) -> str:
-    """That so few examples cannot tell so small a loss, where that is so."""
-    one = 1 / examples.judged
-    if one <= max_drop:
-        return ""
-    what = "rows" if examples.judged == len(examples) else "queries"
-    return f": of {examples.judged} {what}, one is {100 * one:.1f} points"
 
 
 def most_sensitive_first(graph: PreparedGraph, reference: Model, examples: Examples) -> list[str]:
