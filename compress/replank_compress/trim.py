@@ -85,12 +85,13 @@ def trim(source: Source, out: Path, config: TrimConfig, *, force: bool = False) 
         new_ids = {old: new for new, old in enumerate(kept)}
         kind = source.task.kind if source.head else KINDS["feature-extraction"]
         model = load_torch_model(source, kind).eval()
-        trimmed = trimmed_model(model, kept)
         with quiet_transformers():
             # In fp32, what came from 16 bits would be a larger file than before.
-            copy.deepcopy(trimmed).to(_stored_type(source)).save_pretrained(folder)
+            trimmed_model(model, kept).to(_stored_type(source)).save_pretrained(folder)
         _write_tokenizer(folder, vocabulary.without_others(kept), new_ids)
-        after = _tokens(open_source(folder).text_encoder(source.task), texts)
+        written = open_source(folder)
+        trimmed = load_torch_model(written, kind).eval()
+        after = _tokens(written.text_encoder(source.task), texts)
         untouched = [index for index, ids in enumerate(before) if new_ids.keys() >= set(ids)]
         _require_equal(model, trimmed, [(before[index], after[index]) for index in untouched], new_ids)
         unknown = _unknown(vocabulary)
@@ -101,7 +102,7 @@ def trim(source: Source, out: Path, config: TrimConfig, *, force: bool = False) 
             changed_rows=len(texts) - len(untouched),
             unknown=(_rate(before, unknown), _rate(after, None if unknown is None else new_ids[unknown])),
             tokens_per_text=(_mean_length(before), _mean_length(after)),
-            bytes=(source.weights.bytes, open_source(folder).weights.bytes),
+            bytes=(source.weights.bytes, written.weights.bytes),
         )
         seal(
             folder,
