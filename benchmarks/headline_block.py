@@ -9,6 +9,7 @@ from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape, time_n
 from replank.benchmarking.summary import Summary
 from replank.runtime.torch_modes import DEFAULT_MODE
 from replank.system.json_files import read_json
+from robustness_block import SIGNIFICANT, corrected_p_values
 from speed_blocks import best_of_torch, mode_name, whole_in_torch
 
 _SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers_int8_3"
@@ -101,10 +102,9 @@ def _robustness_line() -> list[str]:
         f"{name} {victims[victim]['measures']['accuracy_after']['value']:.1%}"
         for victim, name in (("predecessor", "the predecessor"), ("theseus", "its successor"), ("int8", "INT8"))
     ]
-    pairs = [
-        row["loss"] for row in attack["differences"] if {row["of"], row["than"]} <= {"predecessor", "theseus", "int8"}
-    ]
-    verdict = "no difference is shown" if all(loss["low"] <= 0 <= loss["high"] for loss in pairs) else "they differ"
+    models = {"predecessor", "theseus", "int8"}
+    p_values = [value for pair, value in corrected_p_values(attack).items() if models.issuperset(pair)]
+    verdict = "they differ" if min(p_values) < SIGNIFICANT else "no difference is shown"
     return [f"| robustness | accuracy under [BERT-Attack](docs/results/robustness.md): {', '.join(shown)}: {verdict} |"]
 
 

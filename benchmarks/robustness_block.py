@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from block_text import RESULTS, machine_line, read_result
+from replank.resampling.holm import holm
+
+# Below it a difference is shown.
+SIGNIFICANT = 0.05
 
 NAMES = {
     "predecessor": "predecessor",
@@ -23,8 +27,7 @@ def robustness_block(name: str) -> str:
     result = read_result(name)
     parts = [_introduction(result)]
     for count, attack in reversed(result["attacks"].items()):
-        lines = "\n".join(map(difference_line, attack["differences"]))
-        parts += [f"K = {count} candidates for each word:", victims_table(attack), lines]
+        parts += [f"K = {count} candidates for each word:", victims_table(attack), "\n".join(difference_lines(attack))]
     parts += ["How many of the texts made against one (rows) fool another (columns):", transfer_table(result)]
     parts += [
         "What K costs and brings, against the successor:",
@@ -63,15 +66,27 @@ def victims_table(attack: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def difference_line(row: dict[str, Any]) -> str:
-    """What is shown of two models under attack, or that nothing is."""
+def difference_lines(attack: dict[str, Any]) -> list[str]:
+    """What is shown of each pair of models under one attack, or that nothing is."""
+    corrected = corrected_p_values(attack)
+    return [_difference_line(row, corrected[row["of"], row["than"]]) for row in attack["differences"]]
+
+
+def corrected_p_values(attack: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """By pair of models, the p-value that holds for all pairs of an attack at once."""
+    return holm({(row["of"], row["than"]): row["loss"]["p_value"] for row in attack["differences"]})
+
+
+def _difference_line(row: dict[str, Any], corrected: float) -> str:
     loss = row["loss"]
-    low, high = sorted((100 * loss["low"], 100 * loss["high"]))
-    interval = f"{100 * loss['value']:+.1f} points ({low:+.1f} to {high:+.1f}; p = {loss['p_value']:.2g})"
+    interval = f"{100 * loss['value']:+.1f} points ({100 * loss['low']:+.1f} to {100 * loss['high']:+.1f})"
     verdict = "no difference is shown"
-    if low > 0 or high < 0:
+    if corrected < SIGNIFICANT:
         verdict = f"{NAMES[row['than'] if loss['value'] > 0 else row['of']]} is the weaker one"
-    return f"- Accuracy after the attack, {NAMES[row['of']]} less {NAMES[row['than']]}: {interval}: {verdict}."
+    p_values = f"p = {loss['p_value']:.2g}, for all pairs at once {corrected:.2g}"
+    return (
+        f"- Accuracy after the attack, {NAMES[row['of']]} less {NAMES[row['than']]}: {interval}, {p_values}: {verdict}."
+    )
 
 
 def transfer_table(result: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robustness_block import candidates_table, difference_line, transfer_table, victims_table
+from robustness_block import candidates_table, difference_lines, transfer_table, victims_table
 
 SHARE = {"value": 0.5, "low": 0.4, "high": 0.6}
 
@@ -23,19 +23,23 @@ def test_a_row_for_each_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "verdict"),
+    ("value", "p_value", "corrected", "verdict"),
     [
-        (0.05, 0.01, 0.09, "replacing is the weaker one"),
-        (-0.05, -0.09, -0.01, "predecessor is the weaker one"),
-        (0.05, -0.01, 0.11, "no difference is shown"),
+        (0.05, 0.01, 0.02, "replacing is the weaker one"),
+        (-0.05, 0.01, 0.02, "predecessor is the weaker one"),
+        (0.05, 0.04, 0.08, "no difference is shown"),
     ],
 )
-def test_what_is_shown_of_two_models(value: float, low: float, high: float, verdict: str) -> None:
-    loss = {"value": value, "low": low, "high": high, "p_value": 0.04}
-    line = difference_line({"of": "predecessor", "than": "theseus", "loss": loss})
+def test_what_is_shown_of_two_models_holds_for_all_pairs_at_once(
+    value: float, p_value: float, corrected: float, verdict: str
+) -> None:
+    loss = {"value": value, "low": value - 0.04, "high": value + 0.04, "p_value": p_value}
+    other = {"value": 0.0, "low": -0.01, "high": 0.01, "p_value": 0.9}
+    rows = [{"of": "predecessor", "than": "theseus", "loss": loss}, {"of": "kd", "than": "theseus", "loss": other}]
+    line, _ = difference_lines({"differences": rows})
     assert line == (
         f"- Accuracy after the attack, predecessor less replacing: {100 * value:+.1f} points "
-        f"({100 * low:+.1f} to {100 * high:+.1f}; p = 0.04): {verdict}."
+        f"({100 * value - 4:+.1f} to {100 * value + 4:+.1f}), p = {p_value}, for all pairs at once {corrected}: {verdict}."
     )
 
 
