@@ -13,7 +13,7 @@ from robustness_block import SIGNIFICANT, corrected_p_values
 from speed_blocks import best_of_torch, mode_name, whole_in_torch
 
 _SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers_int8_3"
-_GRAPHS, _ROBUSTNESS = "relations", "robustness"
+_GRAPHS, _ROBUSTNESS = "relations", "robustness_mr"
 # The shape that the README names: one text of 128 tokens.
 _BATCH_SIZE, _LENGTH = 1, 128
 

@@ -66,7 +66,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "int8_quality_deberta": int8_quality_block,
     },
     "docs/results/knowledge_graphs.md": {"relations": relations_block},
-    "docs/results/robustness.md": {"robustness": robustness_block},
+    "docs/results/robustness.md": {"robustness_mr": robustness_block, "robustness_ag": robustness_block},
     "docs/results/serving.md": {
         "servers_int8_3": servers_block,
         "servers_int8_6": servers_block,

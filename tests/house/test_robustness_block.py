@@ -39,7 +39,8 @@ def test_what_is_shown_of_two_models_holds_for_all_pairs_at_once(
     line, _ = difference_lines({"differences": rows})
     assert line == (
         f"- Accuracy after the attack, predecessor less replacing: {100 * value:+.1f} points "
-        f"({100 * value - 4:+.1f} to {100 * value + 4:+.1f}), p = {p_value}, for all pairs at once {corrected}: {verdict}."
+        f"({100 * value - 4:+.1f} to {100 * value + 4:+.1f}), p = {p_value}, for all pairs at once {corrected}: "
+        f"{verdict}."
     )
 
 
