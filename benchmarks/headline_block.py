@@ -10,9 +10,10 @@ from replank.benchmarking.summary import Summary
 from replank.runtime.torch_modes import DEFAULT_MODE
 from replank.system.json_files import read_json
 from robustness_block import SIGNIFICANT, corrected_p_values
-from speed_blocks import best_of_torch, mode_name, whole_in_torch
+from speed_blocks import best_of_torch, fused_attention_range, mode_name, whole_in_torch
 
 _SPEED, _CHAIN, _SERVERS = "bert_base_speed", "quickstart", "servers_int8_3"
+_OTHER_SHAPES = {"modernbert_base_speed": "ModernBERT-base's", "deberta_base_speed": "DeBERTa-v3-base's"}
 _GRAPHS, _ROBUSTNESS = "relations", "robustness_mr"
 # The shape that the README names: one text of 128 tokens.
 _BATCH_SIZE, _LENGTH = 1, 128
@@ -21,7 +22,15 @@ _BATCH_SIZE, _LENGTH = 1, 128
 def headline_block(_: str) -> str:
     """A number a line, each with the page that has the rest, and the machines."""
     quality = [_quality_line(), *_compression_lines(), *_graphs_line(), *_robustness_line()]
-    lines = ["| | |", "|---|---|", *_speed_lines(), *quality, _servers_line()]
+    lines = [
+        "| | |",
+        "|---|---|",
+        *_speed_lines(),
+        *_other_shapes_line(),
+        *_attention_line(),
+        *quality,
+        _servers_line(),
+    ]
     machines = {"Speed": _SPEED, "Tweets": _CHAIN, "Servers": _SERVERS}
     told = "\n".join(f"{what}: {machine_line(read_result(name))}" for what, name in machines.items())
     return "\n".join([*lines, "", told.replace(": Measured", ": measured")])
@@ -50,6 +59,27 @@ def _speed_lines() -> list[str]:
         f"| **{gains[int8.name] / gains[eager.name]:.1f}x** faster | at the same depth: {eager.layers} layers in "
         f"{_torch(eager)}, {int8.layers} in INT8; the same run |",
     ]
+
+
+def _other_shapes_line() -> str:
+    """The whole chain's gain on other base-sized encoders."""
+    shape = Shape(_BATCH_SIZE, _LENGTH)
+    gains = []
+    for name, title in _OTHER_SHAPES.items():
+        result = Benchmark.from_json(read_result(name))
+        whole, int8 = result.models[0], result.models[-1]
+        gain = {cell.model: cell.ratio.median for cell in result.at(shape)}[int8.name]
+        gains.append(f"**{gain:.1f}x** on {title} ({whole.layers} layers into {int8.layers})")
+    return f"| other shapes | the whole chain in the same way: {', '.join(gains)}; [speed](docs/results/speed.md) |"
+
+
+def _attention_line() -> str:
+    """How much faster the fused operator of attention is than its parts, over all encoders, shapes and versions."""
+    low, high = fused_attention_range("attention")
+    return (
+        f"| attention | one fused operator has **{low:.2f}x to {high:.2f}x** the speed of its parts, by encoder, shape "
+        "and version of ONNX Runtime; [the table](benchmarks/log.md#attention-on-the-cpu-one-operator-or-its-parts) |"
+    )
 
 
 def _torch(model: BenchmarkModel) -> str:

@@ -67,11 +67,20 @@ def best_of_torch(result: Benchmark, shape: Shape, models: Sequence[BenchmarkMod
     return best, median(ours / theirs for ours, theirs in rounds)
 
 
+def fused_attention_range(name: str) -> tuple[float, float]:
+    """The speed of fused attention as a multiple of its parts': the least and the most over all that was measured."""
+    ratios = [cell["forms"]["opened"]["ratio"]["median"] for result in _versions(name) for cell in result["cells"]]
+    return 1 / max(ratios), 1 / min(ratios)
+
+
+def _versions(name: str) -> list[dict[str, Any]]:
+    """The results of each version of ONNX Runtime."""
+    return [read_result(path.stem) for path in sorted(RESULTS.glob(f"{name}-*.json"))]
+
+
 def attention_block(name: str) -> str:
     """The speed of opened attention as a multiple of the fused one's, by version of ONNX Runtime."""
-    results = [read_result(path.stem) for path in sorted(RESULTS.glob(f"{name}-*.json"))]
-    if not results:
-        return "This table is being measured."
+    results = _versions(name)
     cells = results[0]["cells"]
     shapes = list(dict.fromkeys((cell["batch_size"], cell["length"]) for cell in cells))
     lines = ["| encoder | onnxruntime | " + " | ".join(f"{batch} x {length}" for batch, length in shapes) + " |"]

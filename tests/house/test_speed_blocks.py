@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +68,16 @@ def test_processor_time_is_named(values: dict[str, Any]) -> None:
     assert speed_blocks.speed_block(NAME).startswith("| cpu ms |")
     assert "Times and ratios are of processor time (one thread)." in speed_blocks.speed_block(NAME)
     assert "processor time (one thread), [BERT-base" in headline_block._speed_lines()[0]
+
+
+def test_the_range_of_attention_is_over_all_versions_and_the_other_way_round(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    results: dict[str, Any] = {}
+    monkeypatch.setattr(speed_blocks, "RESULTS", tmp_path)
+    for version, ratios in (("1.0", (0.8, 1.0)), ("2.0", (1.25, 1.1))):
+        (tmp_path / f"attention-{version}.json").touch()
+        cells = [{"forms": {"opened": {"ratio": {"median": ratio}}}} for ratio in ratios]
+        results[f"attention-{version}"] = {"cells": cells}
+    monkeypatch.setattr(speed_blocks, "read_result", results.__getitem__)
+    assert speed_blocks.fused_attention_range("attention") == (0.8, 1.25)
