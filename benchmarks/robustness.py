@@ -1,7 +1,8 @@
 """BERT-Attack on a predecessor, its successors by each method, and INT8: the same texts, side by side.
 
     python benchmarks/robustness.py --data DATA --encoder ENCODER
-    python benchmarks/robustness.py --data DATA --encoder ENCODER --task ag --epochs 10 --compress-epochs 15
+    python benchmarks/robustness.py --data DATA --encoder ENCODER --task ag --epochs 10 --compress-epochs 15 \
+        --rows 100 --augment-rows 100
 
 DATA holds `attack/mr.tsv` and `attack/ag.tsv`, the texts that TextFooler and BERT-Attack report on, and `mr` (`train`,
 `dev`, `test`). The attacked texts are taken out of all that is trained on, and what is left of an overlap is an error;
@@ -55,8 +56,6 @@ COMPARED = (
     ("augmented", "theseus"),
 )
 _SPEED_TEXTS = 256
-# Training texts that are attacked for the successor that learns from them.
-_AUGMENT_TEXTS = 500
 _MASKED_LM_EPOCHS = 3.0
 
 
@@ -66,6 +65,7 @@ _MASKED_LM_EPOCHS = 3.0
 @click.option("--task", "name", type=click.Choice(list(LENGTHS)), default="mr", show_default=True)
 @click.option("--masked-lm", help="Folder or hub name; trained here if not given.")
 @click.option("--rows", default=200, show_default=True, help="Texts to attack.")
+@click.option("--augment-rows", default=500, show_default=True, help="Training texts attacked for the augmented one.")
 @click.option("--epochs", default=3.0, show_default=True, help="Of the predecessor.")
 @click.option("--compress-epochs", default=5.0, show_default=True)
 @click.option("--work", type=click.Path(path_type=Path), default=Path("robustness-work"), show_default=True)
@@ -75,6 +75,7 @@ def main(
     name: str,
     masked_lm: str | None,
     rows: int,
+    augment_rows: int,
     epochs: float,
     compress_epochs: float,
     work: Path,
@@ -85,7 +86,7 @@ def main(
     task = DataConfig(dataset=name, data=work / name, text="sentence", max_length=LENGTHS[name])
     folders = train(encoder, work, task, epochs, compress_epochs)
     proposer = Path(masked_lm) if masked_lm else train_masked_lm(encoder, work)
-    train_sturdier(folders, proposer, work, task, compress_epochs)
+    train_sturdier(folders, proposer, work, task, augment_rows, compress_epochs)
     attacked = replace(task, data=None, test=work / "attacked" / "test.tsv")
     attacks = {}
     for count in CANDIDATES:
@@ -128,11 +129,11 @@ def train(encoder: str, work: Path, task: DataConfig, epochs: float, compress_ep
 
 
 def train_sturdier(
-    folders: Mapping[str, Path], proposer: Path, work: Path, task: DataConfig, compress_epochs: float
+    folders: Mapping[str, Path], proposer: Path, work: Path, task: DataConfig, rows: int, compress_epochs: float
 ) -> None:
     """Train the successor that learns from adversarial texts of the training split, too."""
     texts = work / "attack-train.json"
-    attack([folders["predecessor"]], proposer, task, texts, MOST, _AUGMENT_TEXTS, split="train")
+    attack([folders["predecessor"]], proposer, task, texts, MOST, rows, split="train")
     config = replank.Theseus(epochs=compress_epochs, augment=texts)
     once(folders["augmented"], lambda out: replank.compress(folders["predecessor"], out, config, data=task))
 
