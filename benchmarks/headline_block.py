@@ -26,8 +26,8 @@ def headline_block(_: str) -> str:
         "| | |",
         "|---|---|",
         *_speed_lines(),
-        *_other_shapes_line(),
-        *_attention_line(),
+        _other_shapes_line(),
+        _attention_line(),
         *quality,
         _servers_line(),
     ]

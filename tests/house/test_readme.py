@@ -28,6 +28,13 @@ def test_the_numbers_are_those_of_the_results() -> None:
     assert subprocess.run(check, check=False).returncode == 0, "run: python benchmarks/readme.py"
 
 
+def test_the_first_table_is_whole_rows() -> None:
+    _, _, after = README.partition("<!-- headline -->")
+    rows = after.partition("<!-- /headline -->")[0].strip().partition("\n\n")[0].splitlines()
+    assert len(rows) > 5
+    assert [row for row in rows if not (row.startswith("|") and row.endswith("|") and row.count("|") == 3)] == []
+
+
 def test_changelog_and_citation_are_of_this_version() -> None:
     project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
     changelog = [line.split()[1] for line in read(ROOT / "CHANGELOG.md").splitlines() if line.startswith("## ")]
