@@ -9,7 +9,7 @@ from transformers import set_seed
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
-from replank.models.source import Source, require_kind
+from replank.models.source import Source, require_kind, require_length
 from replank.robustness.augment import augmented
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import UsageError
@@ -33,6 +33,7 @@ def finetune(
     require_tracker(config.report_to)
     require_kind(source, "torch", "finetune")
     require_free(out, force=force, source=source.folder)
+    require_length(source, data_config.max_length)
     data = augmented(data_config.load(), config.augment)
     if data.task.gives_vectors:
         raise UsageError(

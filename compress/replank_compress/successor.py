@@ -16,7 +16,7 @@ from transformers import set_seed
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact, require_free
 from replank.models.provenance import Stopwatch
-from replank.models.source import Source, open_source, require_kind
+from replank.models.source import Source, open_source, require_kind, require_length
 from replank.robustness.augment import augmented
 from replank.runtime.evaluate import require_same_task
 from replank.runtime.likeness import judged_beside, lacks_labels
@@ -54,6 +54,7 @@ def compress(
     require_tracker(config.report_to)
     require_kind(source, "torch", "compress")
     require_free(out, force=force, source=source.folder)
+    require_length(source, data_config.max_length)
     sizes = config.group_sizes(source.layers)
     learns_answers = isinstance(config, SoftLabelsConfig) and config.soft_weight > 0
     without_labels = ("train", "dev") if learns_answers else ()

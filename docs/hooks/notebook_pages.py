@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -17,6 +19,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = page(json.loads(Path(str(notebook.abs_src_path)).read_text(encoding="utf-8")), place.name)
         files.append(File.generated(config, str(place.with_suffix(".md")), content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
+    """A page whose links to notebooks lead to their pages; a notebook's own page keeps the link to its file."""
+    notebook = str(PurePosixPath(page.file.src_uri).with_suffix(".ipynb"))
+    return markdown if files.get_file_from_path(notebook) else linked_to_pages(markdown)
+
+
+def linked_to_pages(markdown: str) -> str:
+    """A text whose links to notebooks, as they are right among the files, are links to their pages."""
+    return re.sub(r"(\]\([^)\s#]+)\.ipynb(?=[)#])", r"\1.md", markdown)
 
 
 def page(notebook: dict[str, Any], name: str) -> str:

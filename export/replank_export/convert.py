@@ -16,7 +16,7 @@ from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
 from replank.models.quality import Quality
 from replank.models.sentence_transformers import copy_modules
-from replank.models.source import Source, open_source, require_kind
+from replank.models.source import Source, open_source, require_kind, require_length
 from replank.resampling.answers_file import evaluate_into
 from replank.runtime.evaluate import require_same_task
 from replank.runtime.likeness import judged_beside
@@ -167,6 +167,7 @@ def load_data(source: Source, data_config: DataConfig | None) -> Dataset | None:
     """The data, checked against the model's labels; ``None`` if there is none."""
     if data_config is None:
         return None
+    require_length(source, data_config.max_length)
     data = data_config.load(source.task, without_labels=("train", "dev"))
     require_same_task(source.name, source.task, data)
     return data

@@ -10,7 +10,7 @@ from replank.api.sources import ModelLike, NamedModel, own_data, source_of
 from replank.data.config import DataConfig
 from replank.models.artifact import Artifact
 from replank.models.quality import Quality
-from replank.models.source import Source
+from replank.models.source import Source, require_length
 from replank.runtime.load import load_model
 from replank.runtime.provider_choice import Auto
 from replank.runtime.providers import Device
@@ -201,6 +201,7 @@ def _answer_rows(
     from replank.runtime.torch_model import require_head
 
     without_labels = () if predecessor is None else ("train", "dev")
+    require_length(source, data.max_length if data else None)
     dataset = (data or own_data(source)).load(source.task, without_labels=without_labels)
     if predecessor is not None and lacks_labels(dataset):
         dataset = judged_beside(dataset, load_model(source_of(predecessor), device=device, threads=threads))
@@ -209,7 +210,8 @@ def _answer_rows(
     require_same_task(source.name, source.task, dataset)
     loaded = load_model(source, task=dataset.task, device=device, threads=threads)
     title = f"evaluate {source.short_name} on {split}" if named else f"evaluate on {split}"
-    with progress(title, len(dataset.split(split))) as advance:
+    other = f"choose `split={next(iter(dataset.splits))}`"
+    with progress(title, len(dataset.split(split, otherwise=other))) as advance:
         return answer_rows(loaded, dataset, split, progress=advance)
 
 

@@ -211,7 +211,9 @@ def run(
     source, config = source_of(encoder), config or RunConfig()
     if data is None and config.unlabelled is not None and not has_own_data(source):
         data, config = DataConfig(train=config.unlabelled), replace(config, unlabelled=None)
-    return chain(source, Path(out), config.plan(), data or own_data(source), config=config)
+    data = data or own_data(source)
+    data.require_files()
+    return chain(source, Path(out), config.plan(), data, config=config)
 
 
 def run_file(file: str | Path, out: str | Path | None = None) -> Summary:
@@ -261,4 +263,6 @@ def search(
     from replank.chain.search_plan import SearchConfig
 
     source = source_of(predecessor)
-    return find(source, Path(out), (config or SearchConfig()).plan(), budget, data or own_data(source))
+    data = data or own_data(source)
+    data.require_files()
+    return find(source, Path(out), (config or SearchConfig()).plan(), budget, data)

@@ -137,7 +137,10 @@ def _columns(task: Task, file: Path, config: BatchConfig) -> tuple[str, ...]:
         raise UsageError(f"the model takes {len(task.columns)} texts a row, and {len(texts)} columns are named")
     wanted = (*texts, *([config.id_column] if config.id_column is not None else []))
     if unknown := [name for name in wanted if name not in known]:
-        raise DataError(f"{file} has no column {unknown[0]!r}; its columns are {listed}")
+        raise DataError(
+            f"{file} has no column {unknown[0]!r}; its columns are {listed}",
+            hint="name the columns with `text`, `text_pair` and `id_column`",
+        )
     return wanted
 
 

@@ -17,7 +17,7 @@ from replank.data.config import DataConfig
 from replank.data.demo import DEMO_ROWS, demo_encoder, write_demo_data
 from replank.data.examples import Dataset
 from replank.models.manifest import MANIFEST
-from replank.models.source import Source, open_source, require_kind
+from replank.models.source import Source, open_source, require_kind, require_length
 from replank.reporting.write import MARKDOWN, PAGE, write_report
 from replank.robustness.gate import require_robustness
 from replank.runtime.likeness import judged_beside, lacks_labels
@@ -47,6 +47,7 @@ def run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, *, conf
         raise UsageError("run works in one process", hint="under torchrun: replank finetune and replank compress")
     plan.compress.group_sizes(encoder.layers)
     require_kind(encoder, "torch", "run")
+    require_length(encoder, data_config.max_length)
     asked, data_config = data_config, _mined(encoder, out, data_config, config)
     data = (
         data_config.load(encoder.task, without_labels=("train", "dev")) if encoder.is_fine_tuned else data_config.load()

@@ -13,7 +13,7 @@ from replank.data.held_back import with_dev_held_back
 from replank.data.passages import with_passages_in_rows
 from replank.data.relations import load_relations
 from replank.data.settings import DataSettings
-from replank.data.tables import SUFFIXES, read_table
+from replank.data.tables import SUFFIXES, open_table, read_table
 from replank.graphs.mined_folder import is_mined_folder
 from replank.graphs.mining import is_graph_folder
 from replank.system.errors import DataError, UsageError
@@ -50,6 +50,17 @@ class DataConfig(DataSettings):
         data = assemble(self, tables, model, without_labels)
         is_judged = bool(data.task.kind.likeness_metrics) and not data.task.gives_vectors
         return with_dev_held_back(data) if "dev" in without_labels and is_judged else data
+
+    def require_files(self) -> None:
+        """Refuse tables that cannot be opened: what reads them may first import for seconds.
+
+        :raises DataError: a file is missing, or its header cannot be read.
+        """
+        tables = () if self.kind == KINDS["relation-prediction"] else ("train", "dev", "test")
+        for path in (getattr(self, name) for name in tables):
+            if path is not None:
+                with open_table(Path(path)):
+                    pass
 
     @property
     def graph(self) -> Path | None:

@@ -97,16 +97,17 @@ class Dataset:
     task: Task
     splits: dict[str, Examples]
 
-    def split(self, name: str) -> Examples:
+    def split(self, name: str, *, otherwise: str = "") -> Examples:
         """One split.
 
+        :param otherwise: what a person may do instead of giving it, for the hint.
         :raises DataError: the data has no such split; the message says which it has.
         """
         name = OTHER_NAMES.get(name, name)
         if name not in self.splits:
             raise DataError(
                 f"the data has no {name!r} split; it has {', '.join(self.splits)}",
-                hint=f"give `{name}=FILE`, or add {name}.tsv to the folder",
+                hint=f"give `{name}=FILE`, or add {name}.tsv to the folder" + (otherwise and f", or {otherwise}"),
             )
         return self.splits[name]
 

@@ -70,9 +70,9 @@ def fetch_model(name: str, file: str | None = None) -> Path:
         _log.info("%s: commit %s, from the cache", name, cached.name)
         return cached
     if is_offline():
-        raise HubError(f"offline, and the cache does not have the whole model {name}", hint=OFFLINE_HINT)
+        raise HubError(f"offline, and the cache does not have the whole model {name}", hint=_offline_hint(name))
     try:
-        require_hub(f"to fetch the model {name}, which is no local folder")
+        require_hub(f"to fetch the model {name}, which is no local folder", _offline_hint(name))
         newest = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_SECONDS)
     except RevisionNotFoundError:
         raise HubError(f"{repository} has no revision {revision}", hint="a branch, a tag or a whole commit") from None
@@ -96,6 +96,15 @@ def fetch_model(name: str, file: str | None = None) -> Path:
 def is_offline() -> bool:
     """Whether the hub is not to be asked, by huggingface_hub's own variable."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
+
+
+def _offline_hint(name: str) -> str:
+    """What to give instead of a hub model; a mistyped folder looks like the name of one."""
+    parent = Path(name).parent
+    beside = sorted(path.parent.name for path in parent.glob("*/config.json")) if parent != Path() else []
+    if beside:
+        return f"offline: give a local model folder; {parent} has {', '.join(beside)}"
+    return "offline: give a local model folder, or try `replank quickstart`"
 
 
 def _parts(name: str) -> tuple[str, str | None]:
@@ -132,7 +141,7 @@ def _download(name: str, repository: str, revision: str | None, patterns: list[s
                 snapshot_download(repository, revision=folder.name, allow_patterns=missing)
         whole = is_whole(folder, file)
     except Exception as error:  # a dozen types of three libraries; all mean that the model did not come
-        raise HubError(f"cannot fetch the model {name}: {_line(error)}", hint=OFFLINE_HINT) from error
+        raise HubError(f"cannot fetch the model {name}: {_line(error)}", hint=_offline_hint(name)) from error
     if not whole:
         raise HubError(f"the hub does not have all files of {name} that it names", hint="tell its owner")
     return folder

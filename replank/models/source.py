@@ -26,7 +26,7 @@ from replank.models.source_checks import (
     require_tokenizer,
 )
 from replank.models.weights import REFERENCES_KEY, Weights, model_file
-from replank.system.errors import ModelError
+from replank.system.errors import FieldError, ModelError
 from replank.system.json_files import read_json
 from replank.tasks.kinds import KINDS, head_of
 from replank.tasks.task import Task
@@ -192,6 +192,16 @@ def open_source(name: str | Path, file: str | None = None) -> Source:
     require_tokenizer(str(name), folder, text_encoder, config, sizes)
     task = folder_task(folder, str(name), config, sizes, limit, text_encoder.length_limit)
     return Source(str(name), folder, kind, config, None, task, file)
+
+
+def require_length(source: Source, length: int | None) -> None:
+    """Refuse a length that was asked for and that a model cannot read: it would be cut in silence.
+
+    :param length: in tokens; ``None`` where none was asked for.
+    :raises FieldError: it has fewer positions.
+    """
+    if length is not None and length > source.position_limit:
+        raise FieldError("max_length", length, f"at most {source.position_limit}, which is what {source.name} reads")
 
 
 def require_kind(source: Source, kind: ArtifactKind, stage: str) -> None:

@@ -78,7 +78,9 @@ def answer_rows(model: Model, data: Dataset, split: str, *, progress: Progress |
     require_same_task(model.source.name, model.task, data)
     examples = data.split(split)
     if data.task.kind.has_labels:
-        require_labels(examples.labels)
+        has_likeness = bool(data.task.kind.likeness_metrics)
+        beside = "name the `predecessor`, whose answers then stand for labels" if has_likeness else ""
+        require_labels(examples.labels, otherwise=beside)
     decide = (
         _decide_on_tokens
         if data.task.is_per_token

@@ -66,13 +66,15 @@ def majority_share(task: Task, truth: Decisions) -> float | None:
     return float(np.bincount(labels).max() / len(labels)) if len(labels) else None
 
 
-def require_labels(truth: Decisions | None) -> Decisions:
+def require_labels(truth: Decisions | None, *, otherwise: str = "") -> Decisions:
     """The labels of a split.
 
+    :param otherwise: what a person may do instead of choosing another split, for the hint.
     :raises DataError: it has none.
     """
     if truth is None:
-        raise DataError("this split has no labels to score against", hint="choose another `split`")
+        hint = "choose another `split`" + (otherwise and f", or {otherwise}")
+        raise DataError("this split has no labels to score against", hint=hint)
     return truth
 
 

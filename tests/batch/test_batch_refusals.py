@@ -56,6 +56,8 @@ def test_columns_that_do_not_fit(
     done = replank("batch", onnx_artifact, write(tmp_path / "in.csv", texts()), tmp_path / "out.csv", *flags)
     assert done.code == code
     assert message in error_lines(done)[0]
+    if "has no column" in message:
+        assert error_lines(done)[1] == "hint: name the columns with --text, --text-pair and --id"
 
 
 def test_an_output_that_is_there_is_replaced_by_force_only(

@@ -42,6 +42,18 @@ from replank.data.config import DataConfig
             "groups of unequal size work too: --grouping 1,1,2",
         ),
         (["export", "PREDECESSOR", "OUT", "--opset", "11"], "--opset is 11; expected 17 to 20", None),
+        *(
+            ([*words, "DATA", "--max-length", "9999"], "--max-length is 9999; expected at most ", None)
+            for words in (
+                ["finetune", "ENCODER", "OUT"],
+                ["run", "ENCODER", "OUT"],
+                ["compress", "PREDECESSOR", "OUT"],
+                ["export", "PREDECESSOR", "OUT"],
+                ["quantize", "ONNX", "OUT"],
+                ["evaluate", "ONNX"],
+                ["verify", "PREDECESSOR", "ONNX"],
+            )
+        ),
         (["quantize", "ONNX", "OUT", "--max-drop", "nan"], "--max-drop is nan; expected a fraction", None),
         (["predict", "PAIRS", "one text"], "1 texts for a task of pairs; expected them in twos", None),
         (["evaluate", "ONNX"], "no data given", None),

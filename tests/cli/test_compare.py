@@ -122,6 +122,6 @@ def test_data_without_labels_is_told_before_a_model_runs(
     refused = replank("compare", successor, predecessor, "--data", tmp_path, "--split", "test", "--text", "sentence")
     assert error_lines(refused) == [
         "error: this split has no labels to score against",
-        "hint: choose another --split",
+        "hint: choose another --split, or name the --predecessor, whose answers then stand for labels",
     ]
     assert len(refused.err.splitlines()) == 2

@@ -151,6 +151,19 @@ def test_a_split_that_is_not_there_is_asked_for(data: DataConfig) -> None:
     with pytest.raises(DataError, match="the data has no 'test' split; it has dev") as refusal:
         only_dev.split("test")
     assert refusal.value.hint == "give `test=FILE`, or add test.tsv to the folder"
+    with pytest.raises(DataError) as refusal:
+        only_dev.split("test", otherwise="choose `split=dev`")
+    assert refusal.value.hint == "give `test=FILE`, or add test.tsv to the folder, or choose `split=dev`"
+
+
+def test_files_that_cannot_be_opened_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    good = save_table(tmp_path, "train.tsv", ["text", "label"], [("a", "x"), ("b", "y")])
+    DataConfig(train=good, dev=good).require_files()
+    DataConfig(dataset="sst2").require_files()
+    (tmp_path / "semicolons.csv").write_text("text;label\na;x\n", encoding="utf-8")
+    for name, message in (("none.tsv", "there is no file"), ("semicolons.csv", "has semicolons between its values")):
+        with pytest.raises(DataError, match=message):
+            DataConfig(train=good, dev=tmp_path / name).require_files()
 
 
 def test_folders_without_splits_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import griffe
 
 from docstring_texts import Docstrings, markdown
 from documents import NOTEBOOK, read
-from notebook_pages import page
+from notebook_pages import linked_to_pages, page
 from result_plots import PLOTS, _result
 from svg_document import SvgDocument
 
@@ -20,6 +20,11 @@ def test_a_notebook_is_text_and_code_with_a_link_to_itself() -> None:
     assert page(notebook, "a.ipynb") == (
         "# Title\n\nThis page is a notebook: [a.ipynb](a.ipynb).\n\nFirst.\n\n```python\na = 1\na\n```\n\nLast.\n"
     )
+
+
+def test_links_to_notebooks_lead_to_their_pages_on_the_site() -> None:
+    text = "[a](a.ipynb), [b](../b.ipynb#part) and [c](c.md)"
+    assert linked_to_pages(text) == "[a](a.md), [b](../b.md#part) and [c](c.md)"
 
 
 def test_the_notebook_is_stored_without_outputs() -> None:

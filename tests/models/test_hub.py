@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -87,8 +86,20 @@ def test_an_unreachable_hub_is_said_at_once_of_models(tmp_path: Path, command: t
     error, hint = done.err.splitlines()
     wanted = f"the model {command[1]}, which is no local folder"
     assert error == f"error: cannot reach 127.0.0.1 to fetch {wanted}: Connection refused"
-    assert re.match("hint: offline: give a local model folder and (--data FOLDER|data=FOLDER)", hint)
+    assert hint == "hint: offline: give a local model folder, or try `replank quickstart`"
     assert not (tmp_path / "OUT").exists()
+
+
+def test_a_mistyped_folder_is_told_of_the_models_beside_it(tmp_path: Path) -> None:
+    for name in ("onnx", "int8", "data"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    for name in ("onnx", "int8"):
+        (tmp_path / "out" / name / "config.json").write_text("{}", encoding="utf-8")
+    environment = os.environ | UNREACHABLE | {"HF_HOME": str(tmp_path / "cache")}
+    done = run_replank("predict", "out/int", "a film", env=environment, cwd=tmp_path)
+    error, hint = done.err.splitlines()
+    assert "the model out/int, which is no local folder" in error
+    assert hint == "hint: offline: give a local model folder; out has int8, onnx"
 
 
 def test_an_unreachable_hub_is_tried_once_for_a_model(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replank.data.config import DataConfig
 from replank.models.quality import Quality
-from replank.models.source import Source, open_source
+from replank.models.source import Source, open_source, require_length
 from replank.robustness.attackers import Attackers
 from replank.robustness.gate import AttackPlan, require_robustness
 from replank.robustness.result import ATTACK, AttackResult
@@ -87,6 +87,7 @@ def compare_models(
     """
     if attack_plan is not None and data is None:
         raise UsageError("an attack needs the task's data", hint="`dataset=NAME` (GLUE), `data=FOLDER`, or `dev=FILE`")
+    require_length(ours, data.max_length if data else None)
     dataset = data.load(ours.task) if data else None
     task = dataset.task if dataset else ours.task
     kinds = [(source.task.kind, source.task.outputs) for source in (ours, theirs)]
