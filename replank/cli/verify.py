@@ -48,8 +48,8 @@ def verify(
 ) -> None:
     """Compare CANDIDATE's answers with REFERENCE's: right, left and both-sided padding, holes, extreme lengths.
 
-    Exit code 3 outside the tolerance: 1e-4 on logits for fp32. INT8 and bf16 are judged by the task metric, which
-    takes the task's data. CANDIDATE runs on --device, REFERENCE on the CPU; under attack both run on --device.
+    Exit code 3 outside the tolerance: 1e-4 on logits for fp32. INT8 and bf16 are judged by the task's metric, which
+    takes its data: without any, the differences are shown, and nothing is verified (exit code 2). CANDIDATE runs on --device, REFERENCE on the CPU; under attack both run on --device.
     """
     from replank import api
     from replank.robustness.config import AttackConfig
@@ -79,8 +79,6 @@ def verify(
 
 
 def _show_judgement(found: Comparison) -> None:
-    if not found.is_judged:
-        click.echo(f"{found.arithmetic} is judged by the task metric: give --dataset, --data or files", err=True)
     if found.qualities and found.headline:
         before, after = (quality.metrics[found.headline] for quality in found.qualities)
         click.echo(f"{found.headline}: {before:.4f} reference, {after:.4f} candidate", err=True)

@@ -23,6 +23,7 @@ _FORMATS: dict[str, Callable[[Path, IO[bytes]], TableFile]] = {
 SUFFIXES = tuple(_FORMATS)
 # Texts that a program writes where it has none.
 _EMPTY_TEXTS = frozenset({"nan", "NaN", "None", "null", "<NA>", "NaT"})
+_SHOWN_TABLES = 5
 _log = logging.getLogger(__name__)
 
 
@@ -101,6 +102,15 @@ class Table:
             _log.warning("%s: the text in the column %r is %r; %s are empty or mean it", where, column, first, counts)
 
 
+def _tables_beside(path: Path) -> str | None:
+    """The tables in the folder of one that is not there, for the hint; ``None`` if it has none."""
+    found = sorted(other.name for suffix in SUFFIXES for other in path.parent.glob(f"*{suffix}"))
+    if not found:
+        return None
+    more = "" if len(found) <= _SHOWN_TABLES else f" and {len(found) - _SHOWN_TABLES} more"
+    return f"{path.parent} has {', '.join(found[:_SHOWN_TABLES])}{more}"
+
+
 def read_table(path: Path) -> Table:
     """A whole file, in the format of its suffix; see :func:`open_table`.
 
@@ -135,7 +145,7 @@ def open_table(path: Path) -> Iterator[TableFile]:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise DataError(f"there is no file {path}") from None
+        raise DataError(f"there is no file {path}", hint=_tables_beside(path)) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     with file:

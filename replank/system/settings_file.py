@@ -149,6 +149,8 @@ def read_settings_file(path: Path) -> Entry:
         text = path.read_text(encoding="utf-8-sig")
         # JSON may be indented by tabs, which YAML does not take; within its strings there are none.
         node = compose(text.expandtabs(1) if path.suffix == ".json" else text)
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}") from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UsageError(f"{path}{line}: {error.problem or error.context}") from None

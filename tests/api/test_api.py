@@ -76,7 +76,10 @@ def test_evaluate_and_verify(successor: Path, onnx_artifact: Path, int8_artifact
     exact = replank.verify(successor, onnx_artifact)
     exact.require()
     assert exact.is_judged
-    assert not replank.verify(successor, int8_artifact).is_judged
+    without_data = replank.verify(successor, int8_artifact)
+    assert not without_data.is_judged
+    with pytest.raises(UsageError, match="nothing is verified yet: int8 is judged by the task's metric"):
+        without_data.require()
     judged = replank.verify(successor, int8_artifact, data=data)
     assert judged.qualities is not None
     judged.require(max_drop=1.0)

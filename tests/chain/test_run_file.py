@@ -155,7 +155,7 @@ def test_the_python_call(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ((), "error: Missing argument 'ENCODER'."),
         (("bert",), "error: Missing argument 'OUT'."),
-        (("--config", "none.yaml"), "error: cannot read none.yaml: "),
+        (("--config", "none.yaml"), "error: there is no file none.yaml"),
     ],
 )
 def test_what_is_missing_is_named(replank: Replank, arguments: tuple[str, ...], line: str) -> None:

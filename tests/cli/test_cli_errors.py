@@ -133,7 +133,7 @@ def places(tmp_path: Path, encoder: Path, onnx_artifact: Path, monkeypatch: pyte
         ),
         ("quantize encoder out", "encoder is a model of kind torch; quantize needs one of kind onnx", "replank export"),
         ("export onnx out", "onnx is a model of kind onnx; export needs one of kind torch", None),
-        ("finetune encoder out --train no.tsv --dev good.tsv", "there is no file no.tsv", None),
+        ("finetune encoder out --train no.tsv --dev good.tsv", "there is no file no.tsv", ". has "),
         ("finetune encoder out --train empty.tsv --dev good.tsv", "empty.tsv is empty", None),
         (
             "finetune encoder out --train latin.tsv --dev good.tsv",

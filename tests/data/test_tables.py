@@ -204,8 +204,14 @@ def test_other_suffixes_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no file .*a\.tsv"):
+    with pytest.raises(DataError, match=r"there is no file .*a\.tsv") as missing:
         read_table(tmp_path / "a.tsv")
+    assert missing.value.hint is None
+    for name in (*"cdefgh", "g.txt"):
+        (tmp_path / f"{name}.csv").touch()
+    with pytest.raises(DataError) as missing:
+        read_table(tmp_path / "a.tsv")
+    assert missing.value.hint == f"{tmp_path} has c.csv, d.csv, e.csv, f.csv, g.csv and 2 more"
     (tmp_path / "b.tsv").mkdir()
     with pytest.raises(DataError, match=r"cannot read .*b\.tsv: Is a directory"):
         read_table(tmp_path / "b.tsv")

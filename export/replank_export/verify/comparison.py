@@ -46,12 +46,18 @@ class Comparison:
         return self.verification.differences.tolerance is not None or self.qualities is not None
 
     def require(self, max_drop: float = 0.005, max_robustness_drop: float | None = None) -> None:
-        """Refuse a candidate outside the tolerance.
+        """Refuse a candidate outside the tolerance, or one that nothing judged.
 
         :param max_drop: the loss of the headline metric that is allowed where it judges.
         :param max_robustness_drop: the loss of accuracy under attack that is allowed; ``None`` allows all.
+        :raises UsageError: its precision is judged by the task's metric, and there were no data.
         :raises QualityGateError: with the worst case, or the loss.
         """
+        if not self.is_judged:
+            raise UsageError(
+                f"nothing is verified yet: {self.arithmetic} is judged by the task's metric, which takes data",
+                hint="`dataset=NAME` (GLUE), `data=FOLDER`, or `dev=FILE`",
+            )
         self.verification.require()
         self._require_quality(max_drop)
         if self.robustness is not None and max_robustness_drop is not None:
