@@ -113,7 +113,8 @@ def _test_queries(folder: Path, graph: Graph, config: MiningConfig) -> list[Quer
     test = read_triples(folder / TEST)
     queries = read_queries(folder, test)
     if queries is None:
-        known = {*read_triples(folder / GRAPH), *test}
+        valid = read_triples(folder / VALID) if (folder / VALID).is_file() else []
+        known = {*read_triples(folder / GRAPH), *valid, *test}
         asked = _sample(test, config.test_questions, config.seed)
         return draw_queries(graph.entities, asked, known, config.candidates, config.seed)
     chosen = set(_sample(test, config.test_questions, config.seed))

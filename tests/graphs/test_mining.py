@@ -271,3 +271,15 @@ def test_a_folder_without_a_graph_is_refused(tmp_path: Path) -> None:
         DataConfig(train=tmp_path / "train.tsv", task="relation-prediction").load()
     with pytest.raises(UsageError, match="`text` is a setting of tables"):
         DataConfig(data=tmp_path, text="text", task="relation-prediction").load()
+
+
+def test_facts_of_any_file_are_no_wrong_candidates_of_the_test(tmp_path: Path) -> None:
+    """Where candidates are drawn, what valid.txt or another line of test.txt says is right too."""
+    folder = write_family(tmp_path / "family")
+    names = read_names(folder)
+    facts = [triple for name in ("train", "valid", "test") for triple in read_triples(folder / f"{name}.txt")]
+    right = {linearize(names, triple, ())[0] for triple in facts}
+    mined = mine(folder, MiningConfig(context="none")).splits["test"]
+    wrong = [question for question, label in zip(mined.questions, mined.labels, strict=True) if not label]
+    assert wrong
+    assert not right & set(wrong)
