@@ -20,7 +20,7 @@ class Journal:
     :param out: the result's file.
     :param fingerprint: JSON values that the texts follow from, beside the victim.
     :param force: replace what another attack left.
-    :raises UsageError: another attack left the file.
+    :raises UsageError: another attack left the file, or a line of it is damaged.
     """
 
     def __init__(self, out: Path, fingerprint: dict[str, Any], *, force: bool) -> None:
@@ -37,13 +37,21 @@ class Journal:
             lines = []
         # What stands behind the last line's end was cut off in the middle.
         whole = [head, *lines[1:-1]]
-        for line in whole[1:]:
-            values = json.loads(line)
-            text = dataclass_from_json(AttackedText, values["text"])
-            self._texts[values["victim"], text.row] = text
+        for number, line in enumerate(whole[1:], 2):
+            victim, text = self._parse(number, line)
+            self._texts[victim, text.row] = text
         if self._texts:
             _log.info("%d attacked texts are taken from %s", len(self._texts), self._path)
         self._path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+
+    def _parse(self, number: int, line: str) -> tuple[str, AttackedText]:
+        try:
+            values = json.loads(line)
+            return str(values["victim"]), dataclass_from_json(AttackedText, values["text"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{self._path}, line {number}: expected an attacked text: {error}", hint="delete the file to begin anew"
+            ) from None
 
     def find(self, victim: str, row: int) -> AttackedText | None:
         """A text that an earlier run attacked.

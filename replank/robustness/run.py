@@ -117,15 +117,15 @@ def attack(
 
 
 def require_attackable(victim: Source) -> None:
-    """Refuse a model that has no label of a whole text to change.
+    """Refuse a model that has no one label of a whole text to change.
 
-    :raises ModelError: it measures, labels words, guesses tokens, or is a bare encoder.
+    :raises ModelError: it measures, labels words, gives several labels, guesses tokens, or is a bare encoder.
     """
     kind = victim.task.kind
-    if not (kind.has_labels and kind.has_label_names) or kind.is_per_token:
+    if not (kind.has_labels and kind.has_label_names) or kind.is_per_token or kind.is_multi_label:
         raise ModelError(
             f"{victim.name} answers with {kind.describe(victim.task.labels)} ({kind}); "
-            "an attack changes the label of a whole text",
+            "an attack changes the one label of a whole text",
             hint="attack a classifier, such as replank finetune and replank compress make",
         )
     require_head(victim)

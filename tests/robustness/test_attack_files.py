@@ -72,6 +72,15 @@ def test_another_attacks_texts_are_not_mixed_in(
     assert len(read_attack(out).victims[0].texts) == 2
 
 
+@pytest.mark.parametrize("line", ["no JSON", '{"victim": "a"}', '{"victim": "a", "text": {"row": "one"}}', "[]"])
+def test_a_damaged_line_of_an_interrupted_attack_is_named(tmp_path: Path, line: str) -> None:
+    Journal(tmp_path / "attack.json", {}, force=False)
+    with (tmp_path / "attack.json.partial.jsonl").open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(UsageError, match=r"partial\.jsonl, line 2: expected an attacked text"):
+        Journal(tmp_path / "attack.json", {}, force=False)
+
+
 def test_a_result_that_was_edited_is_refused_by_name(result: AttackResult, tmp_path: Path) -> None:
     values = json.loads(json.dumps(result.to_json()))
     values["victims"][0]["texts"][0]["queries"] = "many"

@@ -47,11 +47,18 @@ def test_hard_texts_are_handled(predecessor: Path, masked_lm: Path, tmp_path: Pa
 
 
 def test_what_cannot_be_attacked_is_refused_by_name(
-    predecessor: Path, encoder: Path, masked_lm: Path, data: DataConfig, tmp_path: Path
+    predecessor: Path,
+    encoder: Path,
+    masked_lm: Path,
+    data: DataConfig,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     out = tmp_path / "attack.json"
-    with pytest.raises(ModelError, match=r"an attack changes the label of a whole text"):
+    with pytest.raises(ModelError, match=r"an attack changes the one label of a whole text"):
         interface.attack(masked_lm, masked_lm, data=data, out=out)
+    with pytest.raises(ModelError, match=r"multi-label.*an attack changes the one label of a whole text"):
+        interface.attack(_of_several_labels(tmp_path_factory.mktemp("several")), masked_lm, data=data, out=out)
     with pytest.raises(ModelError, match=r"is an encoder without a classification head"):
         interface.attack(encoder, masked_lm, data=data, out=out)
     with pytest.raises(ModelError, match=r"`masked_lm` is .*, a model of kind classification; expected a masked"):
@@ -74,7 +81,7 @@ def test_a_regression_is_refused(replank: Replank, masked_lm: Path, tmp_path: Pa
     write_tokenizer(folder)
     (tmp_path / "test.tsv").write_text("sentence\tlabel\na film\t1.0\n", encoding="utf-8")
     done = replank("attack", folder, "--masked-lm", masked_lm, "--test", tmp_path / "test.tsv")
-    assert "an attack changes the label of a whole text" in error_lines(done)[0]
+    assert "an attack changes the one label of a whole text" in error_lines(done)[0]
 
 
 @pytest.mark.parametrize(
@@ -91,3 +98,15 @@ def test_a_regression_is_refused(replank: Replank, masked_lm: Path, tmp_path: Pa
 def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(FieldError, match=f"`{name}` is {value}; expected"):
         AttackConfig(**{name: value})  # type: ignore[arg-type]
+
+
+def _of_several_labels(folder: Path) -> Path:
+    """A plain folder of a model that may give a text several labels."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    config = BertConfig(**tiny_settings(num_labels=3, problem_type="multi_label_classification"))
+    BertForSequenceClassification(config).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder

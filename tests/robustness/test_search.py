@@ -107,6 +107,17 @@ def test_the_budget_is_kept_exactly(fraction: float, changed: int) -> None:
     assert sum(one != other for one, other in zip(text, found.words, strict=True)) == changed
 
 
+@pytest.mark.parametrize(
+    ("words", "fraction", "changes", "released"), [(1, 0.4, 1, 1), (2, 0.4, 1, 1), (5, 0.4, 2, 3), (100, 0.29, 29, 30)]
+)
+def test_the_budget_of_short_texts_and_of_round_fractions(
+    words: int, fraction: float, changes: int, released: int
+) -> None:
+    """The released code gives up where more than ``int(fraction * words)`` words are changed: one more than that."""
+    assert PAPER.budget(words, fraction) == changes
+    assert RELEASED.budget(words, fraction) == released
+
+
 def test_queries_are_the_victims_calls_however_many_are_tried_at_once() -> None:
     candidates = {"good": ["great", "fine", "superb", "meh", "poor", "bad"]}
     outcomes = {}
