@@ -19,6 +19,7 @@ from replank.models.artifact import Artifact, new_artifact, require_free, seal
 from replank.models.facts import TrimFacts
 from replank.models.manifest import Manifest
 from replank.models.provenance import MadeBy, Stopwatch
+from replank.models.sentence_transformers import copy_modules
 from replank.models.source import Source, open_source, require_kind
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import FieldError, QualityGateError, UsageError
@@ -74,13 +75,14 @@ def trim(source: Source, out: Path, config: TrimConfig, *, force: bool = False) 
     with new_artifact(out, force=force) as folder:
         # As the tokenizer's files are understood, whatever they are; it is then written anew.
         (folder / "config.json").write_bytes((source.folder / "config.json").read_bytes())
+        copy_modules(source.folder, folder)
         save_tokenizer(source.folder, folder)
         before = _tokens(source.text_encoder(source.task), texts)
         vocabulary = Vocabulary(read_json(folder / TOKENIZER))
         kept = _kept(source, vocabulary, before, config.coverage)
         if len(kept) == len(vocabulary.tokens):
             raise UsageError(
-                f"{config.texts} needs every token of {source.name}, or none that could go", hint="a lower `coverage`"
+                f"{config.texts} needs every token of {source.name}, or none that could go", hint=_hint(source, kept)
             )
         new_ids = {old: new for new, old in enumerate(kept)}
         kind = source.task.kind if source.head else KINDS["feature-extraction"]
@@ -174,6 +176,14 @@ def _kept(source: Source, vocabulary: Vocabulary, rows: Sequence[Sequence[int]],
         # Positions are counted from the padding's id, which therefore has to stay the same.
         kept |= {index for index in vocabulary.tokens if index <= (source.config.get("pad_token_id") or 0)}
     return sorted(vocabulary.with_parts(kept & vocabulary.tokens.keys()))
+
+
+def _hint(source: Source, kept: Sequence[int]) -> str:
+    """What would help where no token goes."""
+    padding = source.config.get("pad_token_id") or 0
+    if source.encoder.first_position is None and padding >= len(kept) // 2:
+        return f"pad_token_id is {padding}, from which positions are counted: no token below it can go"
+    return "a lower `coverage`"
 
 
 def _write_tokenizer(folder: Path, content: Mapping[str, Any], new_ids: Mapping[int, int]) -> None:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from commands import Replank
+from embedding_folders import save_embedding_model
 from replank.models.facts import TrimFacts
 from replank.models.source import open_source
 from replank.runtime.load import load_model
@@ -151,6 +152,30 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs every token of"):
         trim(source, tmp_path / "out", TrimConfig(texts_in(tmp_path, everything)))
     assert not (tmp_path / "out").exists()
+
+
+def test_no_coverage_is_asked_for_where_the_padding_keeps_every_token(tmp_path: Path) -> None:
+    folder = model_with("WordPiece", tmp_path / "bert")
+    size = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(["[LAST]"])
+    changes = {"vocab_size": size + 1, "pad_token_id": size, "max_position_embeddings": size + 65}
+    make_model("roberta", num_hidden_layers=1, **changes).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"pad_token": "[LAST]"}))
+    with pytest.raises(UsageError, match="needs every token of") as refusal:
+        trim(open_source(folder), tmp_path / "out", TrimConfig(texts_in(tmp_path, USED)))
+    assert refusal.value.hint == f"pad_token_id is {size}, from which positions are counted: no token below it can go"
+
+
+def test_an_embedding_model_stays_one_to_sentence_transformers(tmp_path: Path) -> None:
+    folder = save_embedding_model(tmp_path / "model", {"pooling_mode_cls_token": True}, "Normalize")
+    source = open_source(folder)
+    artifact = trim(source, tmp_path / "out", TrimConfig(texts_in(tmp_path, USED)))
+    for name in ("modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"):
+        assert (artifact.path / name).read_bytes() == (folder / name).read_bytes()
+    assert artifact.manifest.task == source.task
 
 
 def test_the_command_tells_what_it_did(replank: Replank, tmp_path: Path) -> None:
