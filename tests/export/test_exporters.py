@@ -123,6 +123,13 @@ def test_other_shapes_of_a_family_are_fused_and_right_too(
         assert len(nodes) <= MOST_NODES[model_type]
 
 
+def test_a_fourth_table_of_embeddings_is_not_lost(tmp_path: Path) -> None:
+    folder = save_model("ernie", tmp_path / "torch", use_task_id=True, task_type_vocab_size=3)
+    facts = exported(folder, tmp_path / "onnx")
+    assert facts.unfused is None
+    assert facts.fused["Attention"] == 2
+
+
 @pytest.mark.parametrize("model_type", UNFUSED)
 def test_what_no_exporter_fuses_is_refused_unless_asked_for(
     model_type: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

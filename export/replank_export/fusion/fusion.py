@@ -22,6 +22,8 @@ def fuse_torchscript(raw: Path, fused: Path, traced: Traced) -> None:
     options = FusionOptions("bert")
     # By default the mask is reduced to lengths, which silently gives wrong numbers for left padding and holes.
     options.use_raw_attention_mask(True)
+    # Its operator adds words, positions and segments; what a fourth table adds, ERNIE's tasks, would silently be lost.
+    options.enable_embed_layer_norm = traced.tables <= 3
     with quiet_logging():  # the optimizer logs guesses and advice; the fused operators are counted instead
         model = optimize_model(
             str(raw),

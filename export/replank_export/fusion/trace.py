@@ -31,10 +31,12 @@ class Traced:
 
     :param heads: number of attention heads.
     :param hidden_size: width of the hidden states.
+    :param tables: embedding tables.
     """
 
     heads: int
     hidden_size: int
+    tables: int
 
 
 def trace_torchscript(source: Source, path: Path, task: Task, *, token_type_ids: bool, opset: int) -> Traced:
@@ -128,7 +130,11 @@ def _trace(
         reason = str(error).strip().splitlines()
         raise ModelError(f"torch cannot export {source.name} to ONNX: {reason[0] if reason else error!r}") from error
     config = model.config.to_dict()  # with the defaults that config.json may leave out
-    return Traced(heads=source.encoder.heads(config), hidden_size=source.encoder.hidden_size(config))
+    return Traced(
+        heads=source.encoder.heads(config),
+        hidden_size=source.encoder.hidden_size(config),
+        tables=sum(isinstance(module, nn.Embedding) for module in model.modules()),
+    )
 
 
 class _Positional(nn.Module):
