@@ -34,7 +34,7 @@ from replank_compress.growing.run import (
     stage_folder,
     train_stages,
 )
-from replank_compress.growing.schedule import plans, require_copyable
+from replank_compress.growing.schedule import plans, require_copyable, require_room
 from replank_compress.growing.stage import Corpus
 from replank_compress.growing.texts import load_texts
 from replank_compress.saving import work_folder, write_curve
@@ -74,6 +74,7 @@ def pretrain(
             "versions": {name: version for name, version in versions().items() if not name.startswith("onnx")},
         }
         corpus = _corpus(data, folder, length)
+        require_room(stages, len(corpus.train.begin))
         try:
             model, results = train_stages(settings, stages, corpus, config, work=work, fingerprint=fingerprint)
         finally:

@@ -69,6 +69,7 @@ def test_a_schedule_that_makes_no_sense_is_refused(stages: str, message: str) ->
         ("layers=3", "steps is missing"),
         ("steps=9,depth=3", "depth is no part of a stage"),
         ("steps=[", "is no stage"),
+        ("steps=9,layers=2, steps=8", "says steps twice"),
     ],
 )
 def test_a_stage_that_is_none_is_refused(text: str, message: str) -> None:

@@ -243,6 +243,9 @@ def test_bad_input_is_one_clear_error(replank: Replank, blueprint: Path, texts: 
     blank.write_text('{"text": " "}\n', encoding="utf-8")
     with pytest.raises(DataError, match="the texts have no token"):
         pretrain(blueprint, tmp_path / "out", CONFIG, DataConfig(train=blank, dev=blank, max_length=32))
+    short = replace(CONFIG, stages=(Stage(steps=1, length=1), Stage(steps=1)))
+    with pytest.raises(FieldError, match="a stage of length 1; expected more than 1, the special tokens of a block"):
+        pretrain(blueprint, tmp_path / "out", short, texts)
     done = replank("pretrain", blueprint, tmp_path / "out", "--data", texts.data, "--stage", "steps=3,layers=9")
     assert done.code == 2
     assert "stage 1 of layers 9; expected at most 4" in error_lines(done)[0]

@@ -107,6 +107,19 @@ def require_copyable(encoder: Encoder, stages: Sequence[Plan]) -> None:
         )
 
 
+def require_room(stages: Sequence[Plan], begin: int) -> None:
+    """Refuse blocks that have no place for a text.
+
+    :param begin: special tokens that each block begins with.
+    :raises FieldError: a stage is no longer than these.
+    """
+    for plan in stages:
+        if plan.length <= begin:
+            raise FieldError(
+                "stages", f"a stage of length {plan.length}", f"more than {begin}, the special tokens of a block"
+            )
+
+
 def _require_growth(number: int, before: Plan | None, plan: Plan, full: Shape, length: int) -> None:
     sizes = {
         "layers": (plan.shape.layers, before and before.shape.layers, full.layers, False),
@@ -171,6 +184,9 @@ def parse_stage(text: str) -> Stage:
     import yaml
 
     pairs = [part.partition("=") for part in text.split(",")]
+    names = [name.strip() for name, _, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{text!r} says {', '.join(twice)} twice", hint="for example: steps=900,layers=6,pooling=2")
     try:
         return _stage({name.strip(): yaml.safe_load(value) for name, _, value in pairs}, repr(text))
     except yaml.YAMLError:

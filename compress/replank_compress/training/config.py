@@ -31,7 +31,6 @@ class BatchConfig:
     :param seed: of initialization, order of the data, dropout, masks and gates.
     :param precision: ``bf16`` and ``fp16`` run autocast; ``auto`` is bf16 where that is faster, else fp32.
     :param checkpoint_activations: recompute activations in the backward pass instead of keeping them.
-    :param augment: the result of an attack on the training split, whose adversarial texts are added to it.
     """
 
     batch_size: int = setting(32, "Examples of one optimizer step.")
@@ -41,9 +40,6 @@ class BatchConfig:
     precision: Precision = setting("auto", "Precision of training; auto is bf16 where that is faster, else fp32.")
     checkpoint_activations: bool = setting(
         False, "Recompute activations in the backward pass instead of keeping them: slower, with less memory."
-    )
-    augment: Path | None = setting(
-        None, "Result of replank attack --split train, whose texts that fooled a model are learned from too."
     )
 
     def __post_init__(self) -> None:
@@ -71,6 +67,7 @@ class BatchConfig:
 class TrainingConfig(BatchConfig):
     """The settings of fine-tuning and of every method of compression.
 
+    :param augment: the result of an attack on the training split, whose adversarial texts are added to it.
     :param epochs: passes over the training split.
     :param learning_rate: the peak learning rate of AdamW.
     :param warmup: fraction of the steps over which the learning rate rises linearly; it then falls linearly to 0.
@@ -82,6 +79,9 @@ class TrainingConfig(BatchConfig):
         label is rows / (classes * rows of its class)); ``None`` gives each row the same.
     """
 
+    augment: Path | None = setting(
+        None, "Result of replank attack --split train, whose texts that fooled a model are learned from too."
+    )
     epochs: float = setting(3.0, EPOCHS_HELP)
     learning_rate: float = setting(5e-5, LEARNING_RATE_HELP)
     warmup: float = setting(0.1, "Fraction of the steps over which the learning rate rises; it then falls to 0.")
