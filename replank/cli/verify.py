@@ -49,7 +49,8 @@ def verify(
     """Compare CANDIDATE's answers with REFERENCE's: right, left and both-sided padding, holes, extreme lengths.
 
     Exit code 3 outside the tolerance: 1e-4 on logits for fp32. INT8 and bf16 are judged by the task's metric, which
-    takes its data: without any, the differences are shown, and nothing is verified (exit code 2). CANDIDATE runs on --device, REFERENCE on the CPU; under attack both run on --device.
+    takes its data: without any, the differences are shown, and nothing is verified (exit code 2). CANDIDATE runs on
+    --device, REFERENCE on the CPU; under attack both run on --device.
     """
     from replank import api
     from replank.robustness.config import AttackConfig
