@@ -68,9 +68,10 @@ class MaskedLm:
         return len(self.vocabulary.places(predictions.tokens, word)) > 0
 
     def candidates(self, predictions: Predictions, word: int) -> list[str]:
-        """Words in place of one, the most fitting first; at most K.
+        """Words in place of one, the most fitting first.
 
-        A word of one piece takes the predictions of this place; one of several takes combinations of theirs.
+        A word of one piece takes the K predictions of this place; one of several takes combinations of the K of each,
+        at most 24 whatever K is.
         """
         places = self.vocabulary.places(predictions.tokens, word)
         is_first = word == 0
