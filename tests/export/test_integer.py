@@ -156,7 +156,12 @@ def test_commands_take_it_as_any_artifact(
         shutil.copytree(stage, tmp_path / stage.name)
     assert replank("report", tmp_path).code == 0
     assert "integer" in (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert replank("verify", successor, integer_artifact, "--json").code == 0
+    unjudged = replank("verify", successor, integer_artifact, "--json")
+    assert (unjudged.code, "nothing is verified yet" in unjudged.err) == (2, True)
+    judged = replank(
+        "verify", successor, integer_artifact, "--data", data.data, "--text", "sentence", "--max-drop", 1.0
+    )
+    assert judged.code == 0
     shown = replank("inspect", integer_artifact)
     assert "integers" in shown.out
     assert "layers.1.output_sum" in shown.out

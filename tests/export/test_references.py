@@ -79,11 +79,14 @@ def test_calibration_has_references_too(referenced_onnx: Path, data: DataConfig,
     assert len(load_model(open_source(made.path)).predict(TEXTS)) == len(TEXTS)
 
 
-def test_every_command_finds_the_references(referenced: Path, referenced_int8: Path, replank: Replank) -> None:
+def test_every_command_finds_the_references(
+    referenced: Path, referenced_int8: Path, data: DataConfig, replank: Replank
+) -> None:
     onnx_folder = referenced_int8.with_name("referenced-onnx")
+    judged_by = ("--data", data.data, "--text", "sentence", "--max-drop", 1.0)
     for folder in (onnx_folder, referenced_int8):
         assert replank("predict", folder, "the film is superb").out.startswith("positive")
-        assert replank("verify", referenced, folder).code == 0
+        assert replank("verify", referenced, folder, *judged_by).code == 0
         assert "RefBERT-style: 192 texts" in replank("inspect", folder).out
 
 
