@@ -5,8 +5,9 @@ from __future__ import annotations
 from block_text import RESULTS, machine_line, read_result
 from compression_table import MethodsTable
 from quality_blocks import ENCODERS
-from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape, time_name
+from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape
 from replank.benchmarking.summary import Summary
+from replank.benchmarking.times import time_name
 from replank.runtime.torch_modes import DEFAULT_MODE
 from replank.system.json_files import read_json
 from robustness_block import SIGNIFICANT, corrected_p_values

@@ -7,7 +7,8 @@ from statistics import median
 from typing import Any
 
 from block_text import RESULTS, machine_line, paragraph, read_result
-from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape, time_name, time_unit
+from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape
+from replank.benchmarking.times import time_name, time_unit
 
 
 def speed_block(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from replank.benchmarking.result import time_name
+from replank.benchmarking.times import time_name
 from replank.charts.scatter import Point, scatter_chart
 
 _RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"

@@ -6,7 +6,8 @@ from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 
-from replank.benchmarking.result import Benchmark, BenchmarkModel, Cell, time_name, time_unit
+from replank.benchmarking.result import Benchmark, BenchmarkModel, Cell
+from replank.benchmarking.times import time_name, time_unit
 
 OTHER_TASKS = "The models are of different tasks, or were scored on different rows: only their speed is compared."
 

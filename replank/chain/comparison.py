@@ -8,9 +8,9 @@ import numpy as np
 from rich.table import Table
 
 from replank.benchmarking.config import BenchmarkConfig
-from replank.benchmarking.result import busy, time_name, time_unit
 from replank.benchmarking.run import benchmark
 from replank.benchmarking.summary import Summary, SummaryModel
+from replank.benchmarking.times import busy, time_name, time_unit
 from replank.chain.places import place_of
 from replank.data.examples import Dataset
 from replank.models.quality import Quality

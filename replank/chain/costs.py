@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from replank.benchmarking.load import OtherLoad
-from replank.benchmarking.result import disturbance
+from replank.benchmarking.times import disturbance
 from replank.chain.budget import Budget, Cost
 from replank.chain.places import place_of
 from replank.chain.result_cache import ResultCache

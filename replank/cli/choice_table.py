@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.box import SIMPLE
 from rich.table import Table
 
-from replank.benchmarking.result import time_unit
+from replank.benchmarking.times import time_unit
 from replank.models.int8_facts import Int8Choice, Int8Facts, Int8Trial
 
 

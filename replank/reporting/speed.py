@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from replank.benchmarking.result import Benchmark, Cell, busy, time_name, time_unit
+from replank.benchmarking.result import Benchmark, Cell
 from replank.benchmarking.summary import Summary
 from replank.benchmarking.table import OTHER_TASKS
+from replank.benchmarking.times import busy, time_name, time_unit
 from replank.charts.scatter import Point, front_of, scatter_chart
 from replank.models.facts import ExportFacts
 from replank.models.int8_facts import Int8Choice, Int8Facts
