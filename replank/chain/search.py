@@ -15,7 +15,7 @@ from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.artifact import Artifact
 from replank.models.manifest import MANIFEST, Manifest, read_manifest
-from replank.models.source import Source, require_kind
+from replank.models.source import Source, require_kind, require_length
 from replank.runtime.torch_model import require_head
 from replank.system.errors import ModelError, QualityGateError, UsageError
 from replank.system.files import replace_folder
@@ -81,6 +81,7 @@ def _require_sense(predecessor: Source, data_config: DataConfig) -> Dataset:
     """
     require_kind(predecessor, "torch", "search")
     require_head(predecessor)
+    require_length(predecessor, data_config.max_length)
     if process_count() > 1:
         raise UsageError("search works in one process")
     if predecessor.layers == 1:

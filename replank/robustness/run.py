@@ -15,7 +15,7 @@ import numpy as np
 from replank.data.config import DataConfig
 from replank.data.examples import Dataset
 from replank.models.provenance import config_json
-from replank.models.source import Source
+from replank.models.source import Source, require_length
 from replank.robustness.attackers import Attackers, guard_of, load_attackers, require_masked_lm
 from replank.robustness.config import AttackConfig
 from replank.robustness.journal import Journal
@@ -67,6 +67,7 @@ def attack(
     _require_place(out, force=force)
     for victim in victims:
         require_attackable(victim)
+        require_length(victim, data.max_length)
     require_masked_lm(attackers.masked_lm)
     datasets = [data.load(victim.task) for victim in victims]
     for victim, dataset in zip(victims, datasets, strict=True):

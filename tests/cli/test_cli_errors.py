@@ -52,6 +52,8 @@ from replank.data.config import DataConfig
                 ["quantize", "ONNX", "OUT"],
                 ["evaluate", "ONNX"],
                 ["verify", "PREDECESSOR", "ONNX"],
+                ["attack", "PREDECESSOR", "--masked-lm", "ENCODER"],
+                ["search", "PREDECESSOR", "OUT", "--max-latency", "9ms"],
             )
         ),
         (["quantize", "ONNX", "OUT", "--max-drop", "nan"], "--max-drop is nan; expected a fraction", None),
