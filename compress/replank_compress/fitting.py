@@ -12,8 +12,8 @@ layers that end with a norm is ours.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -42,12 +42,23 @@ class StartLayers:
     unexplained: tuple[float, ...] | None = None
 
 
-def fitted_layers(predecessor: Any, sizes: Sequence[int], batches: Sequence[dict[str, torch.Tensor]]) -> StartLayers:
+# The context of the precision that layers compute in.
+Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+def fitted_layers(
+    predecessor: Any,
+    sizes: Sequence[int],
+    batches: Sequence[dict[str, torch.Tensor]],
+    autocast: Autocast = nullcontext,
+) -> StartLayers:
     """Copies of the first layer of each group, fitted to what the group gives.
 
     :param predecessor: a ``PreTrainedModel``; left as it is.
     :param sizes: how many of its layers each of them replaces.
     :param batches: inputs of the model, of some thousand tokens in all.
+    :param autocast: the context of training's precision, for the layers; sums over tokens are in float32, the solution
+        in float64.
     :raises FieldError: the layers of a group are of different kinds, or the texts have too few tokens.
     :raises TrainingError: the equations have no solution in finite numbers.
     """
@@ -56,7 +67,11 @@ def fitted_layers(predecessor: Any, sizes: Sequence[int], batches: Sequence[dict
     was_training = predecessor.training
     predecessor.eval()
     with torch.no_grad(), progress("fit of the first layers", len(groups)) as advance:
-        states = [_States(*_inputs(predecessor, stack, batch), batch["attention_mask"].bool()) for batch in batches]
+        states = []
+        for batch in batches:
+            with autocast():
+                first, rest = _inputs(predecessor, stack, batch)
+            states.append(_States(first, rest, batch["attention_mask"].bool(), autocast))
         fitted = []
         for group in groups:
             fitted.append(_fit(encoder, group, states))
@@ -72,11 +87,13 @@ class _States:
     :param ours: hidden states below the next group in the successor, shape ``(batch, length, hidden)``.
     :param rest: what a layer takes besides, such as masks, by kind of layer.
     :param real: which tokens are no padding, shape ``(batch, length)``.
+    :param autocast: the context that layers run in.
     """
 
     ours: torch.Tensor
     rest: dict[str | None, tuple[tuple[Any, ...], dict[str, Any]]]
     real: torch.Tensor
+    autocast: Autocast
 
     def __post_init__(self) -> None:
         self.theirs = self.ours
@@ -84,7 +101,8 @@ class _States:
     def run(self, layer: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
         """The hidden states above a layer."""
         args, kwargs = self.rest[kind_of(layer)]
-        output: Any = layer(hidden, *args, **kwargs)
+        with self.autocast():
+            output: Any = layer(hidden, *args, **kwargs)
         above: torch.Tensor = output[0] if isinstance(output, tuple) else output
         return above
 
@@ -149,16 +167,25 @@ def _fit(encoder: Encoder, group: list[nn.Module], states: list[_States]) -> tup
 def _solve(encoder: Encoder, layer: nn.Module, group: list[nn.Module], states: list[_States]) -> None:
     """Fit a layer in place; the predecessor's states move above the group."""
     dense = attrgetter(encoder.last_dense)
-    equations = _Equations(dense(layer).in_features, dense(layer).out_features)
-    scale = 1.0 if encoder.last_norm is None else _scale(encoder, layer, states)
+    hidden = dense(layer).out_features
+    equations = _Equations(dense(layer).in_features, 2 * hidden)
+    deviations = []
     for state in states:
         with _tapped(encoder, layer) as ours, _tapped(encoder, group[-1]) as theirs:
             state.run(layer, state.ours)
             for member in group:
                 state.theirs = state.run(member, state.theirs)
-        wanted = theirs.sum if encoder.last_norm is None else scale * _normalized(theirs.sum)
-        equations.add(ours.product_input[state.real], (wanted - ours.sum)[state.real])
-    change, shift = equations.solve(has_bias=dense(layer).bias is not None)
+        wanted, sums = theirs.sum[state.real].float(), ours.sum[state.real].float()
+        if encoder.last_norm is not None:
+            wanted = _normalized(wanted)
+            deviations.append(sums.std(dim=-1, correction=0))
+        equations.add(ours.product_input[state.real], torch.cat([wanted, sums], dim=-1))
+    # A norm divides away the scale of what it is given: that of the layer's own sum changes the matrix least.
+    scale = float(torch.cat(deviations).mean()) if deviations else 1.0
+    change, shift = (
+        scale * solution[..., :hidden] - solution[..., hidden:]
+        for solution in equations.solve(has_bias=dense(layer).bias is not None)
+    )
     dense(layer).weight.data += change.T.to(dense(layer).weight)
     if dense(layer).bias is not None:
         dense(layer).bias.data += shift.to(dense(layer).bias)
@@ -202,49 +229,41 @@ def _tapped(encoder: Encoder, layer: nn.Module) -> Iterator[_Tap]:
             handle.remove()
 
 
-def _scale(encoder: Encoder, layer: nn.Module, states: list[_States]) -> float:
-    """The mean, over tokens, of the standard deviation of a layer's sum: the norm divides whatever it is away again."""
-    total = count = 0.0
-    for state in states:
-        with _tapped(encoder, layer) as tap:
-            state.run(layer, state.ours)
-        deviations = tap.sum[state.real].float().std(dim=-1, correction=0)
-        total, count = total + float(deviations.sum()), count + len(deviations)
-    return total / count
-
-
 def _normalized(hidden: torch.Tensor) -> torch.Tensor:
     """Each token's values with mean 0 and deviation 1: what a norm gives before its own scale and shift."""
     return nn.functional.layer_norm(hidden, hidden.shape[-1:])
 
 
 class _Equations:
-    """Ridge regression of what a layer's sum lacks on the input of its last matrix.
+    """Ridge regression of some targets on the input of a layer's last matrix.
+
+    It is linear in the targets, so that these may be summed, with weights that are known later, once they are solved.
 
     :param inner: the width of the input.
-    :param hidden: the width of the sum.
+    :param width: the number of the targets.
     """
 
-    def __init__(self, inner: int, hidden: int) -> None:
-        self._gram, self._products = torch.zeros(inner, inner).double(), torch.zeros(inner, hidden).double()
-        self._inputs, self._lacks, self._tokens = torch.zeros(inner).double(), torch.zeros(hidden).double(), 0
+    def __init__(self, inner: int, width: int) -> None:
+        self._gram, self._products = torch.zeros(inner, inner).double(), torch.zeros(inner, width).double()
+        self._inputs, self._targets, self._tokens = torch.zeros(inner).double(), torch.zeros(width).double(), 0
 
-    def add(self, inputs: torch.Tensor, lacks: torch.Tensor) -> None:
+    def add(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
         """Take more tokens.
 
-        :param inputs: shape ``(tokens, inner)``; ``lacks``, shape ``(tokens, hidden)``.
+        :param inputs: shape ``(tokens, inner)``.
+        :param targets: shape ``(tokens, width)``.
         """
-        inputs, lacks = inputs.float(), lacks.float()
+        inputs = inputs.float()
         self._gram += (inputs.T @ inputs).double().cpu()
-        self._products += (inputs.T @ lacks).double().cpu()
+        self._products += (inputs.T @ targets).double().cpu()
         self._inputs += inputs.double().sum(0).cpu()
-        self._lacks += lacks.double().sum(0).cpu()
+        self._targets += targets.double().sum(0).cpu()
         self._tokens += len(inputs)
 
     def solve(self, *, has_bias: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """What to add to the matrix, shape ``(inner, hidden)``, and to the bias, shape ``(hidden,)``.
+        """The matrix that gives the targets, shape ``(inner, width)``, and the bias, shape ``(width,)``.
 
-        :param has_bias: without one, the matrix alone has to give what is lacking, and the second is zero.
+        :param has_bias: without one, the matrix alone has to give them, and the second is zero.
         :raises FieldError: fewer tokens than unknowns for each output.
         :raises TrainingError: there is no solution in finite numbers.
         """
@@ -257,19 +276,19 @@ class _Equations:
                 f"{self._tokens}",
                 hint="`init_layers='spread'` needs no texts",
             )
-        input_mean, lack_mean = self._inputs / self._tokens, self._lacks / self._tokens
+        input_mean, target_mean = self._inputs / self._tokens, self._targets / self._tokens
         if not has_bias:
-            input_mean, lack_mean = torch.zeros_like(input_mean), torch.zeros_like(lack_mean)
+            input_mean, target_mean = torch.zeros_like(input_mean), torch.zeros_like(target_mean)
         gram = self._gram - self._tokens * torch.outer(input_mean, input_mean)
-        products = self._products - self._tokens * torch.outer(input_mean, lack_mean)
+        products = self._products - self._tokens * torch.outer(input_mean, target_mean)
         ridge = _RIDGE * float(self._gram.diagonal().mean())
-        change, failed = torch.linalg.solve_ex(gram + ridge * torch.eye(inner).double(), products)
-        if failed or not torch.isfinite(change).all():
+        matrix, failed = torch.linalg.solve_ex(gram + ridge * torch.eye(inner).double(), products)
+        if failed or not torch.isfinite(matrix).all():
             raise TrainingError(
                 "the fit has no solution: the predecessor's hidden states are all alike, or not finite",
                 hint="`init_layers='spread'` fits nothing; is the predecessor sound?",
             )
-        return change, lack_mean - input_mean @ change
+        return matrix, target_mean - input_mean @ matrix
 
 
 def _unexplained(states: list[_States]) -> float:

@@ -157,7 +157,7 @@ def _fitted(
 ) -> StartLayers:
     """The layers fitted, or as they are where that cannot be and nobody asked for it."""
     try:
-        return fitted_layers(predecessor, sizes, training.some_batches(_FITTED_TOKENS))
+        return fitted_layers(predecessor, sizes, training.some_batches(_FITTED_TOKENS), training.autocast)
     except FieldError as error:
         if is_asked:
             raise

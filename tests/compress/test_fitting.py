@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,16 @@ def test_every_architecture_starts_nearer_to_its_predecessor(model_type: str) ->
     assert len(fitted.unexplained) == 2
     assert fitted.unexplained[-1] == pytest.approx(distance(model, fitted.layers, batches()), rel=0.1)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("model_type", [name for name, encoder in ENCODERS.items() if encoder.autocasts])
+def test_training_precision_changes_little(model_type: str) -> None:
+    """Layers compute in it; their weights stay as they are, and so does what is summed."""
+    model = make_model(model_type, **({"hidden_dim": 64} if model_type == "distilbert" else {}))
+    fitted = fitted_layers(model, (2, 2), batches(), partial(torch.autocast, "cpu", torch.bfloat16))
+    assert all(weight.dtype == torch.float32 for layer in fitted.layers for weight in layer.parameters())
+    exact, others = fitted_layers(model, (2, 2), batches()), batches(seed=1)
+    assert distance(model, fitted.layers, others) == pytest.approx(distance(model, exact.layers, others), rel=0.1)
 
 
 def test_a_group_of_one_layer_is_that_layer() -> None:
