@@ -78,6 +78,8 @@ class Encoder:
     :param extra_scores: a key of ``config.json``; if it is set, attention scores have terms of relative positions that
         the count of FLOPs leaves out.
     :param refused_with: a key of ``config.json``; if it is set, the layers are not a plain stack.
+    :param autocasts: whether it computes under autocast, in halves of the precision: not where transformers masks its
+        attention scores with the least number of another precision than theirs.
     """
 
     model_type: str
@@ -97,6 +99,7 @@ class Encoder:
     fused: Fused = _USUAL_FUSED
     extra_scores: str | None = None
     refused_with: str | None = None
+    autocasts: bool = True
 
     def layers(self, config: dict[str, Any]) -> int:
         """The number of Transformer layers."""

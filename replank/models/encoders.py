@@ -33,7 +33,7 @@ _ROWS = (
     Encoder("roberta-prelayernorm", first_position=None, last_norm=None),
     Encoder("ernie"),
     Encoder("megatron-bert", last_norm=None),
-    Encoder("deberta", token_projections=("embed_proj",), extra_scores="relative_attention"),
+    Encoder("deberta", token_projections=("embed_proj",), extra_scores="relative_attention", autocasts=False),
     Encoder(
         "deberta-v2",
         token_projections=("embed_proj",),

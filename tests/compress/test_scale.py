@@ -218,10 +218,3 @@ def test_a_batch_that_cannot_be_cut_is_refused() -> None:
     with pytest.raises(FieldError, match=r"a multiple of 3 \(1 processes times 3 micro-batches\)") as error:
         TrainingConfig(micro_batches=3).rows_at_once()
     assert (error.value.field, error.value.value) == ("batch_size", 32)
-
-
-def test_half_precision_needs_its_hardware(encoder: Path, data: DataConfig, tmp_path: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a CUDA device here")
-    with pytest.raises(UsageError, match="`precision` is fp16; expected bf16, fp32 or auto"):
-        finetune(open_source(encoder), tmp_path / "out", FinetuneConfig(precision="fp16"), data)

@@ -11,6 +11,7 @@ from accelerate.optimizer import AcceleratedOptimizer  # type: ignore[import-unt
 
 from replank.data.config import DataConfig
 from replank.data.training_examples import LabelledExamples
+from replank.models.encoders import ENCODERS
 from replank.models.source import open_source
 from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
@@ -38,7 +39,7 @@ def make_trainer(encoder: Path, data: DataConfig, out: Path) -> MethodTrainer:
         10,
         config.batch_size,
         Spending(),
-        args=training_arguments(config, out, len(examples)),
+        args=training_arguments(config, ENCODERS["bert"], out, len(examples)),
         train_dataset=examples,
         eval_dataset=examples,
         data_collator=Collator(text_encoder, loaded.task.kind),

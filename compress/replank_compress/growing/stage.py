@@ -22,6 +22,7 @@ from replank_compress.growing.flops import training_flops
 from replank_compress.growing.masked_lm import masked_lm_loss
 from replank_compress.growing.moments import Moments, read_moments, set_moments
 from replank_compress.growing.schedule import Plan
+from replank_compress.layers import encoder_of_model
 from replank_compress.training.arguments import step_arguments
 from replank_compress.training.batches import Collator
 from replank_compress.training.callbacks import CheckpointLimit, Spending, Watcher
@@ -130,6 +131,7 @@ def _trainer(
     seed = int(np.random.SeedSequence([config.seed, number]).generate_state(1, np.uint32)[0])
     arguments = step_arguments(
         config,
+        encoder_of_model(model),
         work,
         steps=stage.steps,
         interval=config.evaluate_every,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from replank.models.encoder import Encoder
 from replank.system.environment import available_cores, has_fast_bf16
 from replank.system.errors import FieldError, UsageError
 from replank.system.processes import local_process_count
@@ -21,12 +22,12 @@ _INTERVAL = 500
 _PATIENCE_SECONDS = 6 * 3600
 
 
-def training_arguments(config: TrainingConfig, work: Path, rows: int) -> TrainingArguments:
+def training_arguments(config: TrainingConfig, encoder: Encoder, work: Path, rows: int) -> TrainingArguments:
     """The arguments of Trainer, for a training that ends with the weights that did best on dev.
 
     :param work: the folder of checkpoints.
     :param rows: rows of the training split.
-    :raises FieldError: the batch cannot be split, or there is no hardware for the precision.
+    :raises FieldError: the batch cannot be split, or the hardware or the encoder cannot compute in the precision.
     :raises UsageError: transformers refuses an argument that a person sets.
     """
     total = config.steps(rows)
@@ -34,6 +35,7 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
     try:
         return step_arguments(
             config,
+            encoder,
             work,
             steps=total,
             interval=min(config.steps_per_epoch(rows), _INTERVAL),
@@ -55,6 +57,7 @@ def training_arguments(config: TrainingConfig, work: Path, rows: int) -> Trainin
 
 def step_arguments(
     config: BatchConfig,
+    encoder: Encoder,
     work: Path,
     *,
     steps: int,
@@ -67,11 +70,14 @@ def step_arguments(
 
     :param interval: steps between two evaluations, at each of which a checkpoint is written.
     :param rows_at_once: examples of a micro-batch.
-    :raises FieldError: there is no hardware for the precision.
+    :raises FieldError: the hardware or the encoder cannot compute in the precision.
     """
     cuda = torch.cuda.is_available()
     if config.precision == "fp16" and not cuda:
         raise FieldError("precision", "fp16", "bf16, fp32 or auto, because there is no CUDA device here")
+    if config.precision in ("bf16", "fp16") and not encoder.autocasts:
+        expected = f"fp32 or auto, because transformers cannot train {encoder.model_type} in less"
+        raise FieldError("precision", config.precision, expected)
     if not cuda:
         torch.set_num_threads(max(1, available_cores() // local_process_count()))
     interval = max(1, min(interval, steps))
@@ -85,7 +91,7 @@ def step_arguments(
         **renamed,
         **own,
         weight_decay=config.weight_decay,
-        bf16=_uses_bf16(config.precision, cuda),
+        bf16=_uses_bf16(config.precision, encoder, cuda),
         fp16=config.precision == "fp16",
         use_cpu=not cuda,
         eval_strategy="steps",
@@ -108,7 +114,7 @@ def step_arguments(
     return arguments
 
 
-def _uses_bf16(precision: Precision, cuda: bool) -> bool:
-    if precision != "auto":
+def _uses_bf16(precision: Precision, encoder: Encoder, cuda: bool) -> bool:
+    if precision != "auto" or not encoder.autocasts:
         return precision == "bf16"
     return bool(torch.cuda.is_bf16_supported()) if cuda else has_fast_bf16()

@@ -29,7 +29,8 @@ class BatchConfig:
         token classification and masked language modelling.
     :param weight_decay: AdamW's, on all parameters but biases and layer norms.
     :param seed: of initialization, order of the data, dropout, masks and gates.
-    :param precision: ``bf16`` and ``fp16`` run autocast; ``auto`` is bf16 where that is faster, else fp32.
+    :param precision: ``bf16`` and ``fp16`` run autocast; ``auto`` is bf16 where that is faster and the encoder
+        can, else fp32.
     :param checkpoint_activations: recompute activations in the backward pass instead of keeping them.
     """
 

@@ -25,6 +25,7 @@ from replank.tasks.task import Task
 from replank.tasks.thresholds import with_thresholds
 from replank.text.tokenization import TextEncoder
 from replank.text.tokens import Tokens
+from replank_compress.layers import encoder_of_model
 from replank_compress.training.answers import ROWS_AT_ONCE, Answers, TaughtExamples
 from replank_compress.training.arguments import training_arguments
 from replank_compress.training.batches import Collator
@@ -96,7 +97,7 @@ class Training:
         self.work = work
         self.examples: LabelledExamples = LabelledExamples(data.task, text_encoder, train_set, seed=config.seed)
         self._train_set = train_set
-        self._arguments = training_arguments(config, work, len(train_set))
+        self._arguments = training_arguments(config, encoder_of_model(model), work, len(train_set))
         self._total = config.steps(len(train_set))
         self._checkpoint: Path | None = None
 
