@@ -60,6 +60,8 @@ DYNAMO = {
 # Nodes of such a graph at most, of two layers; four of ModernBERT, so that it has both kinds of attention.
 MOST_NODES = {"modernbert": 103, "eurobert": 76, "gte": 76, "nomic_bert": 72, "deberta-v2": 144}
 UNFUSED = [name for name in ENCODERS if name not in TORCHSCRIPT | DYNAMO]
+# Of rotary positions: others for texts longer than the model's positions.
+DYNAMIC_ANGLES = {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 2.0}
 PADDING_CASES = {
     "right padding", "left padding", "padding on both sides", "holes", "batch of one", "length one", "maximal length",
 }  # fmt: skip
@@ -107,6 +109,17 @@ def test_dynamos_graph_is_fused_and_right_under_any_padding(model_type: str, tmp
             {"share_att_key": False, "pos_att_type": ["c2p"], "position_buckets": -1},
         ),
         ("deberta-v2", {"relative_attention": False, "position_biased_input": True, "type_vocab_size": 2}),
+        *((model_type, {"rope_parameters": DYNAMIC_ANGLES}) for model_type in ("gte", "nomic_bert", "eurobert")),
+        (
+            "modernbert",
+            {
+                "num_hidden_layers": 4,
+                "rope_parameters": {
+                    "full_attention": DYNAMIC_ANGLES,
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+                },
+            },
+        ),
     ],
     ids=str,
 )

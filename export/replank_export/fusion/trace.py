@@ -112,6 +112,7 @@ def _trace(
     """
     arguments: dict[str, Any] = {"attn_implementation": attention} if attention not in (None, ORT_ATTENTION) else {}
     model = load_to_run(source, task, **arguments).eval()
+    _hold_rotary_angles(model)
     names = list(INPUT_NAMES if token_type_ids else INPUT_NAMES[:2])
     # Ids that every vocabulary has, without padding ids: RoBERTa derives positions from them.
     ids = torch.arange(_TRACED_SHAPE[0] * _TRACED_SHAPE[1]).reshape(_TRACED_SHAPE) % (model.config.vocab_size - 10) + 10
@@ -135,6 +136,19 @@ def _trace(
         hidden_size=source.encoder.hidden_size(config),
         tables=sum(isinstance(module, nn.Embedding) for module in model.modules()),
     )
+
+
+def _hold_rotary_angles(model: nn.Module) -> None:
+    """Take from rotary embeddings what changes their angles for texts longer than the model's positions: none is.
+
+    It branches on the length of the text, which no graph of torch.export can.
+    """
+    for module in model.modules():
+        match getattr(module, "rope_type", None):
+            case "dynamic":
+                module.rope_type = "default"
+            case {**kinds}:
+                module.rope_type = {name: "default" if kind == "dynamic" else kind for name, kind in kinds.items()}
 
 
 class _Positional(nn.Module):
