@@ -33,7 +33,7 @@ def open_session(
 
     :param graph: a file, or the contents of one.
     :param threads: threads of one operator; ``None`` for all cores that this process may use.
-    :param spinning: whether threads spin while they wait for each other, which is faster on a machine without other
+    :param spinning: whether threads spin while they wait for each other in a run, which is faster on a machine without other
         work, and slower than a single thread beside another busy process.
     :raises ProviderError: the execution provider is not installed, or did not start.
     :raises IncompatibleModelError: it cannot run a node of the graph.
@@ -48,6 +48,8 @@ def open_session(
     options.inter_op_num_threads = 1
     if not spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Between runs they sleep: the cores are for whoever prepares the next batch, and for other processes.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     # Only what ends the process: errors are raised too, and as lines of text they would break a log of JSON objects.
     options.log_severity_level = 4
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

@@ -15,6 +15,7 @@ import pytest
 from replank.models.source import open_source
 from replank.runtime.load import can_sleep, load_model, sleeping_predictor
 from replank.runtime.predictors import Logits, OnnxPredictor, Predictor
+from replank.runtime.session import open_session
 from replank.system.errors import ModelError
 from replank.text.padding import Batch
 from replank_serve.engine import spinning
@@ -197,6 +198,11 @@ def test_both_sessions_give_the_same_answers(onnx_artifact: Path) -> None:
     assert sleeping.threads == 2
     batch = model.text_encoder.pad(model.text_encoder.tokenize(["a good film", "dull"]))
     np.testing.assert_array_equal(sleeping(batch), model.predictor(batch))
+
+
+def test_no_session_spins_between_runs(onnx_artifact: Path) -> None:
+    options = open_session(onnx_artifact / "model.onnx", threads=2).get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
 
 def test_only_threads_of_onnx_runtime_can_sleep(onnx_artifact: Path, successor: Path) -> None:
