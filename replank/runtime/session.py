@@ -33,8 +33,8 @@ def open_session(
 
     :param graph: a file, or the contents of one.
     :param threads: threads of one operator; ``None`` for all cores that this process may use.
-    :param spinning: whether threads spin while they wait for each other in a run, which is faster on a machine without other
-        work, and slower than a single thread beside another busy process.
+    :param spinning: whether threads spin while they wait for each other in a run, which is faster on a machine without
+        other work, and slower than a single thread beside another busy process.
     :raises ProviderError: the execution provider is not installed, or did not start.
     :raises IncompatibleModelError: it cannot run a node of the graph.
     :raises ModelError: the graph cannot be loaded.
