@@ -78,7 +78,7 @@ def main(
         rows = asyncio.run(measure(source, texts, clients, rounds, seconds, settling))
     found = summary(rows)
     result = {
-        "model": {"name": source.short_name, "precision": source.precision, "layers": source.layers},
+        "model": {"name": source.folder.name, "precision": source.precision, "layers": source.layers},
         "clients": clients,
         "seconds": seconds,
         "rounds": rows,
