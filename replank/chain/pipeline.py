@@ -9,6 +9,7 @@ from pathlib import Path
 from replank.benchmarking.summary import SUMMARY, Summary
 from replank.chain.attacked import attack_models, masked_lm_of
 from replank.chain.comparison import compare
+from replank.chain.exportable import require_exportable
 from replank.chain.mined_examples import with_mined_examples
 from replank.chain.plan import Plan, RunConfig
 from replank.chain.run_file import RUN_FILE, require_own_run_file, write_run_file
@@ -98,6 +99,8 @@ def _run(encoder: Source, out: Path, plan: Plan, data_config: DataConfig, data: 
     if encoder.is_fine_tuned and lacks_labels(data):
         data = judged_beside(data, load_model(encoder, task=data.task))
     folders = StageFolders(out, data)
+    if not (out / "successor" / MANIFEST).exists():
+        require_exportable(encoder, plan.export, data.task)
     if encoder.is_fine_tuned:
         _log.info("%s is fine-tuned already: it is the predecessor", encoder.name)
         predecessor = encoder

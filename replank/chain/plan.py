@@ -48,6 +48,7 @@ class RunConfig:
     seed: int = setting(42, "Seed of everything random.")
     scheme: SchemeName = setting("dynamic", "Scheme of INT8; see replank quantize.")
     max_drop: float | None = setting(None, "Loss of the headline metric allowed to INT8; by default the scheme's own.")
+    allow_unfused: bool = setting(False, "Write a slower graph if not everything can be fused.")
     unlabelled: Path | None = setting(
         None, "File of further texts, without labels, on which the successor learns the predecessor's answers alone."
     )
@@ -98,7 +99,7 @@ class RunConfig:
         return Plan(
             FinetuneConfig(epochs=self.finetune_epochs, **training),
             TheseusConfig(epochs=self.compress_epochs, layers=self.layers, unlabelled=self.unlabelled, **training),
-            ExportConfig(),
+            ExportConfig(allow_unfused=self.allow_unfused),
             # Should INT8 be slower on this machine, the comparison at the end shows it.
             untimed(self.scheme, self.max_drop),
             None if self.trim_vocabulary is None else TrimConfig(self.trim_vocabulary),

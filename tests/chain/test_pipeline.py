@@ -26,7 +26,7 @@ from replank.models.artifact import Artifact
 from replank.models.int8_facts import Int8Facts
 from replank.models.source import open_source
 from replank.system.environment import versions
-from replank.system.errors import DataError, FieldError, UsageError
+from replank.system.errors import DataError, FieldError, ModelError, UsageError
 from replank.system.locks import exclusive
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress
@@ -34,6 +34,8 @@ from replank_compress.training.config import FinetuneConfig
 from replank_export.convert import ExportConfig
 from replank_export.int8 import DynamicInt8
 from replank_export.schemes import AutoInt8
+from small_models import make_model
+from tiny import write_tokenizer
 
 STAGES = ("predecessor", "successor", "onnx", "int8")
 TINY: dict[str, Any] = {"batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
@@ -206,6 +208,18 @@ def test_a_depth_that_does_not_divide_is_refused_before_any_work(
         "hint: groups of unequal size work too: grouping=1,1,2",
     ]
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_exported_is_refused_before_the_training(data: DataConfig, tmp_path: Path) -> None:
+    make_model("deberta").base_model.save_pretrained(tmp_path / "deberta")
+    write_tokenizer(tmp_path / "deberta")
+    source, plan, out = open_source(tmp_path / "deberta"), tiny_plan(1 / 3), tmp_path / "out"
+    with pytest.raises(ModelError, match=f"completely fused graph of {re.escape(source.name)}") as caught:
+        run(source, out, plan, data)
+    assert "allow_unfused=True" in (caught.value.hint or "")
+    assert not any(out.iterdir())
+    plan = replace(plan, export=ExportConfig(allow_unfused=True), quantize=DynamicInt8(max_drop=1, allow_slower=True))
+    assert len(run(source, out, plan, data).models) == len(STAGES)
 
 
 def test_the_published_summary_is_read_and_written_as_it_is() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +143,8 @@ def _hold_rotary_angles(model: nn.Module) -> None:
 
     It branches on the length of the text, which no graph of torch.export can.
     """
-    for module in model.modules():
+    modules: Iterable[Any] = model.modules()
+    for module in modules:
         match getattr(module, "rope_type", None):
             case "dynamic":
                 module.rope_type = "default"
