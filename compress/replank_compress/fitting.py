@@ -22,12 +22,13 @@ import torch
 from torch import nn
 
 from replank.models.encoder import Encoder
-from replank.system.errors import FieldError, TrainingError
+from replank.system.errors import FieldError
 from replank.system.progress import progress
 from replank_compress.layers import encoder_of_model, kind_of, layer_stack
+from replank_compress.least_squares import RidgeRegression
 
-# λ, relative to the mean of the Gram matrix's diagonal.
-_RIDGE = 0.003
+# A context in which layers compute, in training's precision.
+Autocast = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,6 @@ class StartLayers:
 
     layers: list[nn.Module]
     unexplained: tuple[float, ...] | None = None
-
-
-# The context of the precision that layers compute in.
-Autocast = Callable[[], AbstractContextManager[Any]]
 
 
 def fitted_layers(
@@ -168,7 +165,7 @@ def _solve(encoder: Encoder, layer: nn.Module, group: list[nn.Module], states: l
     """Fit a layer in place; the predecessor's states move above the group."""
     dense = attrgetter(encoder.last_dense)
     hidden = dense(layer).out_features
-    equations = _Equations(dense(layer).in_features, 2 * hidden)
+    equations = RidgeRegression(dense(layer).in_features, 2 * hidden)
     deviations = []
     for state in states:
         with _tapped(encoder, layer) as ours, _tapped(encoder, group[-1]) as theirs:
@@ -232,63 +229,6 @@ def _tapped(encoder: Encoder, layer: nn.Module) -> Iterator[_Tap]:
 def _normalized(hidden: torch.Tensor) -> torch.Tensor:
     """Each token's values with mean 0 and deviation 1: what a norm gives before its own scale and shift."""
     return nn.functional.layer_norm(hidden, hidden.shape[-1:])
-
-
-class _Equations:
-    """Ridge regression of some targets on the input of a layer's last matrix.
-
-    It is linear in the targets, so that these may be summed, with weights that are known later, once they are solved.
-
-    :param inner: the width of the input.
-    :param width: the number of the targets.
-    """
-
-    def __init__(self, inner: int, width: int) -> None:
-        self._gram, self._products = torch.zeros(inner, inner).double(), torch.zeros(inner, width).double()
-        self._inputs, self._targets, self._tokens = torch.zeros(inner).double(), torch.zeros(width).double(), 0
-
-    def add(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
-        """Take more tokens.
-
-        :param inputs: shape ``(tokens, inner)``.
-        :param targets: shape ``(tokens, width)``.
-        """
-        inputs = inputs.float()
-        self._gram += (inputs.T @ inputs).double().cpu()
-        self._products += (inputs.T @ targets).double().cpu()
-        self._inputs += inputs.double().sum(0).cpu()
-        self._targets += targets.double().sum(0).cpu()
-        self._tokens += len(inputs)
-
-    def solve(self, *, has_bias: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """The matrix that gives the targets, shape ``(inner, width)``, and the bias, shape ``(width,)``.
-
-        :param has_bias: without one, the matrix alone has to give them, and the second is zero.
-        :raises FieldError: fewer tokens than unknowns for each output.
-        :raises TrainingError: there is no solution in finite numbers.
-        """
-        inner = len(self._inputs)
-        if self._tokens <= inner:
-            raise FieldError(
-                "init_layers",
-                "fitted",
-                f"more than {inner} tokens of text to fit a matrix of {inner} inputs; the training split has "
-                f"{self._tokens}",
-                hint="`init_layers='spread'` needs no texts",
-            )
-        input_mean, target_mean = self._inputs / self._tokens, self._targets / self._tokens
-        if not has_bias:
-            input_mean, target_mean = torch.zeros_like(input_mean), torch.zeros_like(target_mean)
-        gram = self._gram - self._tokens * torch.outer(input_mean, input_mean)
-        products = self._products - self._tokens * torch.outer(input_mean, target_mean)
-        ridge = _RIDGE * float(self._gram.diagonal().mean())
-        matrix, failed = torch.linalg.solve_ex(gram + ridge * torch.eye(inner).double(), products)
-        if failed or not torch.isfinite(matrix).all():
-            raise TrainingError(
-                "the fit has no solution: the predecessor's hidden states are all alike, or not finite",
-                hint="`init_layers='spread'` fits nothing; is the predecessor sound?",
-            )
-        return matrix, target_mean - input_mean @ matrix
 
 
 def _unexplained(states: list[_States]) -> float:
