@@ -9,11 +9,12 @@ import torch
 from transformers import TrainingArguments
 
 from replank.models.encoder import Encoder
-from replank.system.environment import available_cores, has_fast_bf16
-from replank.system.errors import FieldError, UsageError
+from replank.system.environment import available_cores
+from replank.system.errors import UsageError
 from replank.system.processes import local_process_count
-from replank_compress.training.config import BatchConfig, Precision, TrainingConfig
+from replank_compress.training.config import BatchConfig, TrainingConfig
 from replank_compress.training.internals import ACTIVATION_CHECKPOINTING, use_one_device
+from replank_compress.training.precision import usable_precision
 from replank_compress.training.tracking import name_for_trainer
 
 # A checkpoint and an evaluation are due each epoch, or after so many steps of a longer one: what is lost, at most, when
@@ -73,11 +74,7 @@ def step_arguments(
     :raises FieldError: the hardware or the encoder cannot compute in the precision.
     """
     cuda = torch.cuda.is_available()
-    if config.precision == "fp16" and not cuda:
-        raise FieldError("precision", "fp16", "bf16, fp32 or auto, because there is no CUDA device here")
-    if config.precision in ("bf16", "fp16") and not encoder.autocasts:
-        expected = f"fp32 or auto, because transformers cannot train {encoder.model_type} in less"
-        raise FieldError("precision", config.precision, expected)
+    precision = usable_precision(config.precision, encoder, cuda=cuda)
     if not cuda:
         torch.set_num_threads(max(1, available_cores() // local_process_count()))
     interval = max(1, min(interval, steps))
@@ -91,8 +88,8 @@ def step_arguments(
         **renamed,
         **own,
         weight_decay=config.weight_decay,
-        bf16=_uses_bf16(config.precision, encoder, cuda),
-        fp16=config.precision == "fp16",
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
         use_cpu=not cuda,
         eval_strategy="steps",
         eval_steps=interval,
@@ -112,9 +109,3 @@ def step_arguments(
     if cuda:
         use_one_device(arguments)
     return arguments
-
-
-def _uses_bf16(precision: Precision, encoder: Encoder, cuda: bool) -> bool:
-    if precision != "auto" or not encoder.autocasts:
-        return precision == "bf16"
-    return bool(torch.cuda.is_bf16_supported()) if cuda else has_fast_bf16()
