@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replank.models.source import Source
-from replank.system.errors import ModelError
 from replank.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -31,7 +31,5 @@ def require_exportable(encoder: Source, config: ExportConfig, task: Task) -> Non
         (folder / "onnx").mkdir()
         layers = min(_LAYERS, encoder.layers)
         model = truncated(encoder, layers, folder / "torch", None if encoder.is_fine_tuned else task)
-        try:
-            export_probe(model, folder / "onnx", config, task)
-        except ModelError as error:
-            raise ModelError(error.message.replace(model.name, encoder.name), hint=error.hint) from error
+        # Errors are told of the model that the user named.
+        export_probe(replace(model, name=encoder.name), folder / "onnx", config, task)
