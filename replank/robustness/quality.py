@@ -13,7 +13,7 @@ from replank.models.source import Source
 from replank.robustness.result import MaskedLmFacts
 from replank.runtime.model import Model
 from replank.system.errors import DataError
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank.tasks.probabilities import log_sum_exp
 
 

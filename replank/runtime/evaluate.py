@@ -17,7 +17,7 @@ from replank.runtime.model import Model
 from replank.system.errors import DataError
 from replank.system.progress import progress
 from replank.tasks.groups import Groups
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank.tasks.metrics import Decisions, majority_share, require_labels, score
 from replank.tasks.ranking import baselines
 from replank.tasks.retrieval import by_query

@@ -18,7 +18,7 @@ from replank.data.training_examples import EpochRow, LabelledExamples
 from replank.models.source import open_source
 from replank.runtime.load import load_model
 from replank.system.errors import FieldError, ModelError
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank_compress.finetune import finetune
 from replank_compress.methods.theseus import TheseusConfig
 from replank_compress.successor import compress

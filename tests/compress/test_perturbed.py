@@ -20,7 +20,7 @@ from replank.models.source import open_source
 from replank.models.training_facts import TrainingFacts
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import FieldError
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank_compress.integer.config import IntegerFinetuneConfig
 from replank_compress.methods import METHODS
 from replank_compress.methods.kd import KdConfig

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 
 from replank.models.encoders import ENCODERS
 from replank.system.errors import FieldError
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank_compress.growing import masked_lm
 from replank_compress.growing.flops import training_flops
 from replank_compress.growing.masked_lm import masked_lm_loss

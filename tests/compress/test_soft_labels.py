@@ -23,7 +23,7 @@ from replank.runtime.load import load_model
 from replank.runtime.torch_model import load_torch_model
 from replank.system.errors import TrainingError
 from replank.tasks.kinds import KINDS
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank.text.tokens import Tokens
 from replank_compress.methods.config import SuccessorConfig
 from replank_compress.methods.kd import KdConfig

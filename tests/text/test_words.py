@@ -19,7 +19,7 @@ from replank.models.source import open_source
 from replank.runtime.evaluate import evaluate
 from replank.runtime.load import load_model
 from replank.system.errors import DataError
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank_compress.finetune import finetune
 from replank_compress.methods.kd import KdConfig
 from replank_compress.methods.theseus import TheseusConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank_compress.growing.pooling import pooled, pooling_matrix
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 
 
 def have_loss(targets: torch.Tensor) -> torch.Tensor:

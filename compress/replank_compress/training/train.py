@@ -18,7 +18,7 @@ from replank.data.examples import Dataset, Examples
 from replank.data.training_examples import LabelledExamples
 from replank.system.errors import UsageError
 from replank.system.processes import is_first_process, process_count
-from replank.tasks.kinds.kind import IGNORED
+from replank.tasks.kinds.learning import IGNORED
 from replank.tasks.metrics import score
 from replank.tasks.retrieval import by_query
 from replank.tasks.task import Task

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from replank.system.errors import DataError
 from replank.tasks.kinds.cells import Cell
-from replank.tasks.kinds.kind import IGNORED, Kind, Route
+from replank.tasks.kinds.kind import Kind, Route
+from replank.tasks.kinds.learning import IGNORED
 
 if TYPE_CHECKING:
     from replank.text.tokenization import TextEncoder

@@ -13,7 +13,8 @@ from replank.tasks.answers import Score
 from replank.tasks.entities import entity_scheme
 from replank.tasks.kinds.cells import Cell, look_up
 from replank.tasks.kinds.classification import named_labels, softmax_scores
-from replank.tasks.kinds.kind import IGNORED, Kind, Route, Thresholds
+from replank.tasks.kinds.kind import Kind, Route, Thresholds
+from replank.tasks.kinds.learning import IGNORED
 from replank.text.words import words_of
 
 if TYPE_CHECKING:
