@@ -37,6 +37,8 @@ TEXTS = {
     "mrpc": ("sentence1", "sentence2"),
     "rte": ("sentence1", "sentence2"),
     "sst2_sent": ("sentence",),
+    "sst2_glue": ("sentence",),
+    "mr": ("sentence",),
     "cola": ("sentence",),
     "wikiqa": ("query", "passage"),
 }

@@ -62,8 +62,10 @@ def test_a_successor_learns_vectors_without_labels(model: Path, texts: Path, tmp
     # The artifact with its folder of pooling is checked, and gives way to another.
     assert "1_Pooling/config.json" in Artifact.open(made.path).manifest.files
     assert 'SentenceTransformer("FOLDER")' in (made.path / "README.md").read_text(encoding="utf-8")
-    again = METHODS["kd"](**SHORT | {"epochs": 0.1, "layers": 1})
-    compress(open_source(model), tmp_path / "start", again, DataConfig(train=texts), force=True)
+    again = METHODS["kd"](epochs=0.1, layers=1, precision="fp32")
+    remade = compress(open_source(model), tmp_path / "start", again, DataConfig(train=texts), force=True)
+    # A learning rate of its own, if none is given; the manifest has it, and the run's identity with it.
+    assert remade.manifest.made_by.config["learning_rate"] == 3e-4
 
 
 def test_pairs_with_scores_judge_by_the_order_of_cosines(model: Path, tmp_path: Path) -> None:

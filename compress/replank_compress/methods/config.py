@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from torch import nn
 
@@ -14,7 +14,7 @@ from replank.system.errors import FieldError
 from replank.system.settings import setting
 from replank.tasks.kinds import Kind
 from replank_compress.layers import group_sizes
-from replank_compress.training.config import EPOCHS_HELP, LEARNING_RATE_HELP, TrainingConfig
+from replank_compress.training.config import EPOCHS_HELP, TrainingConfig
 from replank_compress.training.method import Method
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ InitLayers = Literal["first", "spread", "fitted"]
 class SuccessorConfig(TrainingConfig):
     """The settings that all methods of compression share; a method is a subclass.
 
-    The learning rate is higher than in fine-tuning, because a few layers must learn what many knew.
-
     :cvar name: the method's name.
+    :param learning_rate: ``None`` is 1e-4, higher than in fine-tuning, because a few layers must learn what many knew;
+        of embedding models 3e-4, because vectors say more of each text than a label does (benchmarks/log.md).
     :param layers: layers of the successor; must divide the predecessor's. ``None`` halves them.
     :param grouping: how many of the predecessor's layers each layer of the successor replaces, instead of ``layers``.
     :param init_from: the model whose layers the successor's start as: a hub name or a folder; ``None`` is the
@@ -68,7 +68,9 @@ class SuccessorConfig(TrainingConfig):
 
     name: ClassVar[str]
     epochs: float = setting(5.0, EPOCHS_HELP)
-    learning_rate: float = setting(1e-4, LEARNING_RATE_HELP)
+    learning_rate: float | None = setting(
+        None, "Peak learning rate of AdamW; if not given 1e-4, and 3e-4 for embedding models."
+    )
     layers: int | None = setting(None, "Layers of the successor; half of the predecessor's if not given.")
     grouping: tuple[int, ...] | None = setting(
         None, "Number of the predecessor's layers that each layer of the successor replaces, such as 1,2,3,6."
@@ -98,6 +100,13 @@ class SuccessorConfig(TrainingConfig):
         :raises UsageError: its layers cannot be grouped so.
         """
         return group_sizes(depth, self.layers, self.grouping)
+
+    def with_learning_rate(self, *, of_vectors: bool) -> Self:
+        """The settings with a learning rate: the one given, or the default of what is learned.
+
+        :param of_vectors: whether that is vectors.
+        """
+        return self if self.learning_rate is not None else replace(self, learning_rate=3e-4 if of_vectors else 1e-4)
 
     @abstractmethod
     def method(self, start: Start) -> Method:

@@ -70,7 +70,7 @@ class TrainingConfig(BatchConfig):
 
     :param augment: the result of an attack on the training split, whose adversarial texts are added to it.
     :param epochs: passes over the training split.
-    :param learning_rate: the peak learning rate of AdamW.
+    :param learning_rate: the peak learning rate of AdamW; ``None``, of compression alone, is that of what is learned.
     :param warmup: fraction of the steps over which the learning rate rises linearly; it then falls linearly to 0.
     :param patience: evaluations in a row without a better dev metric after which training ends; ``None`` never.
     :param training_arguments: arguments of transformers' ``TrainingArguments`` that have no setting here, or a YAML or
@@ -84,7 +84,7 @@ class TrainingConfig(BatchConfig):
         None, "Result of replank attack --split train, whose texts that fooled a model are learned from too."
     )
     epochs: float = setting(3.0, EPOCHS_HELP)
-    learning_rate: float = setting(5e-5, LEARNING_RATE_HELP)
+    learning_rate: float | None = setting(5e-5, LEARNING_RATE_HELP)
     warmup: float = setting(0.1, "Fraction of the steps over which the learning rate rises; it then falls to 0.")
     patience: int | None = setting(
         None, "Evaluations in a row without a better dev metric after which training ends; never if not given."
