@@ -73,6 +73,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "servers_fp32_6": servers_block,
         "busy_server": busy_server_block,
         "soak": soak_block,
+        "soak_busy": soak_block,
     },
     "docs/results/speed.md": {
         "bert_base_speed": speed_block,
