@@ -50,9 +50,9 @@ _LONGEST = 300
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the data sets' folders.")
 @click.option("--model", required=True, help="NAME=FOLDER of a sentence-transformers model.")
 @click.option("--seed", "seeds", type=int, multiple=True, default=(1,), show_default=True)
-@click.option("--texts", default=12_000, show_default=True, help="Texts to learn from.")
+@click.option("--texts", default=100_000, show_default=True, help="Texts to learn from.")
 @click.option("--epochs", default=2.0, show_default=True)
-@click.option("--learning-rate", default=5e-4, show_default=True)
+@click.option("--learning-rate", default=3e-4, show_default=True)
 @click.option("--work", type=click.Path(path_type=Path), default=Path("embeddings-work"), show_default=True)
 def main(
     data: Path, model: str, seeds: Iterable[int], texts: int, epochs: float, learning_rate: float, work: Path
