@@ -13,6 +13,7 @@ Cells = Mapping[str, Sequence[dict[str, Any]]]
 PREDECESSOR = "predecessor"
 VECTORS = {"theseus": "replacing", "kd": "KD", "truncate": "truncation", "int8": "replacing, INT8"}
 RERANKERS = {"reranker-successor": "replacing", "reranker-int8": "replacing, INT8"}
+SPEARMAN = ("stsb", "spearman")
 _NAME = re.compile(r"(?P<model>[^-]+)-(?P<method>.+?)(-(?P<seed>\d+))?\.json")
 
 
@@ -28,7 +29,7 @@ def read_results(folder: Path, model: str) -> Cells:
 
 def vectors_table(cells: Cells) -> str:
     """Spearman on STS-B's test split and nDCG@10 on WikiQA's, in points, and how much of the predecessor's that is."""
-    columns = {"STS-B, Spearman": ("stsb", "spearman"), "WikiQA, nDCG@10": ("wikiqa", "ndcg_at_10")}
+    columns = {"STS-B, Spearman": SPEARMAN, "WikiQA, nDCG@10": ("wikiqa", "ndcg_at_10")}
     return _table(cells, {PREDECESSOR: "all layers", **VECTORS}, PREDECESSOR, columns)
 
 
@@ -51,14 +52,20 @@ def _table(cells: Cells, names: Mapping[str, str], before: str, columns: Mapping
 
 def _shown(runs: Sequence[dict[str, Any]], before: Sequence[dict[str, Any]], path: tuple[str, ...]) -> str:
     """The mean over seeds in points, with the part of the predecessor's that it is."""
-    value = fmean(_metric(run, path) for run in runs)
-    if not before or before is runs:
-        return f"{100 * value:.1f}"
-    return f"{100 * value:.1f} ({value / fmean(_metric(run, path) for run in before):.1%})"
+    shown = f"{100 * _mean(runs, path):.1f}"
+    return shown if not before or before is runs else f"{shown} ({kept(runs, before, path):.1%})"
 
 
-def _metric(run: dict[str, Any], path: tuple[str, ...]) -> float:
-    values: Any = run["metrics"]
-    for key in path:
-        values = values[key]
-    return float(values)
+def kept(runs: Sequence[dict[str, Any]], before: Sequence[dict[str, Any]], path: tuple[str, ...]) -> float:
+    """The part of the predecessor's mean over seeds that a method's is."""
+    return _mean(runs, path) / _mean(before, path)
+
+
+def _mean(runs: Sequence[dict[str, Any]], path: tuple[str, ...]) -> float:
+    def metric(run: dict[str, Any]) -> float:
+        values: Any = run["metrics"]
+        for key in path:
+            values = values[key]
+        return float(values)
+
+    return fmean(map(metric, runs))

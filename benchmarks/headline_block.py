@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from block_text import RESULTS, machine_line, read_result
 from compression_table import MethodsTable
-from quality_blocks import ENCODERS
+from embeddings_table import PREDECESSOR, SPEARMAN, kept, read_results
+from quality_blocks import EMBEDDERS, ENCODERS
 from replank.benchmarking.result import Benchmark, BenchmarkModel, Shape
 from replank.benchmarking.summary import Summary
 from replank.benchmarking.times import time_name
@@ -22,7 +23,7 @@ _BATCH_SIZE, _LENGTH = 1, 128
 
 def headline_block(_: str) -> str:
     """A number a line, each with the page that has the rest, and the machines."""
-    quality = [_quality_line(), *_compression_lines(), *_graphs_line(), *_robustness_line()]
+    quality = [_quality_line(), *_compression_lines(), *_embeddings_lines(), *_graphs_line(), *_robustness_line()]
     lines = [
         "| | |",
         "|---|---|",
@@ -107,6 +108,18 @@ def _compression_lines() -> list[str]:
         "tasks](docs/results/quality.md) |"
         for title, table in tables.items()
         if table.tasks
+    ]
+
+
+def _embeddings_lines() -> list[str]:
+    """What INT8 of half the layers, made without labels, keeps of embedding models."""
+    page = "docs/results/quality.md#embedding-models-and-rerankers"
+    found = {title: read_results(RESULTS / "embeddings", name) for name, title in EMBEDDERS.items()}
+    return [
+        f"| **{kept(cells['int8'], cells[PREDECESSOR], SPEARMAN):.1%}** kept | of STS-B's rank correlation by an "
+        f"embedding model's vectors, halved without labels, in INT8; [{title}]({page}) |"
+        for title, cells in found.items()
+        if "int8" in cells
     ]
 
 

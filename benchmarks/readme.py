@@ -61,6 +61,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "docs/results/index.md": {"quickstart": chain_block},
     "docs/results/quality.md": {
         "compression": compression_block,
+        "embeddings": embeddings_block,
         "int8_quality_minilm": int8_quality_block,
         "int8_quality_e5": int8_quality_block,
         "int8_quality_deberta": int8_quality_block,
@@ -89,7 +90,6 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "compression_paper": paper_block,
         "growing": growing_block,
         "references": references_block,
-        "embeddings": embeddings_block,
         "attention": attention_block,
         "int8_graph": int8_graph_block,
         "int8_batching": int8_batching_block,
