@@ -63,7 +63,6 @@ def compress(
     require_same_task(source.name, source.task, data)
     if not data.task.gives_vectors and lacks_labels(data):
         data = judged_beside(data, load_model(source, task=data.task, device="auto"))
-    config = config.with_learning_rate(of_vectors=data.task.gives_vectors)
     unlabelled = unlabelled_texts(config, data)
     scored = data
     if data.task.gives_vectors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,10 +63,19 @@ def test_a_successor_learns_vectors_without_labels(model: Path, texts: Path, tmp
     # The artifact with its folder of pooling is checked, and gives way to another.
     assert "1_Pooling/config.json" in Artifact.open(made.path).manifest.files
     assert 'SentenceTransformer("FOLDER")' in (made.path / "README.md").read_text(encoding="utf-8")
-    again = METHODS["kd"](epochs=0.1, layers=1, precision="fp32")
-    remade = compress(open_source(model), tmp_path / "start", again, DataConfig(train=texts), force=True)
-    # A learning rate of its own, if none is given; the manifest has it, and the run's identity with it.
-    assert remade.manifest.made_by.config["learning_rate"] == 3e-4
+    again = METHODS["kd"](**SHORT | {"epochs": 0.1, "layers": 1})
+    compress(open_source(model), tmp_path / "start", again, DataConfig(train=texts), force=True)
+
+
+def test_vectors_are_learned_at_a_rate_of_their_own(model: Path, texts: Path, tmp_path: Path) -> None:
+    config = METHODS["kd"](layers=1, batch_size=2, epochs=0.5, warmup=0, precision="fp32")
+    made = compress(open_source(model), tmp_path / "out", config, DataConfig(train=texts))
+    assert made.manifest.made_by.config["learning_rate"] is None
+    training = json.loads((made.path / "training.json").read_text(encoding="utf-8"))
+    entry = next(entry for entry in training["curve"] if "learning_rate" in entry)
+    steps = made.manifest.made_by.to_json()["steps"]
+    # It falls linearly.
+    assert entry["learning_rate"] == pytest.approx(3e-4 * (1 - entry["step"] / steps), rel=0.1)
 
 
 def test_pairs_with_scores_judge_by_the_order_of_cosines(model: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_arguments_from_a_file_reach_the_trainer(tmp_path: Path) -> None:
         "lr_scheduler_kwargs": {"num_cycles": 0.5},
         "run_name": "no",
     }
-    found = training_arguments(config, ENCODERS["bert"], tmp_path, 64)
+    found = training_arguments(config, ENCODERS["bert"], tmp_path, 64, of_vectors=False)
     assert (found.max_grad_norm, found.lr_scheduler_type, found.run_name) == (0.5, "cosine", "no")
     assert found.report_to == []
     # In a chain it is the same for both trainings.
@@ -100,13 +100,13 @@ def test_wrong_values_are_refused_without_a_file_too(values: dict[str, Any], mes
 def test_what_transformers_refuses_is_told_in_its_words(tmp_path: Path) -> None:
     config = FinetuneConfig(**SHORT, training_arguments={"optim": "adamx"})
     with pytest.raises(UsageError, match="`training_arguments`: adamx is not a valid OptimizerNames"):
-        training_arguments(config, ENCODERS["bert"], tmp_path, 64)
+        training_arguments(config, ENCODERS["bert"], tmp_path, 64, of_vectors=False)
 
 
 @pytest.mark.parametrize("tracker", ["wandb", "mlflow", "trackio"])
 def test_a_tracker_is_transformers_own(tmp_path: Path, tracker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     config = FinetuneConfig(**SHORT, report_to=tracker)
-    assert training_arguments(config, ENCODERS["bert"], tmp_path, 64).report_to == [tracker]
+    assert training_arguments(config, ENCODERS["bert"], tmp_path, 64, of_vectors=False).report_to == [tracker]
     assert "report_to" not in config_json(config)
     if installed_version(tracker) is None:
         with pytest.raises(MissingExtraError, match=f"not installed: {tracker}") as refusal:

@@ -39,7 +39,7 @@ def make_trainer(encoder: Path, data: DataConfig, out: Path) -> MethodTrainer:
         10,
         config.batch_size,
         Spending(),
-        args=training_arguments(config, ENCODERS["bert"], out, len(examples)),
+        args=training_arguments(config, ENCODERS["bert"], out, len(examples), of_vectors=False),
         train_dataset=examples,
         eval_dataset=examples,
         data_collator=Collator(text_encoder, loaded.task.kind),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import nn
 
@@ -100,13 +100,6 @@ class SuccessorConfig(TrainingConfig):
         :raises UsageError: its layers cannot be grouped so.
         """
         return group_sizes(depth, self.layers, self.grouping)
-
-    def with_learning_rate(self, *, of_vectors: bool) -> Self:
-        """The settings with a learning rate: the one given, or the default of what is learned.
-
-        :param of_vectors: whether that is vectors.
-        """
-        return self if self.learning_rate is not None else replace(self, learning_rate=3e-4 if of_vectors else 1e-4)
 
     @abstractmethod
     def method(self, start: Start) -> Method:

@@ -23,11 +23,14 @@ _INTERVAL = 500
 _PATIENCE_SECONDS = 6 * 3600
 
 
-def training_arguments(config: TrainingConfig, encoder: Encoder, work: Path, rows: int) -> TrainingArguments:
+def training_arguments(
+    config: TrainingConfig, encoder: Encoder, work: Path, rows: int, *, of_vectors: bool
+) -> TrainingArguments:
     """The arguments of Trainer, for a training that ends with the weights that did best on dev.
 
     :param work: the folder of checkpoints.
     :param rows: rows of the training split.
+    :param of_vectors: whether vectors are learned.
     :raises FieldError: the batch cannot be split, or the hardware or the encoder cannot compute in the precision.
     :raises UsageError: transformers refuses an argument that a person sets.
     """
@@ -41,7 +44,7 @@ def training_arguments(config: TrainingConfig, encoder: Encoder, work: Path, row
             steps=total,
             interval=min(config.steps_per_epoch(rows), _INTERVAL),
             rows_at_once=config.rows_at_once(),
-            learning_rate=config.learning_rate,
+            learning_rate=config.peak_learning_rate(of_vectors=of_vectors),
             warmup_steps=int(config.warmup * total),
             seed=config.seed,
             load_best_model_at_end=True,

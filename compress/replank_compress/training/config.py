@@ -114,6 +114,10 @@ class TrainingConfig(BatchConfig):
         if not 0 <= self.warmup < 1:
             raise FieldError("warmup", self.warmup, "a fraction of the steps, 0 to less than 1")
 
+    def peak_learning_rate(self, *, of_vectors: bool) -> float:
+        """The learning rate: the one given, or compression's default for what is learned, vectors or labels."""
+        return self.learning_rate or (3e-4 if of_vectors else 1e-4)
+
     def steps(self, rows: int) -> int:
         """Optimizer steps of the whole training on so many rows."""
         return max(1, int(self.epochs * self.steps_per_epoch(rows)))

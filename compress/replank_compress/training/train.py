@@ -97,7 +97,9 @@ class Training:
         self.work = work
         self.examples: LabelledExamples = LabelledExamples(data.task, text_encoder, train_set, seed=config.seed)
         self._train_set = train_set
-        self._arguments = training_arguments(config, encoder_of_model(model), work, len(train_set))
+        self._arguments = training_arguments(
+            config, encoder_of_model(model), work, len(train_set), of_vectors=data.task.gives_vectors
+        )
         self._total = config.steps(len(train_set))
         self._checkpoint: Path | None = None
 
