@@ -8,7 +8,7 @@ to the same text; requests before SIGTERM must be answered, and later ones answe
 
 Most texts are short, and one of eleven is as long as ten. `--neighbours` runs processes beside it that are always busy.
 The result is written to benchmarks/results/soak.json or FILE; the exit status is 1 if any of that failed, or if memory
-or open files grew from the first to the last third of the time.
+or open files grew from the first to the last tenth of the time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -46,7 +47,7 @@ _SAMPLE_SECONDS = 5.0
 _SWAP_SECONDS = 60.0
 # Buffers grow at first.
 _WARM_SHARE = 0.1
-_MAX_MEMORY_GROWTH = 0.1
+_MAX_MEMORY_GROWTH = 0.05
 _ENDING_SECONDS = 3.0
 
 Answers = dict[str, dict[str, float]]
@@ -192,14 +193,11 @@ def _sizes(found: dict[str, float]) -> dict[str, float]:
 
 
 def _growth(samples: Sequence[dict[str, float]]) -> dict[str, list[float]]:
-    """What memory and files came down to in the first third of the time after the warm-up, and in the last.
-
-    What a session keeps for its longest batch goes with the session when the model is replaced; a leak stays.
-    """
-    measured = samples[round(len(samples) * _WARM_SHARE) :]
-    third = max(1, len(measured) // 3)
+    """The medians of the first tenth of the time after the warm-up and of the last tenth."""
+    tenth = max(1, int(len(samples) * _WARM_SHARE))
+    parts = samples[tenth : 2 * tenth], samples[-tenth:]
     return {
-        name: [min(sample[name] for sample in part) for part in (measured[:third], measured[-third:])]
+        name: [statistics.median(sample[name] for sample in part) for part in parts]
         for name in ("memory_mb", "open_files")
     }
 

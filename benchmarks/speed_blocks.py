@@ -232,18 +232,21 @@ def busy_server_block(name: str) -> str:
 def soak_block(name: str) -> str:
     """What minutes of load left behind."""
     result = read_result(name)
-    beside = f" beside {count} process that is always busy" if (count := result.get("neighbours")) else ""
+    neighbours = result.get("neighbours", 0)
+    beside = f" beside busy processes ({neighbours})" if neighbours else ""
+    options = f" --minutes {result['seconds'] / 60:.0f} --neighbours {neighbours}" if neighbours else ""
+    faults = "".join(f"; FAULT: {fault}" for fault in result["faults"])
     times = result.get("latency_ms")
     within = f" (p50 {times['p50']:.0f} ms, p99 {times['p99']:.0f}, at most {times['max']:.0f})" if times else ""
     (memory, memory_after), (files, files_after) = result["growth"]["memory_mb"], result["growth"]["open_files"]
     after = ", ".join(f"{count} {outcome}" for outcome, count in result["after_sigterm"].items())
     text = (
         f"{result['seconds'] / 60:.0f} minutes under {result['clients']} clients that come and go{beside} (`python "
-        f"benchmarks/soak.py MODEL`): {result['outcomes']['answered']:,} requests answered{within}, each as the first "
+        f"benchmarks/soak.py MODEL{options}`): {result['outcomes']['answered']:,} requests answered{within}, each as the first "
         "time, "
         f"{result['outcomes'].get('left', 0):,} left by their clients, {result['outcomes'].get('lost', 0)} lost, the "
         f"model replaced {result['swaps']} times; memory {memory:.0f} to {memory_after:.0f} MB, open files "
-        f"{files:.0f} to {files_after:.0f}; after SIGTERM under load {after}, exit status {result['exit_status']}."
+        f"{files:.0f} to {files_after:.0f}; after SIGTERM under load {after}, exit status {result['exit_status']}{faults}."
     )
     return paragraph(text)
 
