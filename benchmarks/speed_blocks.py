@@ -242,11 +242,12 @@ def soak_block(name: str) -> str:
     after = ", ".join(f"{count} {outcome}" for outcome, count in result["after_sigterm"].items())
     text = (
         f"{result['seconds'] / 60:.0f} minutes under {result['clients']} clients that come and go{beside} (`python "
-        f"benchmarks/soak.py MODEL{options}`): {result['outcomes']['answered']:,} requests answered{within}, each as the first "
-        "time, "
+        f"benchmarks/soak.py MODEL{options}`): {result['outcomes']['answered']:,} requests answered{within}, "
+        f"each as the first time, "
         f"{result['outcomes'].get('left', 0):,} left by their clients, {result['outcomes'].get('lost', 0)} lost, the "
         f"model replaced {result['swaps']} times; memory {memory:.0f} to {memory_after:.0f} MB, open files "
-        f"{files:.0f} to {files_after:.0f}; after SIGTERM under load {after}, exit status {result['exit_status']}{faults}."
+        f"{files:.0f} to {files_after:.0f}; after SIGTERM under load {after}, exit status "
+        f"{result['exit_status']}{faults}."
     )
     return paragraph(text)
 
